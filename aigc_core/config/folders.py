@@ -1,0 +1,42 @@
+"""Where data is read from and where prepared data is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from aigc_core.errors import DataError
+
+
+def data_root(given: str | None) -> Path | None:
+    """Return the folder of the user's data, from ``--data-root`` or ``AIGC_DATA_DIR``, or None.
+
+    Raises:
+        DataError: a folder was named and is missing, not a folder, unreadable or empty.
+    """
+    text = given or os.environ.get("AIGC_DATA_DIR")
+    if not text:
+        return None
+    source = "--data-root" if given else "AIGC_DATA_DIR"
+    root = Path(text).expanduser().absolute()
+    fix = f"Check {source}, or leave it out to let the dataset download itself."
+    if not root.exists():
+        raise DataError(f"The data folder {root} does not exist. {fix}")
+    if not root.is_dir():
+        raise DataError(f"The data folder {root} is a file. {fix}")
+    try:
+        empty = not any(root.iterdir())
+    except OSError as error:
+        raise DataError(f"The data folder {root} cannot be read: {error.strerror}. {fix}") from None
+    if empty:
+        raise DataError(f"The data folder {root} is empty. {fix}")
+    return root
+
+
+def cache_folder() -> Path:
+    """Return where prepared data goes: ``AIGC_CACHE_DIR``, else the user's cache folder."""
+    configured = os.environ.get("AIGC_CACHE_DIR")
+    folder = Path(configured).expanduser() if configured else platformdirs.user_cache_path("aigc")
+    return folder.absolute()

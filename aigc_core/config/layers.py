@@ -1,0 +1,104 @@
+"""Where settings come from: nested dictionaries with a name, laid over one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aigc_core.config.schema import SCHEMA_VERSION
+from aigc_core.errors import ConfigError, did_you_mean
+from aigc_core.strict_yaml import load_yaml, parse_yaml
+
+SECTIONS = ("dataset", "model", "trainer", "engine")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Settings from one source; ``source`` is shown beside each value and in errors."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Parse one ``--set`` argument, ``section.key=value``; the value is read as YAML.
+
+    Raises:
+        ConfigError: no ``=``, an unknown section, or a value that is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    section = key.split(".")[0]
+    if not equals or "." not in key:
+        raise ConfigError(f"--set {text}: expected section.key=value, such as engine.batch_size=64.")
+    if section not in SECTIONS:
+        raise ConfigError(
+            f"--set {text}: a key starts with one of {', '.join(SECTIONS)}; "
+            f"'{section}' is none of them.{did_you_mean(section, SECTIONS)}"
+        )
+    if not all(key.split(".")):
+        raise ConfigError(f"--set {text}: the key '{key}' has an empty part.")
+    return key, parse_yaml(value, f"--set {text}")
+
+
+def nest(assignments: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``{"a.b": 1}`` into ``{"a": {"b": 1}}``; raise ``ConfigError`` where keys clash."""
+    nested: dict[str, Any] = {}
+    for key, value in assignments.items():
+        *path, last = key.split(".")
+        node = nested
+        for part in path:
+            node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"'{key}' is set below '{part}', which is set to a value itself.")
+        node[last] = value
+    return nested
+
+
+def read_config_file(path: Path) -> Layer:
+    """Read a ``--config`` file: the four sections, each optional, and ``schema_version``.
+
+    A run's ``config.yaml`` is such a file too; its ``recipe`` and ``preset`` are left to the
+    command that names them.
+    """
+    data = load_yaml(path)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected sections such as 'engine:', found {data!r:.40}.")
+    version = data.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ConfigError(f"{path}: schema_version must be {SCHEMA_VERSION}, found {version!r:.40}.")
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"{path}: schema_version {version} is newer than this aigc reads ({SCHEMA_VERSION}). "
+            "Upgrade with: pip install --upgrade aigc-core"
+        )
+    known = (*SECTIONS, "schema_version", "recipe", "preset")
+    for key, value in data.items():
+        if key not in known:
+            raise ConfigError(f"{path}: there is no section '{key}'.{did_you_mean(key, known)}")
+        if key in SECTIONS and not isinstance(value, dict):
+            raise ConfigError(f"{path}: '{key}' must hold keys of its own, found {value!r:.40}.")
+    return Layer(str(path), {key: data[key] for key in SECTIONS if key in data})
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``(dotted key, value)`` of every value that is not itself a non-empty mapping."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``over`` laid on it, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged

@@ -1,0 +1,94 @@
+"""The four parts of a run's configuration: dataset, model, trainer, engine."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from aigc_core.interfaces.config import ConfigModel
+
+SCHEMA_VERSION = 1
+
+
+class DatasetConfig(ConfigModel):
+    """Which data; ``options`` are the data set's own."""
+
+    name: str
+    """Name of a data set of the recipe's modality: see ``aigc datasets``."""
+    root: str | None = None
+    """Folder to read the data from (``--data-root``); null for AIGC_DATA_DIR or a download."""
+    options: SerializeAsAny[ConfigModel] | None = None
+    """The data set's own settings."""
+
+
+class CheckpointConfig(ConfigModel):
+    """When the whole state is saved. The last step of a run, and Ctrl-C, always save."""
+
+    every: int = Field(500, ge=1)
+    """Save after every so many steps."""
+    keep: int = Field(3, ge=1)
+    """How many of the newest checkpoints to keep."""
+
+
+class EngineConfig(ConfigModel):
+    """How any trainer is run."""
+
+    steps: int | None = Field(None, ge=1, le=10**9)
+    """Train until this many steps are done. Either this or epochs."""
+    epochs: float | None = Field(None, gt=0, le=10**6)
+    """Train for this many passes over the data; becomes steps when the data is known."""
+    batch_size: int = Field(64, ge=1, le=10**6)
+    """Samples per optimiser update."""
+    accumulate: int = Field(1, ge=1)
+    """Split each batch into this many parts whose gradients are added: less memory, same result."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    """auto takes CUDA, else MPS, else the CPU; or cpu, cuda, cuda:1, mps."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto takes bf16 autocast where the device computes it natively, else fp32."""
+    channels_last: bool | None = None
+    """Memory format of convolutions' weights and images; null lets the engine choose."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Everything random follows from it: weights, order of the data, latents."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of the exponential moving average of the generator; null for none."""
+    deterministic: bool = False
+    """On a GPU: only deterministic algorithms, slower. On a CPU runs are deterministic anyway."""
+    log_every: int = Field(20, ge=1)
+    """Read and log the metrics after every so many steps."""
+    sample_every: int = Field(250, ge=1)
+    """Draw preview samples after every so many steps, and after the last."""
+    sample_count: int = Field(64, ge=1, le=4096)
+    """How many samples a preview shows."""
+    max_skipped_steps: int = Field(100, ge=1)
+    """Stop after this many updates in a row were skipped for non-finite losses or gradients."""
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    """When the whole state is saved."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EngineConfig:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("give steps or epochs, not both")
+        if self.steps is None and self.epochs is None:
+            raise ValueError("give steps or epochs")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"accumulate={self.accumulate} does not divide batch_size={self.batch_size}"
+            )
+        return self
+
+
+class RunConfig(ConfigModel):
+    """Everything that defines a run; stands in its folder as ``config.yaml``."""
+
+    schema_version: Literal[1] = 1
+    recipe: str
+    preset: str | None = None
+    dataset: DatasetConfig
+    model: SerializeAsAny[ConfigModel]
+    trainer: SerializeAsAny[ConfigModel]
+    engine: EngineConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, complete, as written to YAML and JSON."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,36 @@
+"""The exponential moving average of the generator's weights, which samples are drawn from."""
+
+from __future__ import annotations
+
+import copy
+from typing import cast
+
+import torch
+
+from aigc_core.interfaces import Generator
+
+
+class ExponentialMovingAverage:
+    """A copy of a generator whose weights and buffers follow the original's average.
+
+    At step t the decay is min(decay, (1 + t) / (10 + t)), so that a short run is not an average
+    over its random start. All updates are fused and need nothing from the host.
+    """
+
+    def __init__(self, generator: Generator, decay: float) -> None:
+        """Copy ``generator``; ``decay`` in (0, 1), such as 0.999."""
+        self.decay = decay
+        self.generator = cast(Generator, copy.deepcopy(generator)).requires_grad_(False)
+        source, target = generator.state_dict(), self.generator.state_dict()
+        floating = [name for name in source if source[name].is_floating_point()]
+        self._averaged = [target[name] for name in floating], [source[name] for name in floating]
+        others = [name for name in source if name not in set(floating)]  # counters
+        self._copied = [target[name] for name in others], [source[name] for name in others]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Follow the original after ``step`` completed steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(*self._averaged, 1 - decay)
+        if self._copied[0]:
+            torch._foreach_copy_(*self._copied)

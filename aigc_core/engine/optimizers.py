@@ -1,0 +1,62 @@
+"""Optimisers of phases: made, guarded on the device, saved by name and restored exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from aigc_core.errors import RunError
+from aigc_core.interfaces import OptimizerConfig
+
+
+def build_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> Optimizer:
+    """Make a fused optimiser: one kernel for all parameters, and one that can skip on the device."""
+    common: dict[str, Any] = {
+        "lr": config.lr,
+        "weight_decay": config.weight_decay,
+        "fused": True,
+    }
+    if config.name == "sgd":
+        return torch.optim.SGD(parameters, momentum=config.momentum, **common)
+    cls = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
+    return cls(parameters, betas=config.betas, eps=config.eps, **common)
+
+
+def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
+    """Return an optimiser's tensors as ``<parameter>/<key>``; what is not yet there is left out."""
+    return {
+        f"{names[parameter]}/{key}": value
+        for parameter, values in optimizer.state.items()
+        for key, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+@torch.no_grad()
+def restore_optimizer(
+    optimizer: Optimizer, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
+) -> None:
+    """Put back what ``optimizer_state`` returned, each tensor in its own type, device and layout.
+
+    ``load_state_dict`` would cast to the parameter's type and forget channels_last strides
+    (pytorch #103256), and fused kernels want both right.
+
+    Raises:
+        RunError: a tensor that belongs to no parameter.
+    """
+    by_name = {name: parameter for parameter, name in names.items()}
+    optimizer.state.clear()
+    for full_name, tensor in tensors.items():
+        name, _, key = full_name.rpartition("/")
+        if name not in by_name:
+            raise RunError(f"The checkpoint has optimizer state for '{name}', which is not there.")
+        parameter = by_name[name]
+        if tensor.shape == parameter.shape and tensor.dim() > 0:
+            restored = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
+        else:
+            restored = tensor.to(parameter.device, copy=True)
+        optimizer.state[parameter][key] = restored

@@ -1,0 +1,141 @@
+"""One training step: every phase's turn, from the batch to the update, without a host sync."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from aigc_core.engine.guard import Guard
+from aigc_core.engine.meter import Meter
+from aigc_core.engine.optimizers import build_optimizer
+from aigc_core.engine.precision import autocast
+from aigc_core.errors import ConfigError, did_you_mean
+from aigc_core.interfaces import Batch, Phase, StepState
+
+
+@dataclass
+class PhaseRunner:
+    """A phase with what it trains."""
+
+    phase: Phase
+    parameters: list[nn.Parameter]
+    names: dict[Tensor, str]
+    optimizer: Optimizer
+    guard: Guard
+
+
+def build_phases(
+    networks: Mapping[str, nn.Module], phases: list[Phase], device: torch.device
+) -> list[PhaseRunner]:
+    """Check a trainer's phases and give each its optimiser.
+
+    Raises:
+        ConfigError: a phase that is not valid; the message names it.
+    """
+    runners = []
+    seen: set[str] = set()
+    for phase in phases:
+        if phase.name in seen:
+            raise ConfigError(f"Two phases are named '{phase.name}'.")
+        seen.add(phase.name)
+        if phase.every < 1 or phase.repeats < 1:
+            raise ConfigError(f"Phase '{phase.name}': every and repeats must be at least 1.")
+        names: dict[Tensor, str] = {}
+        for network in phase.updates:
+            if network not in networks:
+                raise ConfigError(
+                    f"Phase '{phase.name}' updates '{network}', which is not a network."
+                    + did_you_mean(network, networks)
+                )
+            for name, parameter in networks[network].named_parameters():
+                if parameter.requires_grad:
+                    names.setdefault(parameter, f"{network}.{name}")
+        if not names:
+            raise ConfigError(f"Phase '{phase.name}' has no parameter to train.")
+        parameters: list[Any] = list(names)
+        optimizer = build_optimizer(phase.optimizer, parameters)
+        guard = Guard(list(networks.values()), device)
+        runners.append(PhaseRunner(phase, parameters, names, optimizer, guard))
+    if not runners:
+        raise ConfigError("A trainer needs at least one phase.")
+    return runners
+
+
+class StepRunner:
+    """Runs steps of a trainer's phases."""
+
+    def __init__(
+        self, runners: list[PhaseRunner], device: torch.device, precision: str, accumulate: int
+    ) -> None:
+        self.runners = runners
+        self.device = device
+        self.precision = precision
+        self.accumulate = accumulate
+        self.repeats = max(runner.phase.repeats for runner in runners)
+        self._rng = torch.Generator(device)
+
+    def run(
+        self, step: int, seed: int, batch_of: Callable[[int, int], Batch], meter: Meter
+    ) -> None:
+        """Run one step.
+
+        Args:
+            step: steps completed before.
+            seed: of this step; seeds the generator that phases draw from.
+            batch_of: ``(repeat, part) -> Batch``, part in ``range(accumulate)``.
+            meter: takes losses, gradient norms and what the trainer logs.
+        """
+        self._rng.manual_seed(seed)
+        batches: dict[tuple[int, int], Batch] = {}
+        scratches: dict[tuple[int, int], dict[str, Any]] = {}
+        for runner in self.runners:
+            if step % runner.phase.every:
+                continue
+            for repeat in range(runner.phase.repeats):
+                runner.guard.remember_buffers()
+                losses = []
+                for part in range(self.accumulate):
+                    key = (repeat, part)
+                    if key not in batches:
+                        batches[key] = batch_of(repeat, part)
+                        scratches[key] = {}
+                    state = StepState(step, repeat, self._rng, scratches[key], meter.add)
+                    losses.append(self._backward(runner, batches[key], state, meter))
+                self._update(runner, losses, meter)
+
+    def _backward(
+        self, runner: PhaseRunner, batch: Batch, state: StepState, meter: Meter
+    ) -> Tensor:
+        """Add one part's gradients, to the phase's own parameters and to nothing else."""
+        phase = runner.phase
+        with autocast(self.device, self.precision):
+            terms = phase.loss(batch, state)
+            loss = torch.stack([term.float() for term in terms.values()]).sum()
+        # Naming the inputs is the freeze: other networks' weights get no gradient, and the work
+        # for it is not done. Graphs that a later phase of the step needs stay as they are.
+        (loss / self.accumulate).backward(inputs=runner.parameters)
+        meter.add(f"loss/{phase.name}", loss)
+        if len(terms) > 1:
+            for name, term in terms.items():
+                meter.add(f"loss/{phase.name}/{name}", term)
+        return loss.detach()
+
+    def _update(self, runner: PhaseRunner, losses: list[Tensor], meter: Meter) -> None:
+        """Clip, and step unless a loss or gradient is not finite; decided on the device."""
+        phase = runner.phase
+        gradients = [p.grad for p in runner.parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if phase.optimizer.clip_grad_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(
+                runner.parameters, phase.optimizer.clip_grad_norm, norm
+            )
+        # The contract between fused optimisers and torch.amp.GradScaler: 1 means "do nothing".
+        runner.optimizer.found_inf = runner.guard.check([norm, *losses])  # type: ignore[attr-defined]
+        runner.optimizer.step()
+        runner.optimizer.zero_grad(set_to_none=True)
+        meter.add(f"gradient_norm/{phase.name}", norm)

@@ -1,0 +1,63 @@
+"""What can go wrong, by who can mend it; every message is a sentence to a user.
+
+The exit code of the command line is part of the error: 2 for what the user can mend (a name, a
+value, a file), 1 for what failed while running, 130 for an interruption.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AigcError(Exception):
+    """Base of all errors that the command line prints without a traceback."""
+
+    exit_code = 1
+
+
+class UserError(AigcError, ValueError):
+    """Bad usage or bad input. The message says what, where, and what would fix it."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A configuration key or value that is not valid."""
+
+
+class PluginError(UserError):
+    """A plugin that is missing, broken, or claims what another plugin has."""
+
+
+class DataError(UserError):
+    """A data set that cannot be found, read, downloaded or trusted."""
+
+
+class RunError(UserError):
+    """A run folder that is not one, is taken, or cannot be continued."""
+
+
+class TrainingError(AigcError):
+    """A training that cannot go on, such as one whose losses stay non-finite."""
+
+
+class StorageError(AigcError):
+    """A file of a run that could not be written, such as on a full disk."""
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the valid name nearest to ``name``, else what is valid.
+
+    The result starts with a space, so that it can be appended to a sentence.
+    """
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if not close:  # a last part alone is often what was typed: 'dcgan' for 'image/dcgan'
+        close = [n for n in names if name and (name in n.split("/") or name in n.split("."))][:1]
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    if not names:
+        return " There are none."
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f" Valid: {shown}."

@@ -1,0 +1,51 @@
+"""What a plugin implements: networks, trainers, modalities, data sets and their configuration."""
+
+from typing import TYPE_CHECKING
+
+from aigc_core._lazy import lazy_exports
+from aigc_core.interfaces.config import ConfigModel, OptimizerConfig
+from aigc_core.interfaces.sample import SampleSpec
+
+if TYPE_CHECKING:
+    from aigc_core.interfaces.dataset import DataFolders, Dataset, SampleStore
+    from aigc_core.interfaces.discriminator import Discriminator
+    from aigc_core.interfaces.generator import Generator, LatentGenerator
+    from aigc_core.interfaces.modality import Modality
+    from aigc_core.interfaces.recipe import RecipeContext
+    from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Batch": "trainer",
+        "DataFolders": "dataset",
+        "Dataset": "dataset",
+        "Discriminator": "discriminator",
+        "Generator": "generator",
+        "LatentGenerator": "generator",
+        "Modality": "modality",
+        "Phase": "trainer",
+        "RecipeContext": "recipe",
+        "SampleStore": "dataset",
+        "StepState": "trainer",
+        "Trainer": "trainer",
+    },
+)
+
+__all__ = [
+    "Batch",
+    "ConfigModel",
+    "DataFolders",
+    "Dataset",
+    "Discriminator",
+    "Generator",
+    "LatentGenerator",
+    "Modality",
+    "OptimizerConfig",
+    "Phase",
+    "RecipeContext",
+    "SampleSpec",
+    "SampleStore",
+    "StepState",
+    "Trainer",
+]

@@ -1,0 +1,50 @@
+"""The base of every configuration model, and the optimiser's, which every trainer needs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class ConfigModel(BaseModel):
+    """A frozen pydantic model that rejects unknown keys and non-finite numbers.
+
+    Derive from it for a recipe's ``model.*`` and ``trainer.*`` and a data set's
+    ``dataset.options.*``. Keep the module that defines it free of torch: listings, ``aigc config``
+    and the checks of a command line import it, and nothing else, before a run starts.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+
+class OptimizerConfig(ConfigModel):
+    """One optimiser of one phase."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    """Algorithm: Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019) or SGD."""
+    lr: float = Field(2e-4, gt=0, le=10)
+    """Learning rate."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay rates of the first and second moment (adam, adamw)."""
+    eps: float = Field(1e-8, gt=0)
+    """Added to the denominator (adam, adamw)."""
+    momentum: float = Field(0.0, ge=0, lt=1)
+    """Momentum (sgd)."""
+    weight_decay: float = Field(0.0, ge=0)
+    """L2 penalty (adam, sgd) or decoupled decay (adamw)."""
+    clip_grad_norm: float | None = Field(None, gt=0)
+    """Scale this phase's gradients down to this total L2 norm; null for no clipping."""
+
+    @model_validator(mode="after")
+    def _betas_in_range(self) -> OptimizerConfig:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas must each be at least 0 and less than 1")
+        return self

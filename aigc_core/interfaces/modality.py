@@ -1,0 +1,57 @@
+"""A kind of content: what a sample is, and how it is stored, shown and saved."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor
+
+from aigc_core.interfaces.sample import SampleSpec
+
+
+class Modality(ABC):
+    """How the samples of one data set of this kind of content are stored, modelled and saved."""
+
+    formats: ClassVar[tuple[str, ...]]
+    """File formats that ``save`` writes, the default first, such as ``("png",)``."""
+
+    def __init__(self, spec: SampleSpec) -> None:
+        """Take the facts of the stored samples; raise ``DataError`` for what cannot be handled."""
+        self.spec = spec
+
+    @property
+    @abstractmethod
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample as a network sees it, without the batch dimension."""
+
+    @abstractmethod
+    def to_model(self, stored: Tensor) -> Tensor:
+        """Map stored samples ``(B, *spec.shape)`` to the model's form ``(B, *sample_shape)``.
+
+        Runs on the engine's device for every batch, so it should be one or two fused operations.
+        """
+
+    @abstractmethod
+    def to_stored(self, samples: Tensor) -> Tensor:
+        """Map samples in the model's form back to stored ones, clamped and rounded."""
+
+    @abstractmethod
+    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
+        """Write stored samples ``(N, *spec.shape)`` into an existing folder, one file each.
+
+        Files are numbered from ``start``. Returns their paths in order.
+        """
+
+    @abstractmethod
+    def preview(self, stored: Tensor, path: Path) -> Path:
+        """Write one file that shows all of ``(N, *spec.shape)``: a grid, a strip, a page.
+
+        Args:
+            stored: the samples.
+            path: where to write, without a suffix: the modality adds its own.
+
+        Returns:
+            The path of the written file.
+        """

@@ -1,0 +1,20 @@
+"""What one stored sample is: the facts that a data set states and a modality interprets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from aigc_core.interfaces.config import ConfigModel
+
+
+class SampleSpec(ConfigModel):
+    """Shape, type and units of one stored sample. Written to the run folder as ``dataset.json``."""
+
+    shape: tuple[int, ...] = Field(min_length=1)
+    """Shape of one stored sample, without the batch dimension."""
+    dtype: Literal["uint8", "int16", "int32", "int64", "float32"]
+    """Type in which samples are stored."""
+    units: dict[str, float] = {}
+    """What the numbers mean, with the unit in the name, such as ``sample_rate_hz``."""

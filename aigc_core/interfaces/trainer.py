@@ -1,0 +1,89 @@
+"""A training algorithm, as networks and the phases that update them.
+
+A trainer knows no device, precision, loop or checkpoint: the engine owns those. A GAN is two
+phases, a VAE or a language model is one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aigc_core.interfaces.config import OptimizerConfig
+from aigc_core.interfaces.generator import Generator
+
+Batch = Mapping[str, Tensor]
+"""Named tensors with one first dimension: ``samples`` in the model's form, ``labels``, …"""
+
+
+@dataclass
+class StepState:
+    """What a phase may use besides its batch."""
+
+    step: int
+    """Steps completed before this one."""
+    repeat: int
+    """Which of the phase's repeats this is, from 0."""
+    rng: torch.Generator
+    """The step's random generator, on the engine's device: a function of seed, step and rank."""
+    scratch: dict[str, Any]
+    """Shared by the phases of one step that see the same batch; empty at the step's start."""
+    _log: Callable[[str, Tensor], None] = field(repr=False)
+
+    def randn(self, *shape: int) -> Tensor:
+        """Draw float32 standard normal numbers of this shape on the engine's device."""
+        return torch.randn(shape, generator=self.rng, device=self.rng.device)
+
+    def rand(self, *shape: int) -> Tensor:
+        """Draw float32 numbers uniform in [0, 1) of this shape on the engine's device."""
+        return torch.rand(shape, generator=self.rng, device=self.rng.device)
+
+    def log(self, name: str, value: Tensor) -> None:
+        """Log a scalar beside the losses, such as ``logits/real``.
+
+        The value stays on the device; its mean over the log interval is what observers see.
+        """
+        self._log(name, value)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser's turn within a step.
+
+    Only the parameters of the networks in ``updates`` receive gradients, whatever the loss reaches;
+    all others are frozen while the phase runs. With ``repeats``, repeat *r* of every phase of a
+    step sees the step's batch *r*, so phases can share what they computed for it.
+    """
+
+    name: str
+    """Unique within the trainer; names the phase's metrics, such as ``loss/generator``."""
+    updates: tuple[str, ...]
+    """Names of the networks it trains, as in ``Trainer.networks``."""
+    loss: Callable[[Batch, StepState], Mapping[str, Tensor]]
+    """Named scalar terms, means over the batch; the engine sums and back-propagates them."""
+    optimizer: OptimizerConfig
+    every: int = 1
+    """Run on steps 0, every, 2·every, …"""
+    repeats: int = 1
+    """Optimiser updates per step, each on its own batch (``n_critic`` of a Wasserstein GAN)."""
+
+
+class Trainer(ABC):
+    """One training algorithm."""
+
+    @abstractmethod
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Return everything whose weights are saved, by name. Names hold no dots."""
+
+    @abstractmethod
+    def phases(self) -> Sequence[Phase]:
+        """Return the phases of a step, in order. Called once."""
+
+    @abstractmethod
+    def generator(self) -> Generator:
+        """Return the network that samples are drawn from; the engine swaps in its EMA copy."""

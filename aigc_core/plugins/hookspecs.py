@@ -1,0 +1,72 @@
+"""The hooks: what the core asks of plugins and tells them. Each states who is called, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from aigc_core.plugins.specs import DatasetSpec, ModalitySpec, RecipeSpec
+
+if TYPE_CHECKING:
+    import typer
+
+    from aigc_core.runs import Run
+
+PROJECT = "aigc"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def aigc_register_modalities() -> Sequence[ModalitySpec]:  # type: ignore[empty-body]
+    """Return the modalities that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def aigc_register_datasets() -> Sequence[DatasetSpec]:  # type: ignore[empty-body]
+    """Return the data sets that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def aigc_register_recipes() -> Sequence[RecipeSpec]:  # type: ignore[empty-body]
+    """Return the recipes that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def aigc_extend_cli(app: typer.Typer) -> None:
+    """Add commands to ``aigc``. Called once at every start of the command line; import late."""
+
+
+@hookspec
+def aigc_run_started(run: Run, config: Mapping[str, Any], start_step: int) -> None:
+    """Called when training begins or goes on, before its first step.
+
+    ``config`` is the whole resolved configuration; ``start_step`` is 0 for a new run.
+    """
+
+
+@hookspec
+def aigc_metrics_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
+    """Called at every log interval with means over the interval, by flat name.
+
+    Names: ``loss/<phase>``, ``gradient_norm/<phase>``, ``samples_per_second``, ``epoch``, and what
+    the trainer logs of its own.
+    """
+
+
+@hookspec
+def aigc_samples_drawn(run: Run, step: int, preview: Path) -> None:
+    """Called when samples were drawn during training; ``preview`` is the file that shows them."""
+
+
+@hookspec
+def aigc_checkpoint_saved(run: Run, step: int, path: Path) -> None:
+    """Called when the checkpoint in the folder ``path`` is complete and on disk."""
+
+
+@hookspec
+def aigc_run_finished(run: Run, step: int, status: str) -> None:
+    """Called last, whatever happened: ``status`` is completed, interrupted or failed."""

@@ -1,0 +1,74 @@
+"""What a plugin declares: frozen data, with code named by strings and loaded when used."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from aigc_core.interfaces.config import ConfigModel
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
+"""Lower-case words joined by hyphens, such as ``fashion-mnist``."""
+
+CodeRef = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+"""``"package.module:Name"``. Stands in a plugin's Python only, never in a file that a user edits."""
+
+
+class ModalitySpec(ConfigModel):
+    """A kind of content."""
+
+    name: Name
+    summary: str
+    code: CodeRef
+    """A subclass of ``aigc_core.Modality``."""
+
+
+class DatasetSpec(ConfigModel):
+    """A named source of samples."""
+
+    name: Name
+    modality: Name
+    summary: str
+    code: CodeRef
+    """A subclass of ``aigc_core.Dataset``."""
+    options: CodeRef | None = None
+    """A ``ConfigModel`` for ``dataset.options.*``; its module must not import torch."""
+    splits: tuple[str, ...] = ("train",)
+    embedded: bool = False
+    """Whether it needs neither a network nor files of the user's."""
+    licence: str = ""
+    homepage: str = ""
+
+
+class RecipeSpec(ConfigModel):
+    """What can be trained by name: networks, trainer, defaults and presets."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$", max_length=128)]
+    """``<modality>/<model>``."""
+    summary: str
+    build: CodeRef
+    """``(RecipeContext) -> Trainer``."""
+    model: CodeRef
+    """A ``ConfigModel`` for ``model.*``; its module must not import torch."""
+    trainer: CodeRef
+    """A ``ConfigModel`` for ``trainer.*``; its module must not import torch."""
+    dataset: Name
+    """Name of the default data set."""
+    defaults: dict[str, Any] = {}
+    """Values over the fields' own defaults: ``{"engine": {"epochs": 5}}``."""
+    presets: dict[Name, dict[str, Any]] = {}
+    """Named settings over ``defaults``, in the same form."""
+
+    @property
+    def modality(self) -> str:
+        """The part of the name before the slash."""
+        return self.name.split("/")[0]
+
+    @model_validator(mode="after")
+    def _sections_are_known(self) -> RecipeSpec:
+        for where, values in [("defaults", self.defaults), *self.presets.items()]:
+            unknown = set(values) - {"dataset", "model", "trainer", "engine"}
+            if unknown:
+                raise ValueError(f"{where}: {sorted(unknown)} is not a configuration section")
+        return self

@@ -1,0 +1,28 @@
+"""The run folder: what is in it, how it is written safely and read back."""
+
+from typing import TYPE_CHECKING
+
+from aigc_core._lazy import lazy_exports
+from aigc_core.runs.folder import Run, find_runs, new_run_path, open_run
+
+if TYPE_CHECKING:
+    from aigc_core.runs.checkpoint import load_checkpoint, load_weights_only, save_checkpoint
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "load_checkpoint": "checkpoint",
+        "load_weights_only": "checkpoint",
+        "save_checkpoint": "checkpoint",
+    },
+)
+
+__all__ = [
+    "Run",
+    "find_runs",
+    "load_checkpoint",
+    "load_weights_only",
+    "new_run_path",
+    "open_run",
+    "save_checkpoint",
+]

@@ -1,0 +1,169 @@
+"""Checkpoints: whole or not there, verified when read, never trusted because they are newest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from aigc_core.errors import RunError, StorageError
+from aigc_core.runs.manifest import (
+    MANIFEST,
+    checkpoint_folder,
+    checkpoint_steps,
+    describe_files,
+    read_verified,
+)
+
+WEIGHTS, TENSORS, SCALARS = "weights.safetensors", "state.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds, read back on the CPU."""
+
+    step: int
+    path: Path
+    weights: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor]
+    scalars: Mapping[str, Any]
+
+
+def save_checkpoint(
+    checkpoints: Path,
+    step: int,
+    *,
+    weights: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    scalars: Mapping[str, Any],
+    keep: int,
+) -> Path:
+    """Write a checkpoint so that a crash at any moment leaves the older ones whole.
+
+    Files go to a temporary folder and are synced, the manifest last; the folder is renamed and its
+    parent synced; only then are older checkpoints beyond ``keep`` removed.
+
+    Raises:
+        StorageError: it could not be written; the older checkpoints stand.
+    """
+    target = checkpoint_folder(checkpoints, step)
+    if (target / MANIFEST).exists():
+        return target
+    files = {
+        WEIGHTS: safetensors.torch.save(_on_cpu(weights)),
+        TENSORS: safetensors.torch.save(_on_cpu(tensors)),
+        SCALARS: (json.dumps(scalars, indent=2) + "\n").encode(),
+    }
+    files[MANIFEST] = describe_files(files).encode()
+    temporary: str | None = None
+    try:
+        checkpoints.mkdir(exist_ok=True)
+        _remove_leftovers(checkpoints)
+        temporary = tempfile.mkdtemp(dir=checkpoints, prefix=".writing-")
+        os.chmod(temporary, 0o755)
+        for name, data in files.items():
+            with open(os.path.join(temporary, name), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        _sync_folder(temporary)
+        if target.exists():  # without a manifest: never completed, so nobody's
+            shutil.rmtree(target)
+        os.rename(temporary, target)
+        _sync_folder(checkpoints)
+        for old in checkpoint_steps(checkpoints)[:-keep]:
+            if old != step:
+                shutil.rmtree(checkpoint_folder(checkpoints, old))
+    except OSError as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        last = max((s for s in checkpoint_steps(checkpoints) if s != step), default=None)
+        rest = "there is no older one" if last is None else f"the one of step {last} is whole"
+        raise StorageError(
+            f"Could not write the checkpoint of step {step} in {checkpoints}: "
+            f"{error.strerror or error}; {rest}."
+        ) from error
+    return target
+
+
+def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint:
+    """Read the newest checkpoint that verifies; damaged ones are set aside and told to ``warn``.
+
+    Raises:
+        RunError: there is none.
+    """
+    for step in reversed(checkpoint_steps(checkpoints)):
+        folder = checkpoint_folder(checkpoints, step)
+        try:
+            files = read_verified(folder, (WEIGHTS, TENSORS, SCALARS))
+            return Checkpoint(
+                step,
+                folder,
+                safetensors.torch.load(files[WEIGHTS]),
+                safetensors.torch.load(files[TENSORS]),
+                json.loads(files[SCALARS]),
+            )
+        except ValueError as error:
+            aside = _set_aside(folder)
+            warn(f"The checkpoint {folder} is damaged ({error}); it was moved to {aside.name}.")
+    raise RunError(f"There is no complete checkpoint in {checkpoints}.")
+
+
+def load_weights_only(
+    checkpoints: Path, warn: Callable[[str], None]
+) -> tuple[int, dict[str, Tensor]]:
+    """Return ``(step, weights)`` of the newest checkpoint whose weights verify. Only reads.
+
+    Raises:
+        RunError: there is none.
+    """
+    for step in reversed(checkpoint_steps(checkpoints)):
+        folder = checkpoint_folder(checkpoints, step)
+        try:
+            files = read_verified(folder, (WEIGHTS,))
+            return step, safetensors.torch.load(files[WEIGHTS])
+        except ValueError as error:
+            warn(f"The checkpoint {folder} is damaged ({error}); an older one is used.")
+    raise RunError(f"There is no complete checkpoint in {checkpoints}.")
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copy to plain contiguous CPU tensors that share nothing."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+
+
+def _set_aside(folder: Path) -> Path:
+    aside, number = folder.with_name(f"{folder.name}.damaged"), 2
+    while aside.exists():
+        aside, number = folder.with_name(f"{folder.name}.damaged-{number}"), number + 1
+    folder.rename(aside)
+    return aside
+
+
+def _remove_leftovers(checkpoints: Path) -> None:
+    """Remove what a killed process was still writing; the run's lock says it is not at work."""
+    for leftover in checkpoints.glob(".writing-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sync_folder(folder: str | Path) -> None:
+    """Make a rename in a folder durable; Windows neither needs nor allows it."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,46 @@
+"""``metrics.jsonl``: one JSON object per log interval."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from aigc_core.errors import StorageError
+from aigc_core.strict_yaml import write_text_atomically
+
+
+class MetricsFile:
+    """Appends, reads, and cuts back to a checkpoint's step."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write one line; a number that is not finite becomes null, since JSON has none."""
+        finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **finite}) + "\n")
+        except OSError as error:
+            raise StorageError(f"Could not write {self.path}: {error.strerror}.") from error
+
+    def read(self) -> Iterator[dict[str, float | None]]:
+        """Yield the lines as dictionaries; a last line cut off by a crash is left out."""
+        if not self.path.exists():
+            return
+        with self.path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(record, dict) and isinstance(record.get("step"), int):
+                    yield record
+
+    def cut_after(self, step: int) -> None:
+        """Drop what was logged after ``step``: a resumed run logs it again."""
+        kept = [record for record in self.read() if (record["step"] or 0) <= step]
+        if self.path.exists():
+            write_text_atomically(self.path, "".join(json.dumps(r) + "\n" for r in kept))

@@ -1,0 +1,34 @@
+"""The trainers' configuration; free of torch, so that plugins can name it cheaply."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from aigc_core.interfaces.config import ConfigModel, OptimizerConfig
+
+
+class AdversarialConfig(ConfigModel):
+    """Settings of the two-player game."""
+
+    loss: Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"] = (
+        "non-saturating"
+    )
+    """The adversarial loss; non-saturating is binary cross-entropy on logits."""
+    gradient_penalty: float = Field(0.0, ge=0)
+    """Weight of WGAN-GP's gradient penalty (the paper: 10); 0 for none."""
+    critic_steps: int = Field(1, ge=1, le=100)
+    """Updates of the discriminator per update of the generator, each on its own batch."""
+    generator: OptimizerConfig = OptimizerConfig(betas=(0.5, 0.999))
+    """The generator's optimiser; by default that of Radford et al. 2016 (DCGAN)."""
+    discriminator: OptimizerConfig = OptimizerConfig(betas=(0.5, 0.999))
+    """The discriminator's optimiser."""
+
+    @model_validator(mode="after")
+    def _critic_is_constrained(self) -> AdversarialConfig:
+        if self.loss == "wasserstein" and self.gradient_penalty == 0:
+            raise ValueError(
+                "the wasserstein loss needs a constraint on the critic: set gradient_penalty to 10"
+            )
+        return self

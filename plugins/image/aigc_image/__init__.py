@@ -1,0 +1,97 @@
+"""The image modality of aigc. Importing this declares what there is; code is loaded when used."""
+
+from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
+
+__version__ = "0.1.0"
+
+_MNIST_OPTIONS = "aigc_image.options:MnistOptions"
+
+
+@hookimpl
+def aigc_register_modalities() -> list[ModalitySpec]:
+    return [
+        ModalitySpec(
+            name="image",
+            summary="Pictures, grey or RGB, stored as uint8 (C, H, W)",
+            code="aigc_image.modality:ImageModality",
+        )
+    ]
+
+
+@hookimpl
+def aigc_register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="mnist",
+            modality="image",
+            summary="70,000 handwritten digits, 28x28 grey (LeCun et al. 1998)",
+            code="aigc_image.datasets.mnist:Mnist",
+            options=_MNIST_OPTIONS,
+            splits=("train", "test"),
+            licence="CC BY-SA 3.0",
+            homepage="http://yann.lecun.com/exdb/mnist/",
+        ),
+        DatasetSpec(
+            name="fashion-mnist",
+            modality="image",
+            summary="70,000 articles of clothing in 10 classes, 28x28 grey (Xiao et al. 2017)",
+            code="aigc_image.datasets.mnist:FashionMnist",
+            options=_MNIST_OPTIONS,
+            splits=("train", "test"),
+            licence="MIT",
+            homepage="https://github.com/zalandoresearch/fashion-mnist",
+        ),
+        DatasetSpec(
+            name="kmnist",
+            modality="image",
+            summary="70,000 cursive Japanese characters in 10 classes, 28x28 grey (Clanuwat 2018)",
+            code="aigc_image.datasets.mnist:KMnist",
+            options=_MNIST_OPTIONS,
+            splits=("train", "test"),
+            licence="CC BY-SA 4.0",
+            homepage="http://codh.rois.ac.jp/kmnist/",
+        ),
+        DatasetSpec(
+            name="digits",
+            modality="image",
+            summary="1,797 handwritten digits, 8x8 grey enlarged, inside scikit-learn: no download",
+            code="aigc_image.datasets.digits:Digits",
+            options="aigc_image.options:DigitsOptions",
+            embedded=True,
+            licence="CC BY 4.0",
+            homepage="https://archive.ics.uci.edu/dataset/80",
+        ),
+        DatasetSpec(
+            name="image-folder",
+            modality="image",
+            summary="Any folder of images, grey or RGB; sub-folders become classes",
+            code="aigc_image.datasets.folder:ImageFolder",
+            options="aigc_image.options:ImageFolderOptions",
+        ),
+    ]
+
+
+@hookimpl
+def aigc_register_recipes() -> list[RecipeSpec]:
+    return [
+        RecipeSpec(
+            name="image/dcgan",
+            summary="Deep convolutional GAN (Radford et al. 2016), 32 to 128 pixels",
+            build="aigc_image.dcgan:build",
+            model="aigc_image.dcgan_config:DCGANConfig",
+            trainer="aigc_core.trainers.config:AdversarialConfig",
+            dataset="mnist",
+            defaults={"engine": {"epochs": 5, "batch_size": 64, "ema": 0.999}},
+            presets={
+                "article": {
+                    "model": {"initialization": "pytorch"},
+                    "trainer": {
+                        "loss": "non-saturating",
+                        "generator": {"name": "adam", "lr": 2e-4, "betas": [0.9, 0.999]},
+                        "discriminator": {"name": "adam", "lr": 2e-4, "betas": [0.9, 0.999]},
+                    },
+                    "engine": {"epochs": 100, "batch_size": 64, "ema": None},
+                },
+            },
+        )
+    ]
