@@ -24,7 +24,7 @@ _MAX_DIGITS = 400  # beyond any float64; keeps int() far from its quadratic and 
 class _Loader(yaml.SafeLoader):
     """SafeLoader without aliases, duplicate keys, merge keys, dates or YAML 1.1 booleans."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
             )
         self.depth += 1
         try:
-            return super().compose_node(parent, index)  # type: ignore[arg-type,no-any-return]
+            return super().compose_node(parent, index)
         finally:
             self.depth -= 1
 
@@ -84,7 +84,8 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
-def _error(where: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+def _error(where: Any, problem: str) -> yaml.MarkedYAMLError:
+    """Make an error at a node or an event."""
     return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
 
 
@@ -103,9 +104,9 @@ def parse_yaml(text: str, source: str) -> Any:
         try:
             return loader.get_single_data()
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark: Any = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = error.problem or error.context or "not valid YAML"
         raise ConfigError(f"{source}{where}: {problem}.") from None

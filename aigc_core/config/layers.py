@@ -26,34 +26,40 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """Parse one ``--set`` argument, ``section.key=value``; the value is read as YAML.
 
     Raises:
-        ConfigError: no ``=``, an unknown section, or a value that is not YAML.
+        ConfigError: no ``=``, or a value that is not YAML.
     """
     key, equals, value = text.partition("=")
-    key = key.strip()
-    section = key.split(".")[0]
-    if not equals or "." not in key:
-        raise ConfigError(f"--set {text}: expected section.key=value, such as engine.batch_size=64.")
-    if section not in SECTIONS:
+    if not equals:
         raise ConfigError(
-            f"--set {text}: a key starts with one of {', '.join(SECTIONS)}; "
-            f"'{section}' is none of them.{did_you_mean(section, SECTIONS)}"
+            f"--set {text}: expected section.key=value, such as engine.batch_size=64."
         )
-    if not all(key.split(".")):
-        raise ConfigError(f"--set {text}: the key '{key}' has an empty part.")
-    return key, parse_yaml(value, f"--set {text}")
+    return key.strip(), parse_yaml(value, f"--set {text}")
 
 
 def nest(assignments: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn ``{"a.b": 1}`` into ``{"a": {"b": 1}}``; raise ``ConfigError`` where keys clash."""
+    """Turn ``{"engine.seed": 1}`` into ``{"engine": {"seed": 1}}``.
+
+    Raises:
+        ConfigError: a key that starts with no section, has an empty part, or clashes with another.
+    """
     nested: dict[str, Any] = {}
     for key, value in assignments.items():
-        *path, last = key.split(".")
-        node = nested
-        for part in path:
+        section, *path = key.split(".")
+        if section not in SECTIONS:
+            raise ConfigError(
+                f"There is no setting '{key}': keys start with one of {', '.join(SECTIONS)}."
+                + did_you_mean(section, SECTIONS)
+            )
+        if not path or not all(path):
+            raise ConfigError(f"There is no setting '{key}': expected a key such as engine.seed.")
+        node = nested.setdefault(section, {})
+        for part in path[:-1]:
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"'{key}' is set below '{part}', which is set to a value itself.")
-        node[last] = value
+        if isinstance(node.get(path[-1]), dict):
+            raise ConfigError(f"'{key}' is set to a value, and settings below it are given too.")
+        node[path[-1]] = value
     return nested
 
 
@@ -70,7 +76,9 @@ def read_config_file(path: Path) -> Layer:
         raise ConfigError(f"{path}: expected sections such as 'engine:', found {data!r:.40}.")
     version = data.get("schema_version", SCHEMA_VERSION)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ConfigError(f"{path}: schema_version must be {SCHEMA_VERSION}, found {version!r:.40}.")
+        raise ConfigError(
+            f"{path}: schema_version must be {SCHEMA_VERSION}, found {version!r:.40}."
+        )
     if version > SCHEMA_VERSION:
         raise ConfigError(
             f"{path}: schema_version {version} is newer than this aigc reads ({SCHEMA_VERSION}). "

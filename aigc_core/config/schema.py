@@ -25,42 +25,42 @@ class DatasetConfig(ConfigModel):
 class CheckpointConfig(ConfigModel):
     """When the whole state is saved. The last step of a run, and Ctrl-C, always save."""
 
-    every: int = Field(500, ge=1)
+    every: int = Field(default=500, ge=1)
     """Save after every so many steps."""
-    keep: int = Field(3, ge=1)
+    keep: int = Field(default=3, ge=1)
     """How many of the newest checkpoints to keep."""
 
 
 class EngineConfig(ConfigModel):
     """How any trainer is run."""
 
-    steps: int | None = Field(None, ge=1, le=10**9)
+    steps: int | None = Field(default=None, ge=1, le=10**9)
     """Train until this many steps are done. Either this or epochs."""
-    epochs: float | None = Field(None, gt=0, le=10**6)
+    epochs: float | None = Field(default=None, gt=0, le=10**6)
     """Train for this many passes over the data; becomes steps when the data is known."""
-    batch_size: int = Field(64, ge=1, le=10**6)
+    batch_size: int = Field(default=64, ge=1, le=10**6)
     """Samples per optimiser update."""
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(default=1, ge=1)
     """Split each batch into this many parts whose gradients are added: less memory, same result."""
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto takes CUDA, else MPS, else the CPU; or cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto takes bf16 autocast where the device computes it natively, else fp32."""
     channels_last: bool | None = None
     """Memory format of convolutions' weights and images; null lets the engine choose."""
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Everything random follows from it: weights, order of the data, latents."""
-    ema: float | None = Field(None, gt=0, lt=1)
+    ema: float | None = Field(default=None, gt=0, lt=1)
     """Decay of the exponential moving average of the generator; null for none."""
     deterministic: bool = False
     """On a GPU: only deterministic algorithms, slower. On a CPU runs are deterministic anyway."""
-    log_every: int = Field(20, ge=1)
+    log_every: int = Field(default=20, ge=1)
     """Read and log the metrics after every so many steps."""
-    sample_every: int = Field(250, ge=1)
+    sample_every: int = Field(default=250, ge=1)
     """Draw preview samples after every so many steps, and after the last."""
-    sample_count: int = Field(64, ge=1, le=4096)
+    sample_count: int = Field(default=64, ge=1, le=4096)
     """How many samples a preview shows."""
-    max_skipped_steps: int = Field(100, ge=1)
+    max_skipped_steps: int = Field(default=100, ge=1)
     """Stop after this many updates in a row were skipped for non-finite losses or gradients."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     """When the whole state is saved."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
 
 import torch
 
@@ -20,7 +19,7 @@ class ExponentialMovingAverage:
     def __init__(self, generator: Generator, decay: float) -> None:
         """Copy ``generator``; ``decay`` in (0, 1), such as 0.999."""
         self.decay = decay
-        self.generator = cast(Generator, copy.deepcopy(generator)).requires_grad_(False)
+        self.generator = copy.deepcopy(generator).requires_grad_(False)
         source, target = generator.state_dict(), self.generator.state_dict()
         floating = [name for name in source if source[name].is_floating_point()]
         self._averaged = [target[name] for name in floating], [source[name] for name in floating]

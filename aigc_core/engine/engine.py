@@ -108,6 +108,10 @@ class Engine:
         self.train_seconds = 0.0
         self._logged = (0, 0.0)  # step and train_seconds at the last log
 
+    def add_observer(self, observer: EngineObserver) -> None:
+        """Tell another observer from now on, after those that are there."""
+        self._observers.append(observer)
+
     @property
     def generator(self) -> Generator:
         """The network that samples are drawn from: the averaged copy where there is one."""

@@ -41,7 +41,9 @@ class Guard:
         """
         finite = torch.isfinite(torch.stack(list(values))).all()
         for buffer, saved in zip(self._buffers, self._saved, strict=True):
-            torch.where(finite, buffer, saved, out=buffer)
+            # .data has a version counter of its own: to autograd the buffer is untouched, since a
+            # later phase may still back-propagate through the pass that used it.
+            torch.where(finite, buffer, saved, out=buffer.data)
         skipped = torch.logical_not(finite).float()
         self.counts += skipped
         self.counts[0] *= skipped

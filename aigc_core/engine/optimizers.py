@@ -14,7 +14,7 @@ from aigc_core.interfaces import OptimizerConfig
 
 
 def build_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> Optimizer:
-    """Make a fused optimiser: one kernel for all parameters, and one that can skip on the device."""
+    """Make a fused optimiser: one kernel for all parameters, which can skip on the device."""
     common: dict[str, Any] = {
         "lr": config.lr,
         "weight_decay": config.weight_decay,

@@ -118,7 +118,7 @@ class StepRunner:
             loss = torch.stack([term.float() for term in terms.values()]).sum()
         # Naming the inputs is the freeze: other networks' weights get no gradient, and the work
         # for it is not done. Graphs that a later phase of the step needs stay as they are.
-        (loss / self.accumulate).backward(inputs=runner.parameters)
+        (loss / self.accumulate).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
         meter.add(f"loss/{phase.name}", loss)
         if len(terms) > 1:
             for name, term in terms.items():

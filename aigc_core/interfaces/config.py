@@ -30,17 +30,17 @@ class OptimizerConfig(ConfigModel):
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     """Algorithm: Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019) or SGD."""
-    lr: float = Field(2e-4, gt=0, le=10)
+    lr: float = Field(default=2e-4, gt=0, le=10)
     """Learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay rates of the first and second moment (adam, adamw)."""
-    eps: float = Field(1e-8, gt=0)
+    eps: float = Field(default=1e-8, gt=0)
     """Added to the denominator (adam, adamw)."""
-    momentum: float = Field(0.0, ge=0, lt=1)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
     """Momentum (sgd)."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """L2 penalty (adam, sgd) or decoupled decay (adamw)."""
-    clip_grad_norm: float | None = Field(None, gt=0)
+    clip_grad_norm: float | None = Field(default=None, gt=0)
     """Scale this phase's gradients down to this total L2 norm; null for no clipping."""
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ class DataFolders:
     """Where a data set may look and where it may write."""
 
     root: Path | None
-    """The user's data (``--data-root`` or ``AIGC_DATA_DIR``): only ever read from. None: not given."""
+    """The user's data (``--data-root`` or ``AIGC_DATA_DIR``), only ever read; None if not given."""
     cache: Path
     """Where prepared data goes (``AIGC_CACHE_DIR`` or the user's cache folder)."""
 

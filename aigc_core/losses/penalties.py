@@ -32,4 +32,5 @@ def gradient_penalty(
         between = (mix * real.float() + (1 - mix) * fake.float()).requires_grad_()
         logits = critic(between)
         (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
-        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+        norms: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)  # (B,)
+        return (norms - 1).square().mean()

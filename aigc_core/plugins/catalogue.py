@@ -23,7 +23,7 @@ class CataloguePlugin(ConfigModel):
     """A plugin that can be installed. Names only: a catalogue never says what code to import."""
 
     summary: str
-    folder: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")
+    folder: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")
     """Where it stands in a checkout, relative to the catalogue."""
     modalities: tuple[Name, ...] = ()
     datasets: tuple[Name, ...] = ()

@@ -143,7 +143,11 @@ class PluginHost:
     def _forget(self, status: PluginStatus) -> None:
         for key in [key for key, owner in self._owners.items() if owner == status.name]:
             del self._owners[key]
-            tables = {"modality": self.modalities, "dataset": self.datasets, "recipe": self.recipes}
+            tables: dict[str, dict[str, Any]] = {
+                "modality": self.modalities,
+                "dataset": self.datasets,
+                "recipe": self.recipes,
+            }
             del tables[key[0]][key[1]]
         status.modalities, status.datasets, status.recipes = [], [], []
 
@@ -226,5 +230,3 @@ def get_host() -> PluginHost:
     host = PluginHost()
     host.discover()
     return host
-
-

@@ -12,7 +12,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length
 """Lower-case words joined by hyphens, such as ``fashion-mnist``."""
 
 CodeRef = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
-"""``"package.module:Name"``. Stands in a plugin's Python only, never in a file that a user edits."""
+"""``"package.module:Name"``. Stands in a plugin's Python only, never in a user's file."""
 
 
 class ModalitySpec(ConfigModel):

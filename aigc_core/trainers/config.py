@@ -16,9 +16,9 @@ class AdversarialConfig(ConfigModel):
         "non-saturating"
     )
     """The adversarial loss; non-saturating is binary cross-entropy on logits."""
-    gradient_penalty: float = Field(0.0, ge=0)
+    gradient_penalty: float = Field(default=0.0, ge=0)
     """Weight of WGAN-GP's gradient penalty (the paper: 10); 0 for none."""
-    critic_steps: int = Field(1, ge=1, le=100)
+    critic_steps: int = Field(default=1, ge=1, le=100)
     """Updates of the discriminator per update of the generator, each on its own batch."""
     generator: OptimizerConfig = OptimizerConfig(betas=(0.5, 0.999))
     """The generator's optimiser; by default that of Radford et al. 2016 (DCGAN)."""

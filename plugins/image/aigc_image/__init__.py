@@ -92,6 +92,17 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                     },
                     "engine": {"epochs": 100, "batch_size": 64, "ema": None},
                 },
+                "wgan-gp": {  # Gulrajani et al. 2017, algorithm 1
+                    "model": {"discriminator_normalization": "layer"},
+                    "trainer": {
+                        "loss": "wasserstein",
+                        "gradient_penalty": 10.0,
+                        "critic_steps": 5,
+                        "generator": {"lr": 1e-4, "betas": [0.0, 0.9]},
+                        "discriminator": {"lr": 1e-4, "betas": [0.0, 0.9]},
+                    },
+                    "engine": {"epochs": 25},
+                },
             },
         )
     ]

@@ -1,0 +1,132 @@
+"""From names in a configuration to the objects that they mean."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from aigc_core._version import __version__
+from aigc_core.config import Layer, RunConfig, cache_folder, data_root
+from aigc_core.engine import choose_device, choose_precision, derive_seed, isolated_rng
+from aigc_core.errors import DataError, PluginError, RunError
+from aigc_core.interfaces import (
+    DataFolders,
+    Dataset,
+    Modality,
+    RecipeContext,
+    SampleSpec,
+    SampleStore,
+    Trainer,
+)
+from aigc_core.plugins import PluginHost
+from aigc_core.runs import Run
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of."""
+
+    modality: Modality
+    trainer: Trainer
+
+
+def build_parts(host: PluginHost, config: RunConfig, spec: SampleSpec, label_count: int) -> Parts:
+    """Make the modality and the trainer; weights follow from ``engine.seed``, on any device.
+
+    Raises:
+        PluginError: the plugin's code cannot be loaded or is not what it should be.
+        ConfigError: settings that the recipe cannot build.
+    """
+    recipe = host.recipe(config.recipe)
+    modality_spec = host.modality(recipe.modality)
+    owner = host.owner("modality", recipe.modality)
+    modality = host.resolve(modality_spec.code, owner)(spec)
+    _expect(modality, Modality, modality_spec.code, owner)
+    owner = host.owner("recipe", recipe.name)
+    build = host.resolve(recipe.build, owner)
+    context = RecipeContext(config.model, config.trainer, modality.sample_shape, label_count)
+    seed = derive_seed(config.engine.seed, "weights")
+    with isolated_rng(torch.device("cpu"), seed):
+        trainer = build(context)
+    _expect(trainer, Trainer, recipe.build, owner)
+    return Parts(modality, trainer)
+
+
+def run_layer(run: Run) -> Layer:
+    """Return a run's whole configuration as one layer."""
+    sections = ("dataset", "model", "trainer", "engine")
+    missing = [key for key in sections if key not in run.config]
+    if missing:
+        raise RunError(f"{run.path / 'config.yaml'} lacks the section '{missing[0]}'.")
+    return Layer(str(run.path), {key: run.config[key] for key in sections})
+
+
+def load_data(host: PluginHost, config: RunConfig, split: str = "train") -> SampleStore:
+    """Prepare and load the configured data set.
+
+    Raises:
+        DataError: it cannot be found, downloaded, trusted or read.
+    """
+    spec = host.dataset(config.dataset.name, host.recipe(config.recipe).modality)
+    owner = host.owner("dataset", spec.name)
+    folders = DataFolders(data_root(config.dataset.root), cache_folder())
+    dataset = host.resolve(spec.code, owner)(config.dataset.options, folders)
+    _expect(dataset, Dataset, spec.code, owner)
+    try:
+        dataset.prepare()
+        return cast(SampleStore, dataset.load(split))
+    except (OSError, MemoryError) as error:
+        raise DataError(f"The dataset '{spec.name}' could not be loaded: {error}.") from error
+
+
+def describe_data(store: SampleStore) -> dict[str, Any]:
+    """Return what a run remembers of its data, as JSON data."""
+    return {
+        "spec": store.spec.model_dump(mode="json"),
+        "count": len(store),
+        "label_names": list(store.label_names),
+    }
+
+
+def describe_environment(host: PluginHost, config: RunConfig) -> dict[str, Any]:
+    """Return versions and machine, as JSON data."""
+    device = choose_device(config.engine.device)
+    return {
+        "aigc_core": __version__,
+        "plugins": {s.distribution or s.name: s.version for s in host.statuses.values()},
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": str(device),
+        "precision": choose_precision(config.engine.precision, device),
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+        "command": sys.argv,
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the core's own checkout, if it runs from one."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", os.fspath(folder), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _expect(found: object, kind: type, reference: str, owner: str) -> None:
+    if not isinstance(found, kind):
+        raise PluginError(
+            f"The plugin '{owner}' names {reference}, which gave a {type(found).__name__}, "
+            f"not a {kind.__name__}."
+        )

@@ -1,0 +1,54 @@
+"""What joins an engine to a run's folder and to the plugins that watch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aigc_core.engine import Engine, EngineObserver, derive_seed
+from aigc_core.errors import StorageError
+from aigc_core.interfaces import Modality
+from aigc_core.plugins.hooks import HookCaller
+from aigc_core.runs import Run, save_checkpoint
+
+
+class RunRecorder(EngineObserver):
+    """Saves checkpoints and previews of an engine into a run, and calls the hooks."""
+
+    def __init__(self, run: Run, modality: Modality, hooks: HookCaller) -> None:
+        self.run = run
+        self.modality = modality
+        self.hooks = hooks
+
+    def fit_started(self, engine: Engine) -> None:
+        self.hooks.call(
+            "aigc_run_started", run=self.run, config=self.run.config, start_step=engine.step
+        )
+
+    def metrics_logged(self, engine: Engine, metrics: Mapping[str, float]) -> None:
+        self.hooks.call("aigc_metrics_logged", run=self.run, step=engine.step, metrics=metrics)
+
+    def samples_due(self, engine: Engine) -> None:
+        """Draw the preview: the same latents at every step of the run."""
+        seed = derive_seed(engine.config.seed, "preview")
+        samples = engine.sample(engine.config.sample_count, seed=seed)
+        stored = self.modality.to_stored(samples).cpu()
+        try:
+            self.run.samples.mkdir(exist_ok=True)
+            preview = self.modality.preview(stored, self.run.samples / f"step-{engine.step:06d}")
+        except OSError as error:
+            raise StorageError(
+                f"Could not write samples in {self.run.samples}: {error.strerror}."
+            ) from error
+        self.hooks.call("aigc_samples_drawn", run=self.run, step=engine.step, preview=preview)
+
+    def checkpoint_due(self, engine: Engine) -> None:
+        state = engine.state()
+        path = save_checkpoint(
+            self.run.checkpoints,
+            engine.step,
+            weights=state.weights,
+            tensors=state.tensors,
+            scalars=state.scalars,
+            keep=engine.config.checkpoint.keep,
+        )
+        self.hooks.call("aigc_checkpoint_saved", run=self.run, step=engine.step, path=path)

@@ -1,0 +1,51 @@
+"""``aigc generate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aigc_core.cli.output import JsonOption, error_console, print_json
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command()(generate)
+
+
+def generate(
+    run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
+    count: Annotated[int, typer.Option(help="How many samples, up to 1,000,000.")] = 16,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder; otherwise one inside the run.")
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="One file a sample, such as png; or npy for one array, samples.npy."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Draw samples from a trained run's newest checkpoint."""
+    from aigc_core.api import generate_files
+
+    files = generate_files(run, count=count, seed=seed, device=device, format=format, out=out)
+    if as_json:
+        print_json(
+            {
+                "folder": str(files.folder),
+                "files": [str(path) for path in files.files],
+                "preview": str(files.preview),
+                "step": files.step,
+                "count": count,
+                "seed": seed,
+            }
+        )
+        return
+    error_console().print(
+        f"{count:,} samples of step {files.step} in {files.folder}\nPreview: {files.preview}",
+        soft_wrap=True,
+    )

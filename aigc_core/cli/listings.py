@@ -1,0 +1,67 @@
+"""``aigc recipes``, ``aigc datasets`` and ``aigc modalities``."""
+
+from __future__ import annotations
+
+import typer
+
+from aigc_core.cli.output import JsonOption, print_listing
+from aigc_core.plugins import get_host, load_catalogue
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command()(recipes)
+    app.command()(datasets)
+    app.command()(modalities)
+
+
+def recipes(as_json: JsonOption = False) -> None:
+    """List what can be trained."""
+    host = get_host()
+    rows = [
+        {
+            "recipe": spec.name,
+            "dataset": spec.dataset,
+            "presets": list(spec.presets),
+            "plugin": host.owner("recipe", spec.name),
+            "summary": spec.summary,
+        }
+        for spec in host.recipes.values()
+    ]
+    print_listing(rows, ["recipe", "dataset", "presets", "plugin", "summary"], as_json)
+
+
+def datasets(as_json: JsonOption = False) -> None:
+    """List the data that recipes can be trained on."""
+    host = get_host()
+    rows = [
+        {
+            "dataset": spec.name,
+            "modality": spec.modality,
+            "embedded": spec.embedded,
+            "splits": list(spec.splits),
+            "plugin": host.owner("dataset", spec.name),
+            "licence": spec.licence or None,
+            "homepage": spec.homepage or None,
+            "summary": spec.summary,
+        }
+        for spec in host.datasets.values()
+    ]
+    print_listing(rows, ["dataset", "modality", "plugin", "licence", "summary"], as_json)
+
+
+def modalities(as_json: JsonOption = False) -> None:
+    """List the kinds of content: those that plugins bring, and the catalogue's empty slots."""
+    host, catalogue = get_host(), load_catalogue()
+    rows = []
+    for name in dict.fromkeys((*catalogue.modalities, *host.modalities)):
+        slot, spec = catalogue.modalities.get(name), host.modalities.get(name)
+        if spec is not None:
+            status, plugin = "active", host.owner("modality", name)
+        elif slot is not None and slot.plugin is not None:
+            status, plugin = f"not installed: pip install {slot.plugin}", slot.plugin
+        else:
+            status, plugin = "empty: no plugin fills it yet", None
+        summary = spec.summary if spec else slot.summary if slot else ""
+        rows.append({"modality": name, "status": status, "plugin": plugin, "summary": summary})
+    print_listing(rows, ["modality", "status", "plugin", "summary"], as_json)

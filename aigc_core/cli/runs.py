@@ -1,0 +1,50 @@
+"""``aigc runs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aigc_core.cli.output import JsonOption, error_console, print_listing
+from aigc_core.errors import RunError
+from aigc_core.runs import Run, find_runs
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command()(runs)
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, with how far they are."""
+    if not folder.exists() and folder != Path("runs"):
+        raise RunError(f"There is no folder {folder}.")
+    rows = [_row(run) for run in find_runs(folder)]
+    if not rows and not as_json:
+        error_console().print(f"No runs in {folder} yet. Make one: aigc train RECIPE")
+        return
+    print_listing(rows, ["run", "recipe", "dataset", "step", "steps", "status"], as_json)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    try:
+        last = list(run.metrics.read())[-1:]
+        return {
+            "run": str(run.path),
+            "recipe": run.recipe,
+            "dataset": run.config["dataset"]["name"],
+            "step": run.step,
+            "steps": run.total_steps,
+            "status": run.status,
+            "samples": str(run.latest_preview) if run.latest_preview else None,
+            "metrics": last[0] if last else None,
+            "error": None,
+        }
+    except (RunError, ValueError, KeyError, TypeError) as error:
+        unknown = dict.fromkeys(("recipe", "dataset", "step", "steps", "samples", "metrics"))
+        return {"run": str(run.path), **unknown, "status": "damaged", "error": str(error)}

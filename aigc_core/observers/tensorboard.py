@@ -1,0 +1,48 @@
+"""Metrics and previews for TensorBoard, in the run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aigc_core.plugins import hookimpl
+from aigc_core.runs import Run
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class TensorBoard:
+    """Writes event files; previews that are pictures are shown as such."""
+
+    def __init__(self) -> None:
+        self._writer: SummaryWriter | None = None
+
+    @hookimpl
+    def aigc_run_started(self, run: Run, start_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # a second to import: only for a run
+
+        purge = start_step + 1 if start_step else None  # hides what a killed run logged beyond
+        self._writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=purge)
+
+    @hookimpl
+    def aigc_metrics_logged(self, step: int, metrics: Mapping[str, float]) -> None:
+        if self._writer:
+            for name, value in metrics.items():
+                self._writer.add_scalar(name, value, step)
+
+    @hookimpl
+    def aigc_samples_drawn(self, step: int, preview: Path) -> None:
+        if self._writer and preview.suffix == ".png":
+            import numpy as np
+            from PIL import Image
+
+            pixels = np.asarray(Image.open(preview).convert("RGB"))
+            self._writer.add_image("samples", pixels, step, dataformats="HWC")
+
+    @hookimpl
+    def aigc_run_finished(self) -> None:
+        if self._writer:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,146 @@
+"""How good generated digits are, judged by a classifier trained on the real ones.
+
+Inception networks know photographs, not 28-pixel digits, so the scores here use a small
+convolutional classifier of MNIST itself. They compare settings of this project with one another,
+not with published Fréchet Inception Distances.
+
+    python benchmarks/digit_judge.py RUN [RUN …] --count 10000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import scipy.linalg
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from aigc_core import DataFolders, SampleStore, generate
+from aigc_core.config import cache_folder, data_root
+from aigc_image.datasets.mnist import Mnist
+from aigc_image.options import MnistOptions
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a set of images; ``frechet`` is better when low, the others when high."""
+
+    frechet: float
+    """Fréchet distance to the real test images in the classifier's 128 features (float64)."""
+    inception_score: float
+    """exp E KL(p(y|x) ‖ p(y)), Salimans et al. 2016; at most 10 for ten classes."""
+    confident: float
+    """Share of images that the classifier gives one class with probability of at least 0.9."""
+    least_common_class: float
+    """Share of the rarest of the ten classes; 0.1 is perfect balance."""
+
+
+class Classifier(nn.Module):
+    """LeNet's heir: two convolutions, 128 features, ten logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(64 * 7 * 7, 128),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(128, 10)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Map uint8 ``(N, 1, 28, 28)`` to float32 ``(N, 128)``."""
+        return self.body(images.float() / 255)
+
+
+def mnist(split: str) -> SampleStore:
+    """Load MNIST from AIGC_DATA_DIR or a download."""
+    dataset = Mnist(MnistOptions(), DataFolders(data_root(None), cache_folder()))
+    dataset.prepare()
+    return dataset.load(split)
+
+
+def trained_classifier() -> tuple[Classifier, float]:
+    """Return the classifier and its accuracy on the test split; trained once, then cached."""
+    classifier, path = Classifier(), cache_folder() / "benchmark-digit-classifier.safetensors"
+    if path.exists():
+        classifier.load_state_dict(safetensors.torch.load_file(path))
+    else:
+        store = mnist("train")
+        images, labels = store.arrays["samples"], store.arrays["labels"]
+        torch.manual_seed(0)
+        epochs, batch = 3, 128
+        optimizer = torch.optim.Adam(classifier.parameters())
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, 3e-3, total_steps=epochs * (len(images) // batch)
+        )
+        for _ in range(epochs):
+            order = torch.randperm(len(images))
+            for chosen in order[: len(images) // batch * batch].view(-1, batch):
+                logits = classifier.head(classifier.features(images[chosen]))
+                optimizer.zero_grad()
+                cross_entropy(logits, labels[chosen]).backward()
+                optimizer.step()
+                schedule.step()
+        safetensors.torch.save_file(classifier.state_dict(), path)
+    classifier.eval()
+    test = mnist("test")
+    _, probabilities = _look(classifier, test.arrays["samples"])
+    accuracy = (probabilities.argmax(1) == test.arrays["labels"].numpy()).mean()
+    return classifier, float(accuracy)
+
+
+@torch.no_grad()
+def _look(classifier: Classifier, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    features = torch.cat([classifier.features(chunk) for chunk in images.split(500)])
+    probabilities = classifier.head(features).double().softmax(1)
+    return features.double().numpy(), probabilities.numpy()
+
+
+def judge(classifier: Classifier, images: Tensor, real: Tensor) -> Scores:
+    """Score uint8 ``(N, 1, 28, 28)`` images against real ones; N of a few thousand or more."""
+    features, probabilities = _look(classifier, images)
+    real_features, _ = _look(classifier, real)
+    difference = features.mean(0) - real_features.mean(0)
+    a, b = np.cov(features.T), np.cov(real_features.T)
+    root = scipy.linalg.sqrtm(a @ b).real
+    marginal = probabilities.mean(0)
+    divergence = (probabilities * (np.log(probabilities + 1e-30) - np.log(marginal))).sum(1)
+    counts = np.bincount(probabilities.argmax(1), minlength=10) / len(images)
+    return Scores(
+        frechet=float(difference @ difference + np.trace(a + b - 2 * root)),
+        inception_score=float(np.exp(divergence.mean())),
+        confident=float((probabilities.max(1) >= 0.9).mean()),
+        least_common_class=float(counts.min()),
+    )
+
+
+def main() -> None:
+    """Print the scores of runs, and of real images against one another for comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--count", type=int, default=10_000)
+    arguments = parser.parse_args()
+    classifier, accuracy = trained_classifier()
+    real = mnist("test").arrays["samples"]
+    train = mnist("train").arrays["samples"][: arguments.count]
+    print(f"classifier: {accuracy:.2%} of the test images")
+    print("real training images:", json.dumps(asdict(judge(classifier, train, real))))
+    for run in arguments.runs:
+        images = generate(run, count=arguments.count)
+        print(f"{run}:", json.dumps(asdict(judge(classifier, images, real))))
+
+
+if __name__ == "__main__":
+    main()

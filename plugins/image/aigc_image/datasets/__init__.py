@@ -1,0 +1,1 @@
+"""The image data sets: where samples come from, one file each."""

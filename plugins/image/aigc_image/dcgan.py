@@ -1,0 +1,99 @@
+"""DCGAN: Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs".
+
+At 32 pixels and width 64 the generator goes 100 -> 256 -> 128 -> 64 -> C channels over 1, 4, 8, 16
+and 32 pixels, and the discriminator mirrors it. 64 and 128 pixels add a layer each.
+"""
+
+import math
+
+from torch import Tensor, nn
+
+from aigc_core import AdversarialTrainer, Discriminator, LatentGenerator, RecipeContext
+from aigc_core.errors import ConfigError
+from aigc_image.dcgan_config import DCGANConfig
+
+
+def _widths(width: int, size: int) -> list[int]:
+    """Channels at size/2, size/4, … 4 pixels: [64, 128, 256] for width 64 and 32 pixels."""
+    return [width * 2**layer for layer in range(int(math.log2(size)) - 2)]
+
+
+class DCGANGenerator(LatentGenerator):
+    """Latents ``(B, latent_size)`` to images ``(B, C, S, S)`` in [-1, 1]."""
+
+    def __init__(self, config: DCGANConfig, channels: int, size: int) -> None:
+        super().__init__()
+        self.latent_shape = (config.latent_size,)
+        widths = _widths(config.width, size)[::-1]
+        layers: list[nn.Module] = []
+        before = config.latent_size
+        for layer, after in enumerate(widths):
+            stride, padding = (1, 0) if layer == 0 else (2, 1)  # 1 -> 4 pixels, then doubling
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, stride, padding, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(inplace=True),
+            ]
+            before = after
+        layers += [nn.ConvTranspose2d(before, channels, 4, 2, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        images: Tensor = self.layers(latents[:, :, None, None])  # (B, Z) -> (B, C, S, S)
+        return images
+
+
+class DCGANDiscriminator(Discriminator):
+    """Images ``(B, C, S, S)`` in [-1, 1] to logits ``(B,)``."""
+
+    def __init__(self, config: DCGANConfig, channels: int, size: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = channels
+        for layer, after in enumerate(_widths(config.width, size)):
+            first = layer == 0  # the paper: no batch normalisation next to the image
+            kind = "none" if first else config.discriminator_normalization
+            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=kind == "none"))
+            if kind == "batch":
+                layers.append(nn.BatchNorm2d(after))
+            elif kind == "layer":
+                layers.append(nn.GroupNorm(1, after))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+            before = after
+        layers.append(nn.Conv2d(before, 1, 4, 1, 0))  # 4 -> 1 pixel
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.layers(samples)  # (B, C, S, S) -> (B, 1, 1, 1)
+        return logits.flatten()  # -> (B,)
+
+
+def _initialize(network: nn.Module) -> None:
+    """Draw weights as the paper does, section 4: N(0, 0.02), scales around 1."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def build(context: RecipeContext) -> AdversarialTrainer:
+    """Make the trainer for images of any channels and a power of two of at least 32 pixels."""
+    channels, height, width = context.sample_shape
+    if height != width or height < 32 or height & (height - 1) or height > 256:
+        raise ConfigError(
+            f"image/dcgan makes square images of 32, 64, 128 or 256 pixels, not {height}x{width}. "
+            "Set dataset.options.size."
+        )
+    if context.trainer.gradient_penalty and context.model.discriminator_normalization == "batch":
+        raise ConfigError(
+            "trainer.gradient_penalty needs a discriminator without batch normalisation "
+            "(Gulrajani et al. 2017, section 4): set model.discriminator_normalization to layer, "
+            "or take --preset wgan-gp."
+        )
+    generator = DCGANGenerator(context.model, channels, height)
+    discriminator = DCGANDiscriminator(context.model, channels, height)
+    if context.model.initialization == "dcgan":
+        _initialize(generator)
+        _initialize(discriminator)
+    return AdversarialTrainer(generator, discriminator, context.trainer)

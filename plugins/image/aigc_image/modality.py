@@ -1,0 +1,106 @@
+"""Images: stored as uint8, seen by networks in [-1, 1] at a power of two, saved as PNG."""
+
+import math
+import os
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+from torchvision.utils import make_grid
+
+from aigc_core import DataError, Modality, SampleSpec
+from aigc_core.errors import did_you_mean
+
+MIN_MODEL_SIZE = 32
+"""Side in pixels of the smallest images that networks see."""
+MIN_TILE_WIDTH = 48
+"""Width in pixels that an image has at least in a preview."""
+GRID_PADDING = 2
+GRID_GREY = 96
+"""Brightness of the lines between the images of a preview: black images stay apart."""
+
+
+class ImageModality(Modality):
+    """Square grey or RGB images.
+
+    Stored: uint8 ``(C, H, H)`` with C 1 or 3. Model form: float32 ``(C, S, S)`` in [-1, 1] with S
+    the smallest power of two that is at least 32 and H; the image stands in the middle of a black
+    frame. ``to_stored(to_model(x))`` equals ``x``, bit for bit.
+    """
+
+    formats: ClassVar[tuple[str, ...]] = ("png",)
+
+    def __init__(self, spec: SampleSpec) -> None:
+        super().__init__(spec)
+        if spec.dtype != "uint8":
+            raise DataError(
+                f"Images are stored as uint8, and this data set's are {spec.dtype}. "
+                "Scale them to 0..255 in the data set's load()."
+            )
+        if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or spec.shape[1] != spec.shape[2]:
+            raise DataError(
+                "Images have the shape (channels, size, size) with 1 or 3 channels, and this data "
+                f"set's have {spec.shape}. Crop or resize them to squares in the data set's load()."
+            )
+        self._channels, self._height, _ = spec.shape
+        self._size = max(MIN_MODEL_SIZE, 1 << (self._height - 1).bit_length())
+        self._before = (self._size - self._height) // 2
+        self._after = self._size - self._height - self._before
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return (self._channels, self._size, self._size)
+
+    def to_model(self, stored: Tensor) -> Tensor:
+        """Map uint8 ``(B, C, H, H)`` to float32 ``(B, C, S, S)`` in [-1, 1]."""
+        # Padding the bytes costs a quarter of padding the floats; black, 0, becomes exactly -1.
+        padded = functional.pad(stored, (self._before, self._after) * 2)
+        return padded.mul(2 / 255).sub_(1)  # uint8 times a Python float is float32
+
+    def to_stored(self, samples: Tensor) -> Tensor:
+        """Map float ``(B, C, S, S)`` to uint8 ``(B, C, H, H)``; values beyond [-1, 1] are clamped."""
+        kept = slice(self._before, self._before + self._height)
+        image = samples[..., kept, kept].float()  # (B, C, S, S) -> (B, C, H, H)
+        return image.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
+        """Write uint8 ``(N, C, H, H)`` as ``000000.png``, ``000001.png``, … from ``start``."""
+        if format not in self.formats:
+            raise DataError(
+                f"Images cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
+            )
+        pixels = stored.permute(0, 2, 3, 1).cpu().numpy()  # (N, C, H, H) -> (N, H, H, C)
+        if self._channels == 1:
+            pixels = pixels[..., 0]  # -> (N, H, H), which pillow takes as grey
+        paths = []
+        for number, image in enumerate(pixels, start):
+            path = folder / f"{number:06d}.png"
+            Image.fromarray(image).save(path)
+            paths.append(path)
+        return paths
+
+    def preview(self, stored: Tensor, path: Path) -> Path:
+        """Write uint8 ``(N, C, H, H)`` as one PNG: a grid of about as many columns as rows.
+
+        Small images are enlarged by a whole number, so that their pixels stay visible as squares.
+        """
+        tiles = stored.cpu()
+        scale = math.ceil(MIN_TILE_WIDTH / self._height)
+        if scale > 1:  # (N, C, H, H) -> (N, C, H * scale, H * scale)
+            tiles = tiles.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+        columns = math.ceil(math.sqrt(len(tiles)))
+        grid = make_grid(tiles, nrow=columns, padding=GRID_PADDING, pad_value=GRID_GREY)
+        pixels = grid.permute(1, 2, 0).numpy()  # make_grid repeats grey: (3, h, w) -> (h, w, 3)
+        image = Image.fromarray(pixels[..., 0] if self._channels == 1 else pixels)
+        # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
+        target = path.with_name(path.name + ".png")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            image.save(temporary, format="PNG")
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return target

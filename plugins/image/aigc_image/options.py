@@ -1,0 +1,30 @@
+"""Options of the image data sets (``dataset.options.*``); free of torch."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from aigc_core import ConfigModel
+
+
+class MnistOptions(ConfigModel):
+    """MNIST, Fashion-MNIST and KMNIST."""
+
+    size: int = Field(28, ge=8, le=512)
+    """Side of the stored images in pixels: 28 is the original, others are resized bilinearly."""
+
+
+class DigitsOptions(ConfigModel):
+    """The digits inside scikit-learn."""
+
+    size: int = Field(32, ge=8, le=512)
+    """Side of the stored images in pixels: 8 is the original, others are resized bicubically."""
+
+
+class ImageFolderOptions(ConfigModel):
+    """A folder of images."""
+
+    size: int = Field(32, ge=8, le=512)
+    """Side of the stored images in pixels: the shorter side is resized to it, the centre is kept."""
+    channels: Literal[1, 3] = 3
+    """1 for grey, 3 for RGB; every image is converted."""

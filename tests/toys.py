@@ -1,0 +1,54 @@
+"""Small networks, data and a plugin that knows no content: what the core is tested with."""
+
+import torch
+from torch import Tensor, nn
+
+from aigc_core import (
+    AdversarialConfig,
+    AdversarialTrainer,
+    Discriminator,
+    LatentGenerator,
+)
+
+
+class ToyGenerator(LatentGenerator):
+    latent_shape = (8,)
+
+    def __init__(self, normalize: bool = True) -> None:
+        super().__init__()
+        norm = [nn.BatchNorm2d(16)] if normalize else []
+        self.layers = nn.Sequential(
+            nn.ConvTranspose2d(8, 16, 4), *norm, nn.ReLU(), nn.ConvTranspose2d(16, 1, 4, 2, 1)
+        )
+
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.layers(latents[:, :, None, None]).tanh()  # (B, 8) -> (B, 1, 8, 8)
+
+
+class ToyDiscriminator(Discriminator):
+    def __init__(self, normalize: bool = True) -> None:
+        super().__init__()
+        norm = [nn.BatchNorm2d(16)] if normalize else []
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 16, 4, 2, 1), *norm, nn.LeakyReLU(0.2), nn.Conv2d(16, 1, 4)
+        )
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.layers(samples).flatten()  # (B, 1, 8, 8) -> (B,)
+
+
+def toy_data(count: int = 200) -> Tensor:
+    """Discs of random radius, ``(count, 1, 8, 8)`` float32 in [-1, 1]."""
+    rng = torch.Generator().manual_seed(5)
+    axis = torch.arange(8) - 3.5
+    distance = (axis[:, None] ** 2 + axis**2).sqrt()
+    radius = 1 + 2.5 * torch.rand((count, 1, 1), generator=rng)
+    return (distance < radius).float().mul(2).sub(1)[:, None]
+
+
+def toy_trainer(
+    config: AdversarialConfig | None = None, *, seed: int = 0, normalize: bool = True
+) -> AdversarialTrainer:
+    torch.manual_seed(seed)
+    generator, discriminator = ToyGenerator(normalize), ToyDiscriminator(normalize)
+    return AdversarialTrainer(generator, discriminator, config or AdversarialConfig())
