@@ -14,9 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import torch
 from article_loop import article_loop, networks
@@ -103,7 +105,9 @@ def main() -> None:
     device = choose_device(arguments.device)
     precision = choose_precision("auto", device)
     images = mnist("train").arrays["samples"].to(device)
-    root = cache_folder() / "mnist"
+    root = Path(tempfile.mkdtemp())  # the layout that torchvision looks for
+    (root / "MNIST").mkdir()
+    (root / "MNIST" / "raw").symlink_to(cache_folder() / "mnist")
     variants = {
         "article": consume(article_loop(root, *networks(str(device)), str(device)), device),
         "careful": consume(careful_loop(images, device, precision == "bf16"), device),

@@ -61,7 +61,7 @@ class ImageModality(Modality):
         return padded.mul(2 / 255).sub_(1)  # uint8 times a Python float is float32
 
     def to_stored(self, samples: Tensor) -> Tensor:
-        """Map float ``(B, C, S, S)`` to uint8 ``(B, C, H, H)``; values beyond [-1, 1] are clamped."""
+        """Map float ``(B, C, S, S)`` to uint8 ``(B, C, H, H)``, clamping what is beyond [-1, 1]."""
         kept = slice(self._before, self._before + self._height)
         image = samples[..., kept, kept].float()  # (B, C, S, S) -> (B, C, H, H)
         return image.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)

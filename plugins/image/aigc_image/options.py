@@ -25,6 +25,6 @@ class ImageFolderOptions(ConfigModel):
     """A folder of images."""
 
     size: int = Field(32, ge=8, le=512)
-    """Side of the stored images in pixels: the shorter side is resized to it, the centre is kept."""
+    """Side of the stored images in pixels: what the largest centred square is resized to."""
     channels: Literal[1, 3] = 3
     """1 for grey, 3 for RGB; every image is converted."""

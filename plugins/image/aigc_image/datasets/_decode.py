@@ -22,8 +22,8 @@ def decode(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
     """
     with Image.open(path) as image:
         image.draft(None, (2 * size, 2 * size))  # a JPEG can be decoded at a half, a quarter, …
-        upright = ImageOps.exif_transpose(image)
-        flat = _eight_bits(upright).convert("L" if channels == 1 else "RGB")
+        ImageOps.exif_transpose(image, in_place=True)
+        flat = _eight_bits(image).convert("L" if channels == 1 else "RGB")
     side = min(flat.size)
     left, top = (flat.width - side) // 2, (flat.height - side) // 2
     # Cutting before resizing: a panorama of 1 x 100,000 pixels costs no more than its square.
@@ -62,4 +62,4 @@ def why_unreadable(error: Exception) -> str:
         case EOFError() | SyntaxError() | struct.error():
             return "damaged"
         case _:
-            return str(error).rstrip(".") or "damaged"
+            return str(error).rstrip(".") or type(error).__name__

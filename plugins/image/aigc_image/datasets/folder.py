@@ -58,6 +58,8 @@ class ImageFolder(Dataset):
                 # One key: the order of several would differ from one writing to the next.
                 save_file(arrays, temporary, metadata={"aigc": json.dumps(facts)})
                 os.replace(temporary, target)
+            except SafetensorError as error:  # its way to say that the disk is full
+                raise OSError(str(error)) from error
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -126,10 +128,8 @@ def _decode_all(
             return why_unreadable(error)
         return None
 
-    with (
-        warnings.catch_warnings(),
-        ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool,
-    ):
+    threads = min(_MAX_THREADS, os.cpu_count() or 1)
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
         warnings.simplefilter("ignore")  # pillow's, on odd but readable files
         problems = list(pool.map(fill, range(len(files))))
     readable = [index for index, problem in enumerate(problems) if problem is None]

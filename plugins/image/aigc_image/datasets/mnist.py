@@ -51,9 +51,8 @@ class _IdxDataset(Dataset):
                 if self.folders.root is None:
                     download(self.name, self.source, made)
                 else:
-                    unpack(
-                        self.source, find_packed(self.name, self.source, self.folders.root), made
-                    )
+                    packed = find_packed(self.name, self.source, self.folders.root)
+                    unpack(self.source, packed, made)
                 assert self._is_complete(made), "files of the right MD5 and the wrong size"
                 folder.mkdir(exist_ok=True)
                 for file in made.iterdir():
