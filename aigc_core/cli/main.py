@@ -53,7 +53,7 @@ def main() -> None:
     """Run the command line; the exit code is 0 done, 1 failed, 2 bad usage or input, 130 Ctrl-C."""
     console = error_console()
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
-    logging.getLogger("aigc").addHandler(handler)
+    logging.getLogger("aigc").handlers = [handler]
     logging.getLogger("aigc").propagate = False
     try:
         host = get_host()

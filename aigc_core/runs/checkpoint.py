@@ -56,8 +56,21 @@ def save_checkpoint(
         StorageError: it could not be written; the older checkpoints stand.
     """
     target = checkpoint_folder(checkpoints, step)
-    if (target / MANIFEST).exists():
-        return target
+    if not (target / MANIFEST).exists():
+        _write(checkpoints, target, weights, tensors, scalars)
+    for old in checkpoint_steps(checkpoints)[:-keep]:
+        if old != step:
+            shutil.rmtree(checkpoint_folder(checkpoints, old), ignore_errors=True)
+    return target
+
+
+def _write(
+    checkpoints: Path,
+    target: Path,
+    weights: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    scalars: Mapping[str, Any],
+) -> None:
     files = {
         WEIGHTS: safetensors.torch.save(_on_cpu(weights)),
         TENSORS: safetensors.torch.save(_on_cpu(tensors)),
@@ -80,19 +93,14 @@ def save_checkpoint(
             shutil.rmtree(target)
         os.rename(temporary, target)
         _sync_folder(checkpoints)
-        for old in checkpoint_steps(checkpoints)[:-keep]:
-            if old != step:
-                shutil.rmtree(checkpoint_folder(checkpoints, old))
     except OSError as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-        last = max((s for s in checkpoint_steps(checkpoints) if s != step), default=None)
+        last = max(checkpoint_steps(checkpoints), default=None)
         rest = "there is no older one" if last is None else f"the one of step {last} is whole"
         raise StorageError(
-            f"Could not write the checkpoint of step {step} in {checkpoints}: "
-            f"{error.strerror or error}; {rest}."
+            f"Could not write the checkpoint {target}: {error.strerror or error}; {rest}."
         ) from error
-    return target
 
 
 def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint:
