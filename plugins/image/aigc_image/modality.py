@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.utils import make_grid
 
-from aigc_core import DataError, Modality, SampleSpec
+from aigc_core import ConfigError, DataError, Modality, SampleSpec
 from aigc_core.errors import did_you_mean
 
 MIN_MODEL_SIZE = 32
@@ -69,7 +69,7 @@ class ImageModality(Modality):
     def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
         """Write uint8 ``(N, C, H, H)`` as ``000000.png``, ``000001.png``, … from ``start``."""
         if format not in self.formats:
-            raise DataError(
+            raise ConfigError(
                 f"Images cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
             )
         pixels = stored.permute(0, 2, 3, 1).cpu().numpy()  # (N, C, H, H) -> (N, H, H, C)

@@ -1,0 +1,104 @@
+"""Making, finding, opening and locking runs."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from aigc_core.errors import ConfigError, RunError, StorageError
+from aigc_core.runs import Run, find_runs, new_run_path, open_run
+from aigc_core.runs.folder import create_run
+
+CONFIG = {
+    "schema_version": 1,
+    "recipe": "toy/gan",
+    "dataset": {"name": "discs"},
+    "engine": {"steps": 10},
+}
+
+
+def make(path: Path) -> Run:
+    return create_run(path, config=CONFIG, dataset={"count": 3}, environment={"torch": "2"})
+
+
+def test_a_run_can_be_opened_by_path_and_by_name_below_the_runs(tmp_path: Path) -> None:
+    made = make(tmp_path / "toy-gan" / "first")
+    assert open_run(made.path).recipe == "toy/gan"
+    assert open_run("toy-gan/first", parent=tmp_path).path == made.path
+    assert open_run(made.path).dataset == {"count": 3}
+    assert [run.path for run in find_runs(tmp_path)] == [made.path]
+
+
+def test_an_empty_folder_may_become_a_run(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert make(tmp_path / "run").total_steps == 10
+
+
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
+    make(tmp_path / "run")
+    with pytest.raises(RunError, match=r"already holds a run\. Go on with it: aigc resume"):
+        make(tmp_path / "run")
+
+
+def test_other_peoples_files_are_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "holiday.txt").write_text("mine")
+    with pytest.raises(RunError, match="not an empty folder"):
+        make(tmp_path)
+    assert (tmp_path / "holiday.txt").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Cannot make the run folder"):
+        make(tmp_path / "file" / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_new_paths_do_not_collide(tmp_path: Path) -> None:
+    paths = set()
+    for _ in range(3):
+        path = new_run_path("toy/gan", tmp_path)
+        make(path)
+        paths.add(path)
+    assert len(paths) == 3
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    make(tmp_path / "toy-gan" / "2026-01-01")
+    with pytest.raises(RunError, match=r"Did you mean '.*2026-01-01'"):
+        open_run(tmp_path / "toy-gan" / "2026-01-02", parent=tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config\.yaml"):
+        open_run(tmp_path)
+
+
+def test_a_damaged_config_is_told_with_its_line(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    (run.path / "config.yaml").write_text("recipe: toy/gan\nengine: [1\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml, line 3"):
+        open_run(run.path)
+
+
+def _hold(path: Path, held, release) -> None:
+    with Run(path).locked():
+        held.set()
+        release.wait(20)
+
+
+def test_a_run_that_another_process_trains_is_locked(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(run.path, held, release))
+    process.start()
+    try:
+        assert held.wait(20)
+        assert run.status == "training"
+        with pytest.raises(RunError, match="being trained by another process"), run.locked():
+            pass
+    finally:
+        release.set()
+        process.join()
+    assert run.status == "unfinished"
