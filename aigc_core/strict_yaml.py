@@ -1,11 +1,13 @@
 """YAML as people expect it, and nothing that can bite.
 
-Rejects duplicate keys, aliases, tags, deep nesting and very large files; reads ``2e-4`` as a
-number and ``on`` as text (the core schema of YAML 1.2).
+Rejects duplicate keys, aliases, tags, deep nesting and very large files. Plain words are read by the
+core schema of YAML 1.2, ``2e-4`` as a number and ``on`` as text, with two differences: digits may be
+grouped as in Python (``10_000``), and there are no hexadecimal and octal numbers.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tempfile
@@ -16,26 +18,39 @@ import yaml
 
 from aigc_core.errors import ConfigError, StorageError
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18  # some seconds of PyYAML's time at worst
 MAX_DEPTH = 32
 _MAX_DIGITS = 400  # beyond any float64; keeps int() far from its quadratic and its own limit
 
+_STR = "tag:yaml.org,2002:str"
+_DIGITS = r"\d+(?:_\d+)*"
+_PLAIN_WORDS = [  # tag, what a plain scalar of it looks like, its possible first characters
+    ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:int", rf"^[-+]?{_DIGITS}$", "-+0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        rf"^[-+]?(?:(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][-+]?\d+)?"
+        r"|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$",
+        "-+0123456789.",
+    ),
+]
+
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without aliases, duplicate keys, merge keys, dates or YAML 1.1 booleans."""
+    """SafeLoader without aliases, tags, duplicate keys, merge keys and YAML 1.1's plain words."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise _error(event, f"the alias *{event.anchor} is not allowed; write the value out")
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _error(event, f"the alias *{_short(event.anchor)} is not allowed; write it out")
+        if event.tag is not None:
+            raise _error(event, f"the tag {_short(event.tag)} is not allowed; write a plain value")
         if self.depth >= MAX_DEPTH:
-            raise _error(
-                self.peek_event(),  # type: ignore[no-untyped-call]
-                f"nested more than {MAX_DEPTH} levels deep",
-            )
+            raise _error(event, f"nested more than {MAX_DEPTH} levels deep")
         self.depth += 1
         try:
             return super().compose_node(parent, index)
@@ -45,28 +60,22 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _error(key_node, "a key must be text, not a list or a mapping")
             key = key_node.value
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _STR:
-                raise _error(key_node, f"the key {key!r} is not text; put it in quotes")
+            if key_node.tag != _STR:
+                raise _error(key_node, f"the key '{_short(key)}' is not text; put it in quotes")
             if key in seen:
-                raise _error(key_node, f"the key '{key}' is there twice")
+                raise _error(key_node, f"the key '{_short(key)}' is there twice")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
-_STR = "tag:yaml.org,2002:str"
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""]
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?\d[\d_]*$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?\.(?:inf|nan)$"),
-    list("-+0123456789."),
-)
+def _construct_str(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    text: str = node.value
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise _error(node, "half of a surrogate pair is not a character")
+    return text
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -77,11 +86,39 @@ def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 
 def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
-    return float(node.value.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
+    text = node.value.replace("_", "").lower()
+    if text.endswith(("inf", "nan")):
+        return float(text.replace(".", ""))
+    number = float(text)
+    if math.isinf(number):
+        raise _error(node, f"{_short(text)} is too large for a number")
+    return number
 
 
+for _tag, _pattern, _first in _PLAIN_WORDS:
+    _Loader.add_implicit_resolver(_tag, re.compile(_pattern, re.ASCII), list(_first))
+_Loader.add_constructor(_STR, _construct_str)
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper whose text means the same to this loader and to any reader of YAML 1.1.
+
+    SafeDumper alone leaves a string such as ``2e-4`` without quotes, and writes an object that
+    occurs twice as an alias.
+    """
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _tag, _pattern, _first in _PLAIN_WORDS:
+    _Dumper.add_implicit_resolver(_tag, re.compile(_pattern, re.ASCII), list(_first))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _error(where: Any, problem: str) -> yaml.MarkedYAMLError:
@@ -99,23 +136,40 @@ def parse_yaml(text: str, source: str) -> Any:
     Raises:
         ConfigError: not YAML, or YAML that is not accepted here; names the line.
     """
+    loader = None
     try:
         loader = _Loader(text)
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
+        return loader.get_single_data()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(
+            f"{source}, line {line}: the character {chr(error.character)!r} is not allowed in YAML."
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark: Any = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = error.problem or error.context or "not valid YAML"
-        raise ConfigError(f"{source}{where}: {problem}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: not valid YAML: {str(error).splitlines()[0]}.") from None
+        raise ConfigError(f"{source}{where}: {_in_words(error)}.") from None
+    except ValueError:  # PyYAML has no check of its own: the escape "\UFFFFFFFF"
+        line = loader.get_mark().line + 1 if loader else 1  # type: ignore[no-untyped-call]
+        raise ConfigError(f"{source}, line {line}: an escape names no character.") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _in_words(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "not valid YAML"
+    if problem.startswith("but "):  # the second half of a sentence
+        return f"{error.context}, {problem}"
+    if problem.startswith("found character '\\t'"):
+        return "a tab cannot start a line or a value; use spaces"
+    if problem == "mapping values are not allowed here":
+        return "a second ': ' in one line; put the value in quotes, or begin a new line"
+    return problem
 
 
 def load_yaml(path: Path) -> Any:
-    """Read a YAML file of at most 1 MiB.
+    """Read a YAML file of at most 256 KiB.
 
     Raises:
         ConfigError: missing, unreadable, too large, not UTF-8, or not accepted (``parse_yaml``).
@@ -132,13 +186,18 @@ def load_yaml(path: Path) -> Any:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8.") from None
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}, line {line}: byte {error.start} is not UTF-8.") from None
     return parse_yaml(text, str(path))
 
 
 def dump_yaml(data: Any) -> str:
-    """Return block-style YAML text with keys in their given order."""
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    """Return block-style YAML text with keys in their given order.
+
+    ``parse_yaml`` reads back the same data: strings that look like numbers or words of YAML are
+    quoted, and nothing is written as an alias.
+    """
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -147,16 +206,31 @@ def write_text_atomically(path: Path, text: str) -> None:
     Raises:
         StorageError: it could not be written; the old file stands.
     """
-    temporary = None
+    temporary: str | None = None
     try:
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
+        temporary = None
+        sync_folder(path.parent)
     except OSError as error:
+        raise StorageError(f"Could not write {path}: {error.strerror}.") from error
+    finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise StorageError(f"Could not write {path}: {error.strerror}.") from error
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Make a rename in a folder durable; Windows neither needs nor allows it."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

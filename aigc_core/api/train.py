@@ -208,7 +208,8 @@ def _observing(host: PluginHost, run: Run, observers: Sequence[object]) -> Itera
     registered = []
     try:
         for observer in (*default_observers(), *observers):
-            manager.register(observer)
+            name = type(observer).__name__
+            manager.register(observer, None if manager.has_plugin(name) else name)
             registered.append(observer)
         yield HookCaller(manager)
     finally:

@@ -26,25 +26,29 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable: engine.seed=1."),
 ]
 
+_OPTIONS = {"dataset.name": "--dataset", "dataset.root": "--data-root"}
+
 
 def layers_from(
     config: Path | None, assignments: Sequence[str] | None, flags: Mapping[str, Any]
 ) -> list[Layer]:
     """Return the layers of a command line, weakest first: the file, then ``--set`` and flags.
 
+    Of two ``--set`` with one key the later counts.
+
     Raises:
-        ConfigError: one key set twice to different values.
+        ConfigError: a flag and ``--set`` give one key two values.
     """
-    values = {key: value for key, value in flags.items() if value is not None}
-    sources = dict.fromkeys(values, "the option of its own")
-    for text in assignments or ():
-        key, value = parse_assignment(text)
-        if key in values and values[key] != value:
+    values = dict(parse_assignment(text) for text in assignments or ())
+    for key, value in flags.items():
+        if value is None:
+            continue
+        if values.get(key, value) != value:
+            option = _OPTIONS.get(key, f"--{key.split('.')[1]}")
             raise ConfigError(
-                f"'{key}' is set twice: to {values[key]} by {sources[key]} and to {value} by --set."
+                f"'{key}' is given twice: {option} {value} and --set {key}={values[key]}."
             )
         values[key] = value
-        sources[key] = "--set"
     layers = [read_config_file(config)] if config is not None else []
     if values:
         layers.append(Layer("command line", nest(values)))

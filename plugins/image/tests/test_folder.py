@@ -126,7 +126,9 @@ def test_16_bits_keep_their_gradient(root, cache):
 def test_transparency_becomes_black(root, cache):
     picture(root / "clear.png", (255, 255, 255, 0), mode="RGBA")
     picture(root / "half.png", (200, 100, 0, 128), mode="RGBA")
-    picture(root / "palette.png", 0, mode="P", transparency=0)
+    palette = Image.new("P", (16, 16), 0)
+    palette.putpalette(RED)
+    palette.save(root / "palette.png", transparency=0)
     store = load(root, cache)
     assert centre(store, 0) == [0, 0, 0]
     assert centre(store, 1) == pytest.approx([100, 50, 0], abs=1)
