@@ -148,7 +148,7 @@ def _in_words(kind: str, message: str, value: Any) -> str:
     if words.startswith("Input should"):
         words = f"it{words.removeprefix('Input')}"
     if kind == "string_type" and isinstance(value, bool | int | float):
-        words += "; put it in quotes inside the value, as in key='\"1\"'"
+        words += "; put quotes around it (on a command line: 'key=\"1\"')"
     elif value == "None":
         words += "; write null for none"
     return words

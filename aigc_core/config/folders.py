@@ -20,13 +20,13 @@ def data_root(given: str | None) -> Path | None:
     if not text:
         return None
     source = "--data-root" if given else "AIGC_DATA_DIR"
-    root = Path(text).expanduser().absolute()
     fix = f"Check {source}, or leave it out to let the dataset download itself."
-    if not root.exists():
-        raise DataError(f"The data folder {root} does not exist. {fix}")
-    if not root.is_dir():
-        raise DataError(f"The data folder {root} is a file. {fix}")
+    root = _absolute(text, source)
     try:
+        if not root.exists():
+            raise DataError(f"The data folder {root} does not exist. {fix}")
+        if not root.is_dir():
+            raise DataError(f"The data folder {root} is a file. {fix}")
         empty = not any(root.iterdir())
     except OSError as error:
         raise DataError(f"The data folder {root} cannot be read: {error.strerror}. {fix}") from None
@@ -36,7 +36,21 @@ def data_root(given: str | None) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Return where prepared data goes: ``AIGC_CACHE_DIR``, else the user's cache folder."""
+    """Return where prepared data goes: ``AIGC_CACHE_DIR``, else the user's cache folder.
+
+    Raises:
+        DataError: ``AIGC_CACHE_DIR`` starts with the home folder (``~name``) of nobody.
+    """
     configured = os.environ.get("AIGC_CACHE_DIR")
-    folder = Path(configured).expanduser() if configured else platformdirs.user_cache_path("aigc")
-    return folder.absolute()
+    if configured:
+        return _absolute(configured, "AIGC_CACHE_DIR")
+    return platformdirs.user_cache_path("aigc").absolute()
+
+
+def _absolute(text: str, source: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # what pathlib raises for ~name
+        raise DataError(
+            f"{source}={text} names the home folder of a user who is unknown."
+        ) from None

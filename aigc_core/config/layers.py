@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aigc_core.config.schema import SCHEMA_VERSION
-from aigc_core.errors import ConfigError, did_you_mean
+from aigc_core.errors import ConfigError, did_you_mean, shown
 from aigc_core.strict_yaml import load_yaml, parse_yaml
 
 SECTIONS = ("dataset", "model", "trainer", "engine")
@@ -53,14 +54,28 @@ def nest(assignments: Mapping[str, Any]) -> dict[str, Any]:
         if not path or not all(path):
             raise ConfigError(f"There is no setting '{key}': expected a key such as engine.seed.")
         node = nested.setdefault(section, {})
-        for part in path[:-1]:
+        for depth, part in enumerate(path[:-1], start=1):
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
-                raise ConfigError(f"'{key}' is set below '{part}', which is set to a value itself.")
-        if isinstance(node.get(path[-1]), dict):
-            raise ConfigError(f"'{key}' is set to a value, and settings below it are given too.")
-        node[path[-1]] = value
+                above = ".".join([section, *path[:depth]])
+                raise ConfigError(
+                    f"'{key}' is set, and '{above}' above it is set to {shown(node)}; give one."
+                )
+        old, new = node.get(path[-1]), _plain(value)
+        if isinstance(old, dict) and not isinstance(new, dict):
+            below = ", ".join(f"'{name}'" for name, _ in leaves(old, f"{key}."))
+            raise ConfigError(
+                f"'{key}' is set to {shown(new)}, and {below} below it too; give one."
+            )
+        node[path[-1]] = merge(old, new) if isinstance(old, dict) else new
     return nested
+
+
+def _plain(value: Any) -> Any:
+    """Copy mappings, which are merged later, and take paths as their text."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def read_config_file(path: Path) -> Layer:
@@ -68,29 +83,49 @@ def read_config_file(path: Path) -> Layer:
 
     A run's ``config.yaml`` is such a file too; its ``recipe`` and ``preset`` are left to the
     command that names them.
+
+    Raises:
+        ConfigError: not YAML, an unknown section, one that is not a mapping, or a newer schema.
     """
     data = load_yaml(path)
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected sections such as 'engine:', found {data!r:.40}.")
+        raise ConfigError(f"{path}: expected sections such as 'engine:', found {shown(data)}.")
     version = data.get("schema_version", SCHEMA_VERSION)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ConfigError(
-            f"{path}: schema_version must be {SCHEMA_VERSION}, found {version!r:.40}."
+            f"{path}: schema_version must be {SCHEMA_VERSION}, found {shown(version)}."
         )
     if version > SCHEMA_VERSION:
         raise ConfigError(
             f"{path}: schema_version {version} is newer than this aigc reads ({SCHEMA_VERSION}). "
             "Upgrade with: pip install --upgrade aigc-core"
         )
-    known = (*SECTIONS, "schema_version", "recipe", "preset")
-    for key, value in data.items():
-        if key not in known:
-            raise ConfigError(f"{path}: there is no section '{key}'.{did_you_mean(key, known)}")
-        if key in SECTIONS and not isinstance(value, dict):
-            raise ConfigError(f"{path}: '{key}' must hold keys of its own, found {value!r:.40}.")
-    return Layer(str(path), {key: data[key] for key in SECTIONS if key in data})
+    sections = {k: v for k, v in data.items() if k not in ("schema_version", "recipe", "preset")}
+    return check_sections(Layer(str(path), sections))
+
+
+def check_sections(layer: Layer) -> Layer:
+    """Return the layer without its empty sections.
+
+    Raises:
+        ConfigError: an unknown section, or one that is not a mapping.
+    """
+    for key, value in layer.values.items():
+        if key not in SECTIONS:
+            section, dot, rest = key.partition(".")
+            hint = (
+                f" Write '{rest}:' below '{section}:'."
+                if dot and section in SECTIONS
+                else did_you_mean(key, SECTIONS)
+            )
+            raise ConfigError(f"{layer.source}: there is no section '{key}'.{hint}")
+        if value is not None and not isinstance(value, Mapping):
+            raise ConfigError(
+                f"{layer.source}: '{key}' must hold keys of its own, found {shown(value)}."
+            )
+    return Layer(layer.source, {k: v for k, v in layer.values.items() if v is not None})
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -42,7 +42,7 @@ class EngineConfig(ConfigModel):
     """Samples per optimiser update."""
     accumulate: int = Field(default=1, ge=1)
     """Split each batch into this many parts whose gradients are added: less memory, same result."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$")
     """auto takes CUDA, else MPS, else the CPU; or cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto takes bf16 autocast where the device computes it natively, else fp32."""

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from aigc_core.errors import ConfigError, did_you_mean
+from aigc_core.errors import ConfigError, did_you_mean, first_complaint, shown
 from aigc_core.interfaces.config import ConfigModel
-from aigc_core.plugins.specs import Name
+from aigc_core.plugins.specs import Name, RecipeName
 from aigc_core.strict_yaml import load_yaml
 
 FILE_NAME = "registry.yaml"
 SCHEMA_VERSION = 1
-
-RecipeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$")]
+Kind = Literal["modality", "dataset", "recipe"]
 
 
 class CataloguePlugin(ConfigModel):
     """A plugin that can be installed. Names only: a catalogue never says what code to import."""
 
     summary: str
-    folder: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")
-    """Where it stands in a checkout, relative to the catalogue."""
+    folder: str | None = Field(default=None, pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")
+    """Where it stands in a checkout, relative to the catalogue and below it."""
     modalities: tuple[Name, ...] = ()
     datasets: tuple[Name, ...] = ()
     recipes: tuple[RecipeName, ...] = ()
@@ -56,18 +55,33 @@ class Catalogue(ConfigModel):
                 )
         return self
 
-    def provider_of(self, recipe: str) -> str | None:
-        """Return the name of the catalogued plugin that brings a recipe, if one does."""
-        return next((name for name, p in self.plugins.items() if recipe in p.recipes), None)
+    def provider_of(self, kind: Kind, name: str) -> str | None:
+        """Return the name of the catalogued plugin that brings something, if one does."""
+        for plugin_name, plugin in self.plugins.items():
+            brings = {
+                "modality": plugin.modalities,
+                "dataset": plugin.datasets,
+                "recipe": plugin.recipes,
+            }
+            if name in brings[kind]:
+                return plugin_name
+        return None
 
 
 def find_catalogue() -> Path:
-    """Return the file in use: ``./registry.yaml``, else ``AIGC_REGISTRY``, else the core's own."""
+    """Return the file in use: ``./registry.yaml``, else ``AIGC_REGISTRY``, else the core's own.
+
+    Raises:
+        ConfigError: ``AIGC_REGISTRY`` names no file.
+    """
     local = Path(FILE_NAME)
-    if local.exists():
+    if local.is_file():
         return local
     if configured := os.environ.get("AIGC_REGISTRY"):
-        return Path(configured)
+        path = Path(configured)
+        if not path.is_file():
+            raise ConfigError(f"AIGC_REGISTRY names {configured}, which is not a file.")
+        return path
     package = Path(__file__).parents[1]
     packaged = package / FILE_NAME  # in a wheel
     return packaged if packaged.exists() else package.parent / FILE_NAME  # in a checkout
@@ -82,9 +96,9 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     path = path or find_catalogue()
     data = load_yaml(path)
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected keys such as 'schema_version', found {data!r:.40}.")
+        raise ConfigError(f"{path}: expected keys such as 'schema_version', found {shown(data)}.")
     version = data.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if isinstance(version, int) and version > SCHEMA_VERSION:  # before its new keys are refused
         raise ConfigError(
             f"{path}: schema_version {version} is newer than this aigc reads ({SCHEMA_VERSION}). "
             "Upgrade with: pip install --upgrade aigc-core"
@@ -92,7 +106,13 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     try:
         return Catalogue.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        problem = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{path}: {key + ': ' if key else ''}{problem}") from None
+        complaint = first_complaint(error, data)
+        if complaint.kind == "extra_forbidden":
+            problem = f"there is no key '{complaint.key}' in a catalogue"
+        elif complaint.kind == "missing":
+            problem = f"'{complaint.key}' is missing"
+        elif complaint.path:
+            problem = f"{complaint.key}={shown(complaint.value)} is not valid: {complaint.problem}"
+        else:
+            problem = complaint.problem
+        raise ConfigError(f"{path}: {problem.removesuffix('.')}.") from None

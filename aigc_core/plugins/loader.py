@@ -9,17 +9,29 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import inspect
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pluggy
+from pydantic import ValidationError
 
-from aigc_core.errors import PluginError, UserError, did_you_mean
+from aigc_core.errors import (
+    ConfigError,
+    PluginError,
+    UserError,
+    did_you_mean,
+    first_complaint,
+    shown,
+)
 from aigc_core.plugins import hookspecs
-from aigc_core.plugins.catalogue import load_catalogue
+from aigc_core.plugins.catalogue import Kind, load_catalogue
 from aigc_core.plugins.specs import DatasetSpec, ModalitySpec, RecipeSpec
 
+logger = logging.getLogger("aigc")
 ENTRY_POINT_GROUP = "aigc.plugins"
 AnySpec = TypeVar("AnySpec", ModalitySpec, DatasetSpec, RecipeSpec)
 
@@ -63,28 +75,26 @@ class PluginHost:
 
     def load(self, entry_point: importlib.metadata.EntryPoint) -> PluginStatus:
         """Import and register one plugin; an error is kept in the returned status."""
-        distribution = entry_point.dist
-        status = PluginStatus(
-            name=entry_point.name,
-            module=entry_point.value,
-            distribution=distribution.name if distribution else None,
-            version=distribution.version if distribution else None,
-        )
-        if entry_point.name in self.statuses:
-            other = self.statuses[entry_point.name]
+        distribution, version = _distribution(entry_point)
+        status = PluginStatus(entry_point.name, entry_point.value, distribution, version)
+        key = status.name
+        while (other := self.statuses.get(key)) is not None:
             if (other.distribution, other.module) == (status.distribution, status.module):
                 return other  # the same metadata seen twice, from two folders of sys.path
-            other.error = other.error or (
-                f"Two distributions bring a plugin named '{status.name}': {other.distribution} "
-                f"and {status.distribution}. Uninstall one of them."
+            status.error = (
+                f"The distribution {self.statuses[status.name].distribution} brings a plugin "
+                f"named '{status.name}' too, and that one is used. Uninstall one of them."
             )
-            return other
-        self.statuses[entry_point.name] = status
+            key += "'"
+        self.statuses[key] = status
+        if status.error:
+            return status
         try:
             plugin = entry_point.load()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything at import, SystemExit too
+            logger.debug("Traceback of the plugin '%s':", status.name, exc_info=error)
             status.error = f"Importing {entry_point.value} failed: {_describe(error)}"
             return status
         self.register(plugin, status)
@@ -94,43 +104,67 @@ class PluginHost:
         """Register a loaded plugin and take its specs; an error is kept in ``status``."""
         self.statuses[status.name] = status
         try:
-            self._check_hook_names(plugin)
+            self.check_hooks(plugin)
+            known = self.manager.get_name(plugin)
+            if known is not None:
+                raise PluginError(f"{status.module} is registered already, as '{known}'.")
             self.manager.register(plugin, name=status.name)
-        except (PluginError, pluggy.PluginValidationError, ValueError) as error:
-            status.error = str(error)
-            return
-        try:
             self._take_specs(plugin, status)
-        except Exception as error:
-            self.manager.unregister(plugin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # as at import
+            if self.manager.has_plugin(status.name):
+                self.manager.unregister(name=status.name)
             self._forget(status)
             status.error = str(error) if isinstance(error, UserError) else _describe(error)
 
-    def _check_hook_names(self, plugin: object) -> None:
-        """Raise for what pluggy accepts silently: an unknown hook, a hook that is not marked."""
+    def check_hooks(self, plugin: object) -> None:
+        """Check a plugin's or an observer's hooks for what pluggy accepts without a word.
+
+        Raises:
+            PluginError: an unknown hook, a hook that is not marked, a wrapper, or an argument that
+                the hook does not have; names the nearest valid name.
+        """
         known = [name for name in vars(hookspecs) if name.startswith("aigc_")]
         for name in dir(plugin):
-            marked = self.manager.parse_hookimpl_opts(plugin, name) is not None
-            if marked and name not in known:
-                raise PluginError(f"There is no hook '{name}'.{did_you_mean(name, known)}")
-            if name in known and not marked:
-                raise PluginError(f"'{name}' is not marked; put @aigc_core.hookimpl above it.")
+            options = self.manager.parse_hookimpl_opts(plugin, name)
+            if options is None:
+                if name in known:
+                    raise PluginError(f"'{name}' is not marked; put @aigc_core.hookimpl above it.")
+                continue
+            hook = options.get("specname") or name
+            if hook in known:
+                self._check_arguments(plugin, name, hook)
+                if options.get("wrapper") or options.get("hookwrapper"):
+                    raise PluginError(f"'{name}' is a wrapper, which hooks of aigc do not have.")
+            elif not options.get("optionalhook"):
+                raise PluginError(f"There is no hook '{hook}'.{did_you_mean(hook, known)}")
+
+    def _check_arguments(self, plugin: object, name: str, hook: str) -> None:
+        spec = inspect.signature(getattr(hookspecs, hook)).parameters
+        for argument in inspect.signature(getattr(plugin, name)).parameters.values():
+            if argument.name not in spec:
+                raise PluginError(
+                    f"The hook '{hook}' has no argument '{argument.name}'."
+                    + did_you_mean(argument.name, spec)
+                )
+            if argument.kind is not argument.POSITIONAL_OR_KEYWORD:
+                raise PluginError(
+                    f"The argument '{argument.name}' of '{name}' must be a plain one, without *."
+                )
 
     def _take_specs(self, plugin: object, status: PluginStatus) -> None:
-        kinds: list[tuple[str, type[Any], dict[str, Any], list[str]]] = [
+        kinds: list[tuple[Kind, type[Any], dict[str, Any], list[str]]] = [
             ("modality", ModalitySpec, self.modalities, status.modalities),
             ("dataset", DatasetSpec, self.datasets, status.datasets),
             ("recipe", RecipeSpec, self.recipes, status.recipes),
         ]
         hooks = ("aigc_register_modalities", "aigc_register_datasets", "aigc_register_recipes")
         for hook, (kind, cls, table, names) in zip(hooks, kinds, strict=True):
-            implementation = getattr(plugin, hook, None)
-            for spec in implementation() if implementation else ():
-                if not isinstance(spec, cls):
-                    raise PluginError(
-                        f"{hook} must return {cls.__name__}s; found {type(spec).__name__}."
-                    )
+            for spec in self._call_register_hook(plugin, hook, cls):
                 owner = self._owners.get((kind, spec.name))
+                if owner == status.name:
+                    raise PluginError(f"{hook} returned the {kind} '{spec.name}' twice.")
                 if owner is not None:
                     raise PluginError(
                         f"The {kind} '{spec.name}' is already brought by the plugin '{owner}'. "
@@ -140,27 +174,43 @@ class PluginHost:
                 table[spec.name] = spec
                 names.append(spec.name)
 
+    def _call_register_hook(self, plugin: object, hook: str, cls: type[AnySpec]) -> list[AnySpec]:
+        specs: list[AnySpec] = []
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            try:
+                returned = implementation.function()
+            except Exception as error:
+                raise PluginError(f"{hook} failed: {_describe(error)}") from error
+            if not isinstance(returned, list | tuple):
+                raise PluginError(
+                    f"{hook} must return a list of {cls.__name__}; found {type(returned).__name__}."
+                )
+            for spec in returned:
+                if not isinstance(spec, cls):
+                    raise PluginError(
+                        f"{hook} must return a list of {cls.__name__}; "
+                        f"one of its items is {type(spec).__name__}."
+                    )
+            specs.extend(returned)
+        return specs
+
     def _forget(self, status: PluginStatus) -> None:
-        for key in [key for key, owner in self._owners.items() if owner == status.name]:
-            del self._owners[key]
-            tables: dict[str, dict[str, Any]] = {
-                "modality": self.modalities,
-                "dataset": self.datasets,
-                "recipe": self.recipes,
-            }
-            del tables[key[0]][key[1]]
+        tables: dict[str, dict[str, Any]] = {
+            "modality": self.modalities,
+            "dataset": self.datasets,
+            "recipe": self.recipes,
+        }
+        for kind, name in [key for key, owner in self._owners.items() if owner == status.name]:
+            del self._owners[kind, name]
+            del tables[kind][name]
         status.modalities, status.datasets, status.recipes = [], [], []
 
     def recipe(self, name: str) -> RecipeSpec:
         """Return a recipe by name; raise ``PluginError`` that says how to get a missing one."""
         if name in self.recipes:
             return self.recipes[name]
-        provider = load_catalogue().provider_of(name)
-        if provider is not None and provider not in self._distributions():
-            raise PluginError(
-                f"The recipe '{name}' needs the plugin {provider}, which is not installed. "
-                f"Install it with: pip install {provider}"
-            )
         raise self._missing("recipe", name, self.recipes)
 
     def dataset(self, name: str, modality: str) -> DatasetSpec:
@@ -195,7 +245,7 @@ class PluginHost:
         module, _, attribute = reference.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"The plugin '{owner}' names {reference}, which cannot be loaded: "
                 f"{_describe(error)}"
@@ -205,10 +255,14 @@ class PluginHost:
         """Return the plugins that could not be loaded."""
         return [status for status in self.statuses.values() if status.error]
 
-    def _distributions(self) -> set[str | None]:
-        return {status.distribution for status in self.statuses.values()}
-
-    def _missing(self, kind: str, name: str, valid: Mapping[str, object]) -> PluginError:
+    def _missing(self, kind: Kind, name: str, valid: Mapping[str, object]) -> PluginError:
+        provider = _catalogued_provider(kind, name)
+        installed = {_normal(s.distribution) for s in self.statuses.values() if s.distribution}
+        if provider is not None and provider not in installed:
+            return PluginError(
+                f"The {kind} '{name}' needs the plugin {provider}, which is not installed. "
+                f"Install it with: pip install {provider}"
+            )
         message = f"There is no {kind} '{name}'.{did_you_mean(name, valid)}"
         if not valid and not self.statuses:
             message = (
@@ -220,7 +274,32 @@ class PluginHost:
         return PluginError(message)
 
 
+def _catalogued_provider(kind: Kind, name: str) -> str | None:
+    try:
+        return load_catalogue().provider_of(kind, name)
+    except ConfigError:  # a faulty catalogue must not hide what is missing; `aigc doctor` tells
+        return None
+
+
+def _normal(distribution: str) -> str:
+    """Return a distribution's name as PyPA normalises it: ``Aigc_Image`` is ``aigc-image``."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _distribution(entry_point: importlib.metadata.EntryPoint) -> tuple[str | None, str | None]:
+    """Return name and version; a half removed installation has files without either."""
+    try:
+        found = entry_point.dist
+        return (found.name, found.version) if found else (None, None)
+    except Exception:
+        return None, None
+
+
 def _describe(error: BaseException) -> str:
+    if isinstance(error, ValidationError):
+        complaint = first_complaint(error, None)
+        where = f"{complaint.key}={shown(complaint.value)}: " if complaint.path else ""
+        return f"{error.title} is not valid: {where}{complaint.problem}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

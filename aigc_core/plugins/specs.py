@@ -11,6 +11,15 @@ from aigc_core.interfaces.config import ConfigModel
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
 """Lower-case words joined by hyphens, such as ``fashion-mnist``."""
 
+RecipeName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        max_length=128,
+    ),
+]
+"""``<modality>/<model>``, such as ``image/dcgan``."""
+
 CodeRef = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
 """``"package.module:Name"``. Stands in a plugin's Python only, never in a user's file."""
 
@@ -44,7 +53,7 @@ class DatasetSpec(ConfigModel):
 class RecipeSpec(ConfigModel):
     """What can be trained by name: networks, trainer, defaults and presets."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$", max_length=128)]
+    name: RecipeName
     """``<modality>/<model>``."""
     summary: str
     build: CodeRef
@@ -71,4 +80,7 @@ class RecipeSpec(ConfigModel):
             unknown = set(values) - {"dataset", "model", "trainer", "engine"}
             if unknown:
                 raise ValueError(f"{where}: {sorted(unknown)} is not a configuration section")
+            for section, inner in values.items():
+                if not isinstance(inner, dict):
+                    raise ValueError(f"{where}: {section} must be a dict, found {inner!r:.40}")
         return self
