@@ -130,12 +130,10 @@ def _typed_path(loc: tuple[str | int, ...], values: Any, kind: str) -> tuple[str
     path: list[str | int] = []
     here = values
     for index, part in enumerate(loc):
-        last_is_absent = kind == "missing" and index == len(loc) - 1
-        if isinstance(here, Mapping) and part in here:
+        in_list = isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
+        if in_list or (isinstance(here, Mapping) and part in here):
             here = here[part]
-        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        elif not last_is_absent and index > 0:
+        elif index > 0 and not (kind == "missing" and index == len(loc) - 1):
             continue
         path.append(part)
     return tuple(path)

@@ -1,8 +1,8 @@
 """YAML as people expect it, and nothing that can bite.
 
-Rejects duplicate keys, aliases, tags, deep nesting and very large files. Plain words are read by the
-core schema of YAML 1.2, ``2e-4`` as a number and ``on`` as text, with two differences: digits may be
-grouped as in Python (``10_000``), and there are no hexadecimal and octal numbers.
+Rejects duplicate keys, aliases, tags, deep nesting and very large files. Plain words are read by
+the core schema of YAML 1.2, ``2e-4`` as a number and ``on`` as text, with two differences: digits
+may be grouped as in Python (``10_000``), and there are no hexadecimal and octal numbers.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ for _tag, _pattern, _first in _PLAIN_WORDS:
     _Dumper.add_implicit_resolver(_tag, re.compile(_pattern, re.ASCII), list(_first))
 
 
-def _short(text: str) -> str:
+def _short(text: Any) -> str:
+    text = str(text)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
@@ -150,7 +151,7 @@ def parse_yaml(text: str, source: str) -> Any:
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{source}{where}: {_in_words(error)}.") from None
     except ValueError:  # PyYAML has no check of its own: the escape "\UFFFFFFFF"
-        line = loader.get_mark().line + 1 if loader else 1  # type: ignore[no-untyped-call]
+        line = loader.get_mark().line + 1 if loader else 1
         raise ConfigError(f"{source}, line {line}: an escape names no character.") from None
     finally:
         if loader is not None:

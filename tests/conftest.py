@@ -18,6 +18,19 @@ QUICK = {  # a second instead of minutes; every part of a real run is there
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--crashes", type=int, default=20, help="kills of the reliability test")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long proofs out unless they are asked for by ``-m``."""
+    if "reliability" in (config.getoption("-m") or ""):
+        return
+    long = [item for item in items if item.get_closest_marker("reliability")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
+
+
 @dataclass
 class Result:
     code: int

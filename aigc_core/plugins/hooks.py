@@ -1,13 +1,54 @@
-"""Calling observers so that a faulty one never stops a training."""
+"""Checking hooks strictly, and calling observers so that a faulty one never stops a training."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import Any
 
 import pluggy
 
+from aigc_core.errors import PluginError, did_you_mean
+from aigc_core.plugins import hookspecs
+
 logger = logging.getLogger("aigc")
+
+
+def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
+    """Check a plugin's or an observer's hooks for what pluggy accepts without a word.
+
+    Raises:
+        PluginError: an unknown hook, a hook that is not marked, a wrapper, or an argument that
+            the hook does not have; names the nearest valid name.
+    """
+    known = [name for name in vars(hookspecs) if name.startswith("aigc_")]
+    for name in dir(plugin):
+        options = manager.parse_hookimpl_opts(plugin, name)
+        if options is None:
+            if name in known:
+                raise PluginError(f"'{name}' is not marked; put @aigc_core.hookimpl above it.")
+            continue
+        hook = options.get("specname") or name
+        if hook in known:
+            _check_arguments(plugin, name, hook)
+            if options.get("wrapper") or options.get("hookwrapper"):
+                raise PluginError(f"'{name}' is a wrapper, which hooks of aigc do not have.")
+        elif not options.get("optionalhook"):
+            raise PluginError(f"There is no hook '{hook}'.{did_you_mean(hook, known)}")
+
+
+def _check_arguments(plugin: object, name: str, hook: str) -> None:
+    spec = inspect.signature(getattr(hookspecs, hook)).parameters
+    for argument in inspect.signature(getattr(plugin, name)).parameters.values():
+        if argument.name not in spec:
+            raise PluginError(
+                f"The hook '{hook}' has no argument '{argument.name}'."
+                + did_you_mean(argument.name, spec)
+            )
+        if argument.kind is not argument.POSITIONAL_OR_KEYWORD:
+            raise PluginError(
+                f"The argument '{argument.name}' of '{name}' must be a plain one, without *."
+            )
 
 
 class HookCaller:

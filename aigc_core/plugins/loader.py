@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
-import inspect
 import logging
 import re
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ from aigc_core.errors import (
 )
 from aigc_core.plugins import hookspecs
 from aigc_core.plugins.catalogue import Kind, load_catalogue
+from aigc_core.plugins.hooks import check_hooks
 from aigc_core.plugins.specs import DatasetSpec, ModalitySpec, RecipeSpec
 
 logger = logging.getLogger("aigc")
@@ -83,7 +83,7 @@ class PluginHost:
                 return other  # the same metadata seen twice, from two folders of sys.path
             status.error = (
                 f"The distribution {self.statuses[status.name].distribution} brings a plugin "
-                f"named '{status.name}' too, and that one is used. Uninstall one of them."
+                f"named '{status.name}' too, and comes first. Uninstall one of them."
             )
             key += "'"
         self.statuses[key] = status
@@ -104,7 +104,7 @@ class PluginHost:
         """Register a loaded plugin and take its specs; an error is kept in ``status``."""
         self.statuses[status.name] = status
         try:
-            self.check_hooks(plugin)
+            check_hooks(self.manager, plugin)
             known = self.manager.get_name(plugin)
             if known is not None:
                 raise PluginError(f"{status.module} is registered already, as '{known}'.")
@@ -117,41 +117,6 @@ class PluginHost:
                 self.manager.unregister(name=status.name)
             self._forget(status)
             status.error = str(error) if isinstance(error, UserError) else _describe(error)
-
-    def check_hooks(self, plugin: object) -> None:
-        """Check a plugin's or an observer's hooks for what pluggy accepts without a word.
-
-        Raises:
-            PluginError: an unknown hook, a hook that is not marked, a wrapper, or an argument that
-                the hook does not have; names the nearest valid name.
-        """
-        known = [name for name in vars(hookspecs) if name.startswith("aigc_")]
-        for name in dir(plugin):
-            options = self.manager.parse_hookimpl_opts(plugin, name)
-            if options is None:
-                if name in known:
-                    raise PluginError(f"'{name}' is not marked; put @aigc_core.hookimpl above it.")
-                continue
-            hook = options.get("specname") or name
-            if hook in known:
-                self._check_arguments(plugin, name, hook)
-                if options.get("wrapper") or options.get("hookwrapper"):
-                    raise PluginError(f"'{name}' is a wrapper, which hooks of aigc do not have.")
-            elif not options.get("optionalhook"):
-                raise PluginError(f"There is no hook '{hook}'.{did_you_mean(hook, known)}")
-
-    def _check_arguments(self, plugin: object, name: str, hook: str) -> None:
-        spec = inspect.signature(getattr(hookspecs, hook)).parameters
-        for argument in inspect.signature(getattr(plugin, name)).parameters.values():
-            if argument.name not in spec:
-                raise PluginError(
-                    f"The hook '{hook}' has no argument '{argument.name}'."
-                    + did_you_mean(argument.name, spec)
-                )
-            if argument.kind is not argument.POSITIONAL_OR_KEYWORD:
-                raise PluginError(
-                    f"The argument '{argument.name}' of '{name}' must be a plain one, without *."
-                )
 
     def _take_specs(self, plugin: object, status: PluginStatus) -> None:
         kinds: list[tuple[Kind, type[Any], dict[str, Any], list[str]]] = [

@@ -1,0 +1,119 @@
+"""What only a GPU can show. Skipped, and counted as such, where there is none."""
+
+import json
+
+import pytest
+import torch
+from conftest import QUICK
+from toys import toy_data, toy_trainer
+
+import aigc_core
+from aigc_core import AdversarialConfig, Engine, EngineConfig
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def engine(**changes: object) -> Engine:
+    settings = {"steps": 8, "batch_size": 16, "device": "cuda", "ema": 0.9} | changes
+    trainer = toy_trainer(settings.pop("trainer", None))
+    return Engine(trainer, {"samples": toy_data()}, EngineConfig(**settings))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        AdversarialConfig(),
+        AdversarialConfig(critic_steps=3),
+        AdversarialConfig(generator={"clip_grad_norm": 1.0}),
+    ],
+    ids=["plain", "critic-steps", "clipped"],
+)
+def test_a_step_never_waits_for_the_device(precision: str, trainer: AdversarialConfig) -> None:
+    ours = engine(precision=precision, trainer=trainer)
+    ours._train_step()  # allocations and kernel choices of the first step may wait
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            ours._train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_the_weights_start_the_same_as_on_a_cpu() -> None:
+    on_gpu, on_cpu = engine().state().weights, engine(device="cpu").state().weights
+    for name, value in on_cpu.items():
+        assert torch.equal(on_gpu[name].cpu(), value)
+
+
+def test_a_first_step_agrees_with_the_cpu() -> None:
+    """Latents come from other generators, so the discriminator's real half is compared."""
+    means = []
+    for device in ("cpu", "cuda"):
+        ours = engine(device=device, steps=1, precision="fp32", log_every=1)
+        told: dict[str, float] = {}
+
+        class Take(aigc_core.EngineObserver):
+            def metrics_logged(self, engine: Engine, metrics: dict[str, float]) -> None:
+                told.update(metrics)  # noqa: B023
+
+        ours.add_observer(Take())
+        ours.fit()
+        means.append(told["logits/real"])
+    assert means[0] == pytest.approx(means[1], rel=1e-3, abs=1e-4)
+
+
+def test_deterministic_runs_repeat_to_the_bit(monkeypatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    results = []
+    for _ in range(2):
+        ours = engine(deterministic=True)
+        ours.fit()
+        results.append({n: v.clone() for n, v in ours.state().weights.items()})
+    for name, value in results[0].items():
+        assert torch.equal(value, results[1][name]), name
+
+
+def test_data_that_does_not_fit_stays_in_pinned_memory(monkeypatch) -> None:
+    from aigc_core.engine import data
+
+    monkeypatch.setattr(data, "_memory_for_data", lambda device: 0)
+    ours = engine(precision="fp32")
+    assert not ours.data.on_device
+    ours.fit()
+    fitting = engine(precision="fp32")
+    monkeypatch.undo()
+    fitting.fit()
+    assert ours.step == fitting.step == 8
+
+
+def test_a_poisoned_batch_is_skipped_on_the_device() -> None:
+    ours = engine(precision="fp32", ema=None)
+    before = {n: v.clone() for n, v in ours.state().weights.items()}
+    ours.data._transform = lambda samples: samples * float("nan")
+    ours.total_steps = 1
+    ours.fit()
+    name = "discriminator.layers.0.weight"
+    assert torch.equal(ours.state().weights[name], before[name])
+
+
+def test_a_run_resumes_on_the_cpu(aigc, quick) -> None:
+    options = [o for o in quick if o not in ("--device", "cpu")]
+    assert aigc("train", "image/dcgan", *options, "--out", "run", "--device", "cuda").code == 0
+    assert aigc("resume", "run", "--steps", 8, "--device", "cpu").code == 0
+    assert json.loads(aigc("generate", "run", "--device", "cuda", "--json").out)["step"] == 8
+
+
+def test_samples_of_a_seed_do_not_depend_on_the_count(tmp_path) -> None:
+    run = aigc_core.train(
+        "image/dcgan",
+        dataset="digits",
+        overrides=QUICK | {"engine.device": "cuda"},
+        out=tmp_path / "run",
+    )
+    many = aigc_core.generate(run, count=130, device="cuda")
+    assert torch.equal(many[:5], aigc_core.generate(run, count=5, device="cuda"))
