@@ -115,12 +115,14 @@ def first_complaint(error: ValidationError, values: Any) -> Complaint:
         error.errors(include_url=False, include_context=False),
         key=lambda e: e["type"] != "extra_forbidden",
     )
-    first = errors[0]
-    path = _typed_path(first["loc"], values, first["type"])
+    paths = [_typed_path(e["loc"], values, e["type"]) for e in errors]
+    top = paths[0]
+    within = [i for i, path in enumerate(paths) if path[: len(top)] == top]
+    deepest = max(within, key=lambda i: len(paths[i]))  # of a union's members, the one that fits
+    first, path = errors[deepest], paths[deepest]
     problems = []
-    for other in errors:  # a union has one error per member
-        same = other["type"] != "missing" and _typed_path(other["loc"], values, "") == path
-        if other is first or same:
+    for other, where in zip(errors, paths, strict=True):  # a union has one error per member
+        if other is first or (where == path and other["type"] != "missing"):
             problems.append(_in_words(other["type"], other["msg"], other["input"]))
     problem = ", or ".join(dict.fromkeys(problems))
     return Complaint(first["type"], path, first["input"], problem)

@@ -105,16 +105,23 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 class _Dumper(yaml.SafeDumper):
     """SafeDumper whose text means the same to this loader and to any reader of YAML 1.1.
 
-    SafeDumper alone leaves a string such as ``2e-4`` without quotes, and writes an object that
-    occurs twice as an alias.
+    SafeDumper alone leaves a string such as ``2e-4`` without quotes, writes an object that occurs
+    twice as an alias, and writes Unicode's line breaks so that they are read as spaces.
     """
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        escaped = any(character in data for character in "\x85\u2028\u2029")
+        return self.represent_scalar(_STR, data, style='"' if escaped else None)
+
 
 for _tag, _pattern, _first in _PLAIN_WORDS:
     _Dumper.add_implicit_resolver(_tag, re.compile(_pattern, re.ASCII), list(_first))
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _short(text: Any) -> str:
@@ -150,7 +157,7 @@ def parse_yaml(text: str, source: str) -> Any:
         mark: Any = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{source}{where}: {_in_words(error)}.") from None
-    except ValueError:  # PyYAML has no check of its own: the escape "\UFFFFFFFF"
+    except (ValueError, OverflowError):  # PyYAML does not check an escape such as "\UFFFFFFFF"
         line = loader.get_mark().line + 1 if loader else 1
         raise ConfigError(f"{source}, line {line}: an escape names no character.") from None
     finally:

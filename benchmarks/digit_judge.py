@@ -114,12 +114,13 @@ def judge(classifier: Classifier, images: Tensor, real: Tensor) -> Scores:
     real_features, _ = _look(classifier, real)
     difference = features.mean(0) - real_features.mean(0)
     a, b = np.cov(features.T), np.cov(real_features.T)
-    root = scipy.linalg.sqrtm(a @ b).real
+    # The trace of the matrix square root; by eigenvalues, since unused features make it singular.
+    root_trace = np.sqrt(scipy.linalg.eigvals(a @ b).astype(complex)).real.sum()
     marginal = probabilities.mean(0)
     divergence = (probabilities * (np.log(probabilities + 1e-30) - np.log(marginal))).sum(1)
     counts = np.bincount(probabilities.argmax(1), minlength=10) / len(images)
     return Scores(
-        frechet=float(difference @ difference + np.trace(a + b - 2 * root)),
+        frechet=float(difference @ difference + np.trace(a + b) - 2 * root_trace),
         inception_score=float(np.exp(divergence.mean())),
         confident=float((probabilities.max(1) >= 0.9).mean()),
         least_common_class=float(counts.min()),
