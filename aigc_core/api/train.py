@@ -89,7 +89,7 @@ def resume(
         observers: as for ``train``.
 
     Raises:
-        RunError: not a run, no whole checkpoint, the data changed, or nothing left to do.
+        RunError: not a run, the data changed, or nothing left to do.
     """
     run = run if isinstance(run, Run) else open_run(run)
     with prepare_resume(
@@ -174,11 +174,11 @@ def prepare_resume(
     config = config.model_copy(update={"preset": run.config.get("preset")})
     with run.locked():
         checkpoint = load_checkpoint(run.checkpoints, logger.warning)
-        total = config.engine.steps or 0
-        if checkpoint.step >= total:
+        step, total = checkpoint.step if checkpoint else 0, config.engine.steps or 0
+        if step >= total:
             raise RunError(
-                f"{run.path} is complete: step {checkpoint.step} of {total}. "
-                f"Train on with: aigc resume {run.path} --steps {checkpoint.step * 2}"
+                f"{run.path} is complete: step {step} of {total}. "
+                f"Train on with: aigc resume {run.path} --steps {step * 2}"
             )
         store = load_data(host, config)
         now, before = describe_data(store), run.dataset
@@ -192,13 +192,33 @@ def prepare_resume(
         engine = Engine(
             parts.trainer, store.arrays, config.engine, transform=parts.modality.to_model
         )
-        engine.load_state(EngineState(checkpoint.weights, checkpoint.tensors, checkpoint.scalars))
-        run.metrics.cut_after(checkpoint.step)
+        if checkpoint:
+            engine.load_state(
+                EngineState(checkpoint.weights, checkpoint.tensors, checkpoint.scalars)
+            )
+        else:
+            logger.warning("%s has no checkpoint yet: training starts from step 0.", run.path)
+        _warn_of_another_machine(run, describe_environment(host, config))
+        run.metrics.cut_after(step)
         if config.to_dict() != run.config:
             run.update_config(config.to_dict())
         with _observing(host, run, observers) as hooks:
             engine.add_observer(RunRecorder(run, parts.modality, hooks))
             yield Training(run, engine, hooks, store)
+
+
+def _warn_of_another_machine(run: Run, now: Mapping[str, Any]) -> None:
+    """Say what differs from where the run was started, and changes the last bits of its result."""
+    for key in ("torch", "device", "precision", "threads"):
+        before = run.environment.get(key)
+        if before != now[key]:
+            logger.warning(
+                "%s was %s when %s was started and is %s now: the result will differ in rounding.",
+                key,
+                before,
+                run.path,
+                now[key],
+            )
 
 
 @contextlib.contextmanager

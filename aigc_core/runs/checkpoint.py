@@ -103,11 +103,10 @@ def _write(
         ) from error
 
 
-def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint:
-    """Read the newest checkpoint that verifies; damaged ones are set aside and told to ``warn``.
+def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Read the newest checkpoint that verifies, or return None where there is none.
 
-    Raises:
-        RunError: there is none.
+    Damaged ones are set aside and told to ``warn``.
     """
     for step in reversed(checkpoint_steps(checkpoints)):
         folder = checkpoint_folder(checkpoints, step)
@@ -123,7 +122,7 @@ def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoin
         except ValueError as error:
             aside = _set_aside(folder)
             warn(f"The checkpoint {folder} is damaged ({error}); it was moved to {aside.name}.")
-    raise RunError(f"There is no complete checkpoint in {checkpoints}.")
+    return None
 
 
 def load_weights_only(

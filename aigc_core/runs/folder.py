@@ -198,9 +198,10 @@ def create_run(
             path.rmdir()  # empty, as checked; a rename onto it is not portable
         folder.rename(path)
     except OSError as error:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
         raise StorageError(f"Cannot make the run folder {path}: {error.strerror}.") from error
+    finally:
+        if temporary is not None:  # there only if something failed before the rename
+            shutil.rmtree(temporary, ignore_errors=True)
     return Run(path)
 
 

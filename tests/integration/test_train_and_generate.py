@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_run_ends_the_same(aigc, quick
     assert "is damaged" in done.err
     assert weights_digest(tmp_path / "run") == expected
     assert (tmp_path / "run" / "checkpoints" / "step-000006.damaged").is_dir()
+
+
+def test_a_run_that_died_before_its_first_checkpoint_starts_again(aigc, quick, tmp_path) -> None:
+    aigc("train", "image/dcgan", *quick, "--out", "run")
+    expected = weights_digest(tmp_path / "run")
+    shutil.rmtree("run/checkpoints")
+    done = aigc("resume", "run")
+    assert done.code == 0, done.err
+    assert "has no checkpoint yet: training starts from step 0" in " ".join(done.err.split())
+    assert weights_digest(tmp_path / "run") == expected
 
 
 def test_json_tells_where_the_samples_are(aigc, quick) -> None:

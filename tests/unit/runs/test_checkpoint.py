@@ -85,9 +85,10 @@ def test_a_folder_without_a_manifest_is_not_a_checkpoint(tmp_path: Path) -> None
     assert load_checkpoint(tmp_path, pytest.fail).step == 1
 
 
-def test_no_checkpoint_at_all_is_told(tmp_path: Path) -> None:
+def test_no_checkpoint_at_all_is_nothing_to_resume_and_an_error_to_generate(tmp_path) -> None:
+    assert load_checkpoint(tmp_path / "none", pytest.fail) is None
     with pytest.raises(RunError, match="no complete checkpoint"):
-        load_checkpoint(tmp_path / "none", pytest.fail)
+        load_weights_only(tmp_path / "none", pytest.fail)
 
 
 def test_reading_weights_moves_nothing(tmp_path: Path) -> None:

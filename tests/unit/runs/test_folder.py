@@ -24,7 +24,7 @@ def make(path: Path) -> Run:
 def test_a_run_can_be_opened_by_path_and_by_name_below_the_runs(tmp_path: Path) -> None:
     made = make(tmp_path / "toy-gan" / "first")
     assert open_run(made.path).recipe == "toy/gan"
-    assert open_run("toy-gan/first", parent=tmp_path).path == made.path
+    assert open_run("first", parent=tmp_path / "toy-gan").path == made.path
     assert open_run(made.path).dataset == {"count": 3}
     assert [run.path for run in find_runs(tmp_path)] == [made.path]
 
