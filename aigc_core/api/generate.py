@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -118,27 +120,35 @@ def _write(
     sampler: _Sampler, folder: Path, count: int, seed: int, format: str
 ) -> tuple[list[str], str]:
     """Write the samples chunk by chunk; return the files' names and the preview's."""
-    shape = (count, *sampler.spec.shape)
-    names: list[str] = ["samples.npy"] if format == "npy" else []
-    array = None
-    if format == "npy":
-        array = np.lib.format.open_memmap(
-            folder / names[0], mode="w+", dtype=sampler.spec.dtype, shape=shape
-        )
+    names: list[str] = []
     start, first = 0, []
-    for stored in sampler.draw(count, seed):
-        if array is not None:
-            array[start : start + len(stored)] = stored.numpy()
-        else:
-            saved = sampler.parts.modality.save(stored, folder, format=format, start=start)
-            names += [path.name for path in saved]
-        if start < PREVIEW_COUNT:
-            first.append(stored[: PREVIEW_COUNT - start])
-        start += len(stored)
-    if array is not None:
-        array.flush()
+    with contextlib.ExitStack() as stack:
+        array: BinaryIO | None = None
+        if format == "npy":
+            names = ["samples.npy"]
+            array = stack.enter_context((folder / names[0]).open("wb"))
+            _write_npy_header(array, (count, *sampler.spec.shape), sampler.spec.dtype)
+        for stored in sampler.draw(count, seed):
+            if array is not None:
+                array.write(stored.contiguous().numpy().tobytes())
+            else:
+                saved = sampler.parts.modality.save(stored, folder, format=format, start=start)
+                names += [path.name for path in saved]
+            if start < PREVIEW_COUNT:
+                first.append(stored[: PREVIEW_COUNT - start])
+            start += len(stored)
     preview = sampler.parts.modality.preview(torch.cat(first), folder / "preview")
     return names, preview.name
+
+
+def _write_npy_header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> None:
+    """Begin a .npy file that is written piece by piece.
+
+    Not a memory map: on a full disk that ends the process with SIGBUS instead of an error.
+    """
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_2_0(file, header)
 
 
 class _Sampler:

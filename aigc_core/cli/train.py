@@ -14,7 +14,7 @@ from rich.markup import escape
 from aigc_core.cli.output import print_json
 from aigc_core.cli.settings import ConfigOption, DatasetOption, PresetOption, SetOption, layers_from
 from aigc_core.config import resolve_config
-from aigc_core.errors import TrainingError
+from aigc_core.errors import StorageError
 from aigc_core.plugins import get_host
 from aigc_core.runs import open_run
 
@@ -130,8 +130,8 @@ def _run(training: Training, console: Console, as_json: bool) -> None:
     console.print(f"Run: {run.path}", soft_wrap=True)
     try:
         result = training.fit()
-    except TrainingError:
-        console.print(f"The run's checkpoints are whole: {run.path}", soft_wrap=True)
+    except StorageError:
+        console.print(f"Make room, then go on with: aigc resume {run.path}", soft_wrap=True)
         raise
     preview = run.latest_preview
     if as_json:

@@ -188,8 +188,9 @@ class Engine:
         if skipped_in_a_row >= self.config.max_skipped_steps:
             raise TrainingError(
                 f"Training diverged: at step {self.step}, the last {skipped_in_a_row:.0f} updates "
-                "had losses or gradients that are not finite and were skipped. Try a lower "
-                "learning rate, clip_grad_norm, or engine.precision=fp32."
+                "had losses or gradients that are not finite and were skipped. The weights and the "
+                "checkpoints are those of before. Try a lower learning rate, clip_grad_norm, or "
+                "engine.precision=fp32."
             )
 
     def _wait_for_device(self) -> None:
