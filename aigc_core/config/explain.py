@@ -81,22 +81,23 @@ def _mentioned(key: str, problem: str, sources: Mapping[str, str]) -> str:
 def _nearest_setting(
     section: Section, path: Sequence[str | int], key: str, sections: Sequence[Section]
 ) -> str:
-    """Look among the neighbours of an unknown key, then for its last part anywhere."""
+    """Say where a setting of that very name is, else which neighbour's name is near."""
     name = str(path[-1])
     above = key.removesuffix(f".{name}")
     if "." in name:
         first, _, rest = name.partition(".")
         return f" In a file, write '{rest}:' below '{first}:'."
+    every = [k for s in sections for k in _every_key(s.schema, s.key)]
+    namesakes = [k for k in every if k.split(".")[-1] == name]
+    namesakes = [k for k in namesakes if k.startswith(f"{section.key}.")] or namesakes
+    if namesakes:
+        return f" Did you mean {' or '.join(repr(k) for k in namesakes)}?"
     names = [
         field for model in _models_at(section.schema, path[:-1]) for field in model.model_fields
     ]
     close = nearest(name, names)
     if close is not None:
         return f" Did you mean '{above}.{close}'?"
-    every = [k for s in sections for k in _every_key(s.schema, s.key)]
-    elsewhere = [k for k in every if k.split(".")[-1] == name]
-    if elsewhere:
-        return f" Did you mean {' or '.join(repr(k) for k in elsewhere)}?"
     if not names:
         return " It has no settings."
     return f" Valid: {', '.join(f'{above}.{field}' for field in sorted(names))}."

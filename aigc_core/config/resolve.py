@@ -105,8 +105,12 @@ def _names_another_dataset(merged: Mapping[str, Any], values: Mapping[str, Any])
 
 
 def _without(sources: dict[str, str], key: str) -> dict[str, str]:
-    """Drop a key and the keys below it."""
-    return {k: s for k, s in sources.items() if k != key and not k.startswith(f"{key}.")}
+    """Drop a key, the keys below it, and a value above it, which it replaces."""
+    return {
+        k: s
+        for k, s in sources.items()
+        if not f"{k}.".startswith(f"{key}.") and not key.startswith(f"{k}.")
+    }
 
 
 def _sections(

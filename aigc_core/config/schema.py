@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from aigc_core.interfaces.config import ConfigModel
 
 SCHEMA_VERSION = 1
+_DEVICE = "auto|cpu|mps|cuda(:[0-9]{1,3})?"
 
 
 class DatasetConfig(ConfigModel):
@@ -42,7 +44,7 @@ class EngineConfig(ConfigModel):
     """Samples per optimiser update."""
     accumulate: int = Field(default=1, ge=1)
     """Split each batch into this many parts whose gradients are added: less memory, same result."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$")
+    device: str = Field(default="auto", json_schema_extra={"pattern": f"^({_DEVICE})$"})
     """auto takes CUDA, else MPS, else the CPU; or cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto takes bf16 autocast where the device computes it natively, else fp32."""
@@ -64,6 +66,13 @@ class EngineConfig(ConfigModel):
     """Stop after this many updates in a row were skipped for non-finite losses or gradients."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     """When the whole state is saved."""
+
+    @field_validator("device")
+    @classmethod
+    def _is_device(cls, device: str) -> str:
+        if not re.fullmatch(_DEVICE, device):
+            raise ValueError("it should be auto, cpu, mps, cuda, or one GPU such as cuda:1")
+        return device
 
     @model_validator(mode="after")
     def _consistent(self) -> EngineConfig:

@@ -65,11 +65,13 @@ def test_nan_is_read_as_not_a_number() -> None:
     assert math.isnan(parse(".nan"))
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["on", "yes", "No", "off", "y", "2020-01-01", "2020-01-01 10:00:00", "1:30", "0x1F", "0o17"]
-    + ["1_", "_1", "1__0", "1e", "e3", "1e5_0", "-.nan", "١٢", "=", "None", "tRUE", "v1.10"],
-)
+STAYS_TEXT = """
+on yes No off y None tRUE 2020-01-01 2020-01-01T10:00:00 1:30 0x1F 0o17 1_ _1 1__0 1e e3 1e5_0 -.nan
+= v1.10 ١٢ 1٢
+"""
+
+
+@pytest.mark.parametrize("text", [*STAYS_TEXT.split(), "2020-01-01 10:00:00"])
 def test_everything_else_stays_text(text: str) -> None:
     assert parse(text) == text
 
@@ -262,7 +264,10 @@ def test_any_text_is_read_or_refused_with_a_config_error(text: str) -> None:
     try:
         parse(text)
     except ConfigError as error:
-        assert str(error).startswith("a.yaml, line ")
+        message = str(error)
+    else:
+        return
+    assert message.startswith("a.yaml, line ")
 
 
 @settings(max_examples=75, deadline=2000)
@@ -274,7 +279,10 @@ def test_any_bytes_are_read_or_refused_with_a_config_error(
     try:
         load_yaml(path)
     except ConfigError as error:
-        assert str(error).startswith(f"{path}, line ")
+        message = str(error)
+    else:
+        return
+    assert message.startswith(f"{path}, line ")
 
 
 LOOKS_LIKE_SOMETHING_ELSE = [
@@ -305,7 +313,9 @@ LOOKS_LIKE_SOMETHING_ELSE = [
     "trailing ",
     "two\nlines",
     "tab\there",
-    "\x85\u2028\ufeff",
+    "\x85",
+    "\u2028",
+    "\ufeff",
     "\x07",
 ]
 
@@ -360,7 +370,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = write(tmp_path, b"old")
     write_text_atomically(path, "new é\n")
     assert path.read_text(encoding="utf-8") == "new é\n"
-    assert os.listdir(tmp_path) == ["a.yaml"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "fdopen"])
@@ -375,7 +385,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     with pytest.raises(StorageError, match=r"Could not write .*a\.yaml: No space left"):
         write_text_atomically(path, "new")
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.yaml"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -383,7 +393,7 @@ def test_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path: 
     with pytest.raises(UnicodeEncodeError):
         write_text_atomically(path, "\ud800")
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.yaml"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_writing_into_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -392,8 +402,8 @@ def test_writing_into_a_missing_folder_is_an_error_that_names_the_file(tmp_path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such file modes")
-def test_a_private_file_stays_private(tmp_path: Path) -> None:
+def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
     path = write(tmp_path, b"old")
-    path.chmod(0o600)
+    path.chmod(0o640)
     write_text_atomically(path, "new")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640

@@ -1,6 +1,7 @@
 """Layers of settings become one valid configuration that knows where each value came from."""
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,11 @@ def test_a_null_section_resets_what_weaker_layers_set_below_it(host: PluginHost)
     resolved = resolve(host, {"dataset.options": None})
     assert resolved.config.dataset.options.size == 8
     assert resolved.sources["dataset.options.size"] == "layer 1"
+
+
+def test_an_empty_section_takes_no_credit(host: PluginHost) -> None:
+    resolved = resolve_config(host, "toy/net", layers=[Layer("layer 1", {"engine": {}})])
+    assert resolved.sources["engine.batch_size"] == "recipe"
 
 
 def test_steps_clear_the_epochs_of_a_weaker_layer(host: PluginHost) -> None:
@@ -267,6 +273,11 @@ def test_a_bad_value_is_told_with_its_key_and_its_source(
     assert " (from layer 1) is not valid: " in message
 
 
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:15"])
+def test_every_kind_of_device_is_accepted(host: PluginHost, device: str) -> None:
+    assert resolve(host, {"engine.device": device}).config.engine.device == device
+
+
 @pytest.mark.parametrize(
     ("key", "value", "start"),
     [
@@ -317,7 +328,11 @@ def test_a_setting_without_a_default_must_be_given(host: PluginHost) -> None:
     assert "--set model.depth=VALUE" in message
 
 
-def test_settings_that_are_no_config_model_are_the_plugin_s_fault(host: PluginHost) -> None:
+@pytest.mark.parametrize("named", [dict, len, 5])
+def test_settings_that_are_no_config_model_are_the_plugin_s_fault(
+    host: PluginHost, named: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["toy_settings"], "not_a_model", named)
     with pytest.raises(PluginError, match="The plugin 'toy' names toy_settings:not_a_model"):
         resolve_config(host, "toy/wrong")
 

@@ -1,0 +1,67 @@
+"""What watches a run: TensorBoard files that can be read back, and lines for people."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from aigc_core.observers.console import ConsoleProgress, describe_metrics
+from aigc_core.observers.tensorboard import TensorBoard
+from aigc_core.runs import Run
+
+CONFIG = {"engine": {"steps": 100}}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_holds_numbers_and_pictures(tmp_path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run, preview = Run(tmp_path), tmp_path / "step-000010.png"
+    Image.fromarray(np.full((20, 30), 200, np.uint8)).save(preview)
+    observer = TensorBoard()
+    observer.aigc_run_started(run=run, start_step=0)
+    for step in (10, 20):
+        observer.aigc_metrics_logged(step=step, metrics={"loss/generator": step / 10})
+    observer.aigc_samples_drawn(step=10, preview=preview)
+    observer.aigc_run_finished()
+
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("loss/generator")] == [(10, 1.0), (20, 2.0)]
+    picture = events.Images("samples")[0]
+    assert (picture.step, picture.width, picture.height) == (10, 30, 20)
+
+
+def console(terminal: bool) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, force_terminal=terminal, width=160), file
+
+
+def watched(terminal: bool) -> str:
+    out, file = console(terminal)
+    observer = ConsoleProgress(out)
+    metrics = {"loss/generator": 1.5, "loss/generator/adversarial": 1.0, "samples_per_second": 700}
+    observer.aigc_run_started(run=None, config=CONFIG, start_step=40)
+    for step in (50, 60, 100):
+        observer.aigc_metrics_logged(step=step, metrics=metrics)
+    observer.aigc_run_finished()
+    return file.getvalue()
+
+
+def test_a_terminal_gets_a_bar_with_rate_losses_and_time_left() -> None:
+    text = watched(terminal=True)
+    for part in ("100/100", "700 samples/s", "generator 1.500", "left", "━"):
+        assert part in text
+
+
+def test_a_pipe_gets_a_line_now_and_then_and_the_last_step() -> None:
+    lines = watched(terminal=False).splitlines()
+    assert [line.split()[1] for line in lines] == ["50/100", "100/100"]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_skipped_updates_are_told_when_there_are_any() -> None:
+    assert "skipped" not in describe_metrics({"loss/g": 1, "skipped_updates": 0})
+    assert "3 updates skipped" in describe_metrics({"loss/g": 1, "skipped_updates": 3})
