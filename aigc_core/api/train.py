@@ -26,7 +26,7 @@ from aigc_core.errors import RunError
 from aigc_core.interfaces import SampleStore
 from aigc_core.observers import default_observers
 from aigc_core.plugins import PluginHost, get_host
-from aigc_core.plugins.hooks import HookCaller
+from aigc_core.plugins.hooks import HookCaller, check_hooks
 from aigc_core.runs import Run, load_checkpoint, new_run_path, open_run
 from aigc_core.runs.folder import check_free, create_run
 
@@ -228,8 +228,8 @@ def _observing(host: PluginHost, run: Run, observers: Sequence[object]) -> Itera
     registered = []
     try:
         for observer in (*default_observers(), *observers):
-            name = type(observer).__name__
-            manager.register(observer, None if manager.has_plugin(name) else name)
+            check_hooks(manager, observer)
+            manager.register(observer)
             registered.append(observer)
         yield HookCaller(manager)
     finally:

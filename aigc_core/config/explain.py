@@ -9,8 +9,9 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from aigc_core.complaints import first_complaint
 from aigc_core.config.layers import leaves
-from aigc_core.errors import first_complaint, nearest, shown
+from aigc_core.errors import nearest, shown
 from aigc_core.interfaces.config import ConfigModel
 
 

@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from aigc_core.errors import ConfigError, did_you_mean, first_complaint, shown
+from aigc_core.complaints import first_complaint
+from aigc_core.errors import ConfigError, did_you_mean, shown
 from aigc_core.interfaces.config import ConfigModel
 from aigc_core.plugins.specs import Name, RecipeName
 from aigc_core.strict_yaml import load_yaml

@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 import pluggy
 from pydantic import ValidationError
 
+from aigc_core.complaints import first_complaint
 from aigc_core.errors import (
     ConfigError,
     PluginError,
     UserError,
     did_you_mean,
-    first_complaint,
     shown,
 )
 from aigc_core.plugins import hookspecs

@@ -23,6 +23,7 @@ from aigc_core.runs.manifest import (
     describe_files,
     read_verified,
 )
+from aigc_core.strict_yaml import sync_folder
 
 WEIGHTS, TENSORS, SCALARS = "weights.safetensors", "state.safetensors", "state.json"
 
@@ -88,11 +89,11 @@ def _write(
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        _sync_folder(temporary)
+        sync_folder(temporary)
         if target.exists():  # without a manifest: never completed, so nobody's
             shutil.rmtree(target)
         os.rename(temporary, target)
-        _sync_folder(checkpoints)
+        sync_folder(checkpoints)
     except OSError as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -163,14 +164,3 @@ def _remove_leftovers(checkpoints: Path) -> None:
     """Remove what a killed process was still writing; the run's lock says it is not at work."""
     for leftover in checkpoints.glob(".writing-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _sync_folder(folder: str | Path) -> None:
-    """Make a rename in a folder durable; Windows neither needs nor allows it."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -22,7 +22,7 @@ from aigc_core.config.layers import read_config_file
 from aigc_core.errors import RunError, StorageError, did_you_mean
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.metrics import MetricsFile
-from aigc_core.strict_yaml import dump_yaml, load_yaml, write_text_atomically
+from aigc_core.strict_yaml import dump_yaml, load_yaml, sync_folder, write_text_atomically
 
 CONFIG, DATASET, ENVIRONMENT = "config.yaml", "dataset.json", "environment.json"
 
@@ -187,16 +187,15 @@ def create_run(
         temporary = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")
         os.chmod(temporary, 0o755)
         folder = Path(temporary)
-        (folder / CONFIG).write_text(dump_yaml(dict(config)), encoding="utf-8")
-        (folder / DATASET).write_text(json.dumps(dataset, indent=2) + "\n", encoding="utf-8")
-        (folder / ENVIRONMENT).write_text(
-            json.dumps(environment, indent=2) + "\n", encoding="utf-8"
-        )
+        write_text_atomically(folder / CONFIG, dump_yaml(dict(config)))
+        write_text_atomically(folder / DATASET, json.dumps(dataset, indent=2) + "\n")
+        write_text_atomically(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
         (folder / "checkpoints").mkdir()
         (folder / "samples").mkdir()
         if path.exists():
             path.rmdir()  # empty, as checked; a rename onto it is not portable
         folder.rename(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"Cannot make the run folder {path}: {error.strerror}.") from error
     finally:

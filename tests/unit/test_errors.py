@@ -4,12 +4,12 @@ import pytest
 from pydantic import ValidationError
 
 from aigc_core import ConfigModel
+from aigc_core.complaints import first_complaint
 from aigc_core.errors import (
     AigcError,
     ConfigError,
     UserError,
     did_you_mean,
-    first_complaint,
     shown,
 )
 
