@@ -12,12 +12,6 @@ import aigc_core
 CORE = Path(aigc_core.__file__).parent
 # Know nothing of the others; anyone may use them.
 SHARED = {"complaints", "errors", "_lazy", "_version", "strict_yaml"}
-    "complaints",
-    "errors",
-    "_lazy",
-    "_version",
-    "strict_yaml",
-}  # know nothing; anyone may use them
 
 MAY_IMPORT = {
     "interfaces": set(),
