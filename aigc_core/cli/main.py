@@ -22,7 +22,7 @@ app = typer.Typer(
     help="Train and use generative models of any kind of content.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
 
