@@ -47,6 +47,19 @@ class StorageError(AigcError):
     """A file of a run that could not be written, such as on a full disk."""
 
 
+class Interrupted(AigcError):
+    """A training that a signal stopped, after its checkpoint; the exit code is the shell's."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def reason(error: OSError) -> str:
+    """Return why a file operation failed; libraries raise OSErrors without ``strerror``."""
+    return error.strerror or str(error) or type(error).__name__
+
+
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Return the valid name that was probably meant, whatever its case, or None."""
     names = {valid_name.lower(): valid_name for valid_name in sorted(valid, reverse=True)}

@@ -8,15 +8,13 @@ may be grouped as in Python (``10_000``), and there are no hexadecimal and octal
 from __future__ import annotations
 
 import math
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from aigc_core.errors import ConfigError, StorageError
+from aigc_core.errors import ConfigError, reason
 
 MAX_BYTES = 1 << 18  # some seconds of PyYAML's time at worst
 MAX_DEPTH = 32
@@ -188,7 +186,7 @@ def load_yaml(path: Path) -> Any:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"Cannot read {path}: {error.strerror}.") from None
+        raise ConfigError(f"Cannot read {path}: {reason(error)}.") from None
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path} is larger than {MAX_BYTES // 1024} KiB; is it the right file?")
     try:
@@ -206,39 +204,3 @@ def dump_yaml(data: Any) -> str:
     quoted, and nothing is written as an alias.
     """
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file that is either the old one or the whole new one, and on disk on return.
-
-    Raises:
-        StorageError: it could not be written; the old file stands.
-    """
-    temporary: str | None = None
-    try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-        temporary = None
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"Could not write {path}: {error.strerror}.") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def sync_folder(folder: str | Path) -> None:
-    """Make a rename in a folder durable; Windows neither needs nor allows it."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -36,7 +36,9 @@ BATCH = 64
 
 def careful_loop(images: torch.Tensor, device: torch.device, bf16: bool) -> Iterator[None]:
     """Train for ever, yielding after every step. ``images``: uint8 (N, 1, 28, 28) on the device."""
-    g, d = (net.to(memory_format=torch.channels_last) for net in networks(str(device)))
+    # As the engine does: channels_last where it is fast, which on a CPU is with bf16 only.
+    layout = torch.channels_last if bf16 or device.type == "cuda" else torch.contiguous_format
+    g, d = (net.to(memory_format=layout) for net in networks(str(device)))
     ema = AveragedModel(g, multi_avg_fn=get_ema_multi_avg_fn(0.999), use_buffers=True)
     g_adam = torch.optim.Adam(g.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
     d_adam = torch.optim.Adam(d.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
@@ -47,7 +49,7 @@ def careful_loop(images: torch.Tensor, device: torch.device, bf16: bool) -> Iter
         order = torch.randperm(len(images), device=device)
         for chosen in order[: len(images) // BATCH * BATCH].view(-1, BATCH):
             real = torch.nn.functional.pad(images[chosen] * (2 / 255) - 1, (2, 2, 2, 2), value=-1)
-            real = real.contiguous(memory_format=torch.channels_last)
+            real = real.contiguous(memory_format=layout)
             with autocast:
                 fakes = g(torch.randn(BATCH, 100, device=device))
                 d_loss = softplus(-d(real).float()).mean()
@@ -105,7 +107,8 @@ def main() -> None:
     device = choose_device(arguments.device)
     precision = choose_precision("auto", device)
     images = mnist("train").arrays["samples"].to(device)
-    root = Path(tempfile.mkdtemp())  # the layout that torchvision looks for
+    scratch = tempfile.TemporaryDirectory()
+    root = Path(scratch.name)  # the layout that torchvision looks for
     (root / "MNIST").mkdir()
     (root / "MNIST" / "raw").symlink_to(cache_folder() / "mnist")
     variants = {

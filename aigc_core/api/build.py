@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import hashlib
 import os
 import platform
 import subprocess
@@ -26,7 +28,9 @@ from aigc_core.interfaces import (
     Trainer,
 )
 from aigc_core.plugins import PluginHost
-from aigc_core.runs import Run
+from aigc_core.runs import DatasetFacts, Run
+
+_DIGEST_BYTES = 1 << 30  # hashing a gigabyte takes about a second
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ def load_data(host: PluginHost, config: RunConfig, split: str = "train") -> Samp
     """
     spec = host.dataset(config.dataset.name, host.recipe(config.recipe).modality)
     owner = host.owner("dataset", spec.name)
-    folders = DataFolders(data_root(config.dataset.root), cache_folder())
+    named = config.dataset.root
+    root = data_root(named) if named or not spec.embedded else None
+    folders = DataFolders(root, cache_folder())
     dataset = host.resolve(spec.code, owner)(config.dataset.options, folders)
     _expect(dataset, Dataset, spec.code, owner)
     try:
@@ -86,19 +92,22 @@ def load_data(host: PluginHost, config: RunConfig, split: str = "train") -> Samp
         raise DataError(f"The dataset '{spec.name}' could not be loaded: {error}.") from error
 
 
-def describe_data(store: SampleStore) -> dict[str, Any]:
-    """Return what a run remembers of its data, as JSON data."""
-    return {
-        "spec": store.spec.model_dump(mode="json"),
-        "count": len(store),
-        "label_names": list(store.label_names),
-    }
+def describe_data(store: SampleStore) -> DatasetFacts:
+    """Return what a run remembers of its data."""
+    samples = store.arrays["samples"]
+    if samples.numel() * samples.element_size() > _DIGEST_BYTES:  # some, evenly spread
+        samples = samples[:: max(1, len(samples) // 1024)]
+    digest = hashlib.blake2b(samples.contiguous().numpy().data, digest_size=16).hexdigest()
+    return DatasetFacts(
+        spec=store.spec, count=len(store), label_names=store.label_names, digest=digest
+    )
 
 
 def describe_environment(host: PluginHost, config: RunConfig) -> dict[str, Any]:
     """Return versions and machine, as JSON data."""
     device = choose_device(config.engine.device)
     return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "aigc_core": __version__,
         "plugins": {s.distribution or s.name: s.version for s in host.statuses.values()},
         "python": platform.python_version(),

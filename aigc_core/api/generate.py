@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +16,9 @@ from torch import Tensor
 
 from aigc_core.api.build import Parts, build_parts, run_layer
 from aigc_core.config import resolve_config
-from aigc_core.engine import choose_device, draw_samples
-from aigc_core.engine.engine import load_weights
-from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean
-from aigc_core.interfaces import SampleSpec
+from aigc_core.engine import choose_device, draw_samples, load_weights
+from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
+from aigc_core.files import whole_folder
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, load_weights_only, open_run
 
@@ -96,23 +93,16 @@ def generate_files(
         raise ConfigError(f"There is no format '{format}'.{did_you_mean(format, formats)}")
     _check(count, seed)
     name = f"step-{sampler.step:06d}-seed-{seed}-count-{count}-{format}"
-    folder = Path(out) if out is not None else sampler.run.path / "generated" / name
-    if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
-    temporary: str | None = None
+    folder = Path(out).expanduser() if out is not None else sampler.run.path / "generated" / name
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.")
-        os.chmod(temporary, 0o755)
-        names, preview = _write(sampler, Path(temporary), count, seed, format)
-        if folder.exists():
+        if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
+        if out is None and folder.exists():
             shutil.rmtree(folder)
-        os.rename(temporary, folder)
+        with whole_folder(folder) as scratch:
+            names, preview = _write(sampler, scratch, count, seed, format)
     except OSError as error:
-        raise StorageError(f"Could not write samples in {folder}: {error.strerror}.") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        raise StorageError(f"Could not write samples in {folder}: {reason(error)}.") from error
     return GeneratedFiles(folder, [folder / n for n in names], folder / preview, sampler.step)
 
 
@@ -159,9 +149,9 @@ class _Sampler:
         self.device = choose_device(device)
         host = get_host()
         config = resolve_config(host, self.run.recipe, layers=[run_layer(self.run)]).config
-        self.spec = SampleSpec.model_validate(self.run.dataset["spec"])
-        labels = self.run.dataset.get("label_names", [])
-        self.parts: Parts = build_parts(host, config, self.spec, len(labels))
+        facts = self.run.dataset
+        self.spec = facts.spec
+        self.parts: Parts = build_parts(host, config, facts.spec, len(facts.label_names))
         self.step, weights = load_weights_only(self.run.checkpoints, logger.warning)
         self.generator = self.parts.trainer.generator()
         averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from aigc_core.engine import Engine, EngineObserver, derive_seed
-from aigc_core.errors import StorageError
 from aigc_core.interfaces import Modality
 from aigc_core.plugins.hooks import HookCaller
 from aigc_core.runs import Run, save_checkpoint
+
+logger = logging.getLogger("aigc")
 
 
 class RunRecorder(EngineObserver):
@@ -31,14 +33,15 @@ class RunRecorder(EngineObserver):
         """Draw the preview: the same latents at every step of the run."""
         seed = derive_seed(engine.config.seed, "preview")
         samples = engine.sample(engine.config.sample_count, seed=seed)
-        stored = self.modality.to_stored(samples).cpu()
         try:
             self.run.samples.mkdir(exist_ok=True)
+            stored = self.modality.to_stored(samples).cpu()
             preview = self.modality.preview(stored, self.run.samples / f"step-{engine.step:06d}")
-        except OSError as error:
-            raise StorageError(
-                f"Could not write samples in {self.run.samples}: {error.strerror}."
-            ) from error
+        except Exception as error:  # a picture is not worth a training
+            logger.warning(
+                "No preview of step %d: %s: %s", engine.step, type(error).__name__, error
+            )
+            return
         self.hooks.call("aigc_samples_drawn", run=self.run, step=engine.step, preview=preview)
 
     def checkpoint_due(self, engine: Engine) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import shlex
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pluggy
+import torch
 
 from aigc_core.api.build import (
     build_parts,
@@ -19,16 +22,23 @@ from aigc_core.api.build import (
     run_layer,
 )
 from aigc_core.api.session import RunRecorder
-from aigc_core.config import EngineConfig, Layer, RunConfig, resolve_config
+from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine, EngineState, FitResult
-from aigc_core.errors import RunError
-from aigc_core.interfaces import SampleStore
+from aigc_core.errors import RunError, StorageError, TrainingError
+from aigc_core.interfaces import Modality, SampleStore
 from aigc_core.observers import default_observers
 from aigc_core.plugins import PluginHost, get_host
-from aigc_core.plugins.hooks import HookCaller, check_hooks
-from aigc_core.runs import Run, load_checkpoint, new_run_path, open_run
-from aigc_core.runs.folder import check_free, create_run
+from aigc_core.plugins.hooks import HookCaller
+from aigc_core.runs import (
+    DatasetFacts,
+    Run,
+    check_free,
+    create_run,
+    load_checkpoint,
+    new_run_path,
+    open_run,
+)
 
 logger = logging.getLogger("aigc")
 
@@ -54,7 +64,8 @@ def train(
             TensorBoard, which always do.
 
     Returns:
-        The run. A run that SIGINT or SIGTERM stopped is ``unfinished``: see ``resume``.
+        The run. A signal such as Ctrl-C's is passed on after the step and its checkpoint: it
+        raises ``KeyboardInterrupt`` or ends the process, and ``resume`` goes on.
 
     Raises:
         UserError: a name, value or file that is not valid; nothing was written.
@@ -67,7 +78,9 @@ def train(
     host = get_host()
     config = resolve_config(host, recipe, preset=preset, layers=[layer]).config
     with prepare_training(host, config, out, observers) as training:
-        training.fit()
+        result = training.fit()
+    if result.signal is not None:
+        signal.raise_signal(result.signal)
     return training.run
 
 
@@ -95,7 +108,9 @@ def resume(
     with prepare_resume(
         run, steps=steps, data_root=data_root, device=device, observers=observers
     ) as training:
-        training.fit()
+        result = training.fit()
+    if result.signal is not None:
+        signal.raise_signal(result.signal)
     return run
 
 
@@ -106,22 +121,34 @@ class Training:
     run: Run
     engine: Engine
     hooks: HookCaller
-    store: SampleStore
-    result: FitResult | None = None
+    sample_count: int
+    notes: tuple[str, ...]
 
     def fit(self) -> FitResult:
         """Train, and tell observers how it ended, whatever happens."""
         status = "failed"
         try:
-            self.result = self.engine.fit()
-            status = "completed" if self.result.signal is None else "interrupted"
-            return self.result
+            result = self.engine.fit()
+            status = "completed" if result.signal is None else "interrupted"
+            return result
         except KeyboardInterrupt:
             status = "interrupted"
+            raise
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise TrainingError(
+                    f"Out of memory at step {self.engine.step}, with batches of "
+                    f"{self.engine.config.batch_size}. Set a smaller engine.batch_size, or "
+                    "engine.accumulate to split batches."
+                ) from error
             raise
         finally:
             step = self.engine.step
             self.hooks.call("aigc_run_finished", run=self.run, step=step, status=status)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextlib.contextmanager
@@ -132,28 +159,54 @@ def prepare_training(
     observers: Sequence[object] = (),
 ) -> Iterator[Training]:
     """Make everything for a new run, and its folder last, so that bad input leaves none behind."""
-    path = Path(out) if out is not None else new_run_path(config.recipe)
-    check_free(path)
+    path = Path(out).expanduser() if out is not None else None
+    if path is not None:
+        check_free(path)
+    hooks = HookCaller(host.manager, [*default_observers(), *observers])
+    config = _with_absolute_root(config)
     store = load_data(host, config)
+    facts, notes = describe_data(store), store.notes
+    modality, engine = _build_engine(host, config, store)
+    del store  # where the engine has a copy on its device, nothing else should keep one
+    steps = config.engine.model_copy(update={"steps": engine.total_steps, "epochs": None})
+    config = config.model_copy(update={"engine": steps})
+    environment = describe_environment(host, config)
+    run = _create(path, config, facts, environment)
+    with run.locked():
+        engine.add_observer(RunRecorder(run, modality, hooks))
+        yield Training(run, engine, hooks, facts.count, notes)
+
+
+def _create(
+    path: Path | None, config: RunConfig, facts: DatasetFacts, environment: dict[str, Any]
+) -> Run:
+    """Make the folder; where none was named, another one than trainings that start just now."""
+    for attempt in range(10):
+        target = path or new_run_path(config.recipe)
+        try:
+            return create_run(
+                target, config=config.to_dict(), dataset=facts, environment=environment
+            )
+        except (RunError, StorageError):
+            if path is not None or attempt == 9 or not target.exists():
+                raise
+    raise AssertionError("unreachable")
+
+
+def _build_engine(
+    host: PluginHost, config: RunConfig, store: SampleStore
+) -> tuple[Modality, Engine]:
     parts = build_parts(host, config, store.spec, len(store.label_names))
     engine = Engine(parts.trainer, store.arrays, config.engine, transform=parts.modality.to_model)
-    engine_config = _with_steps(config.engine, engine.total_steps)
-    root = Path(config.dataset.root).absolute() if config.dataset.root else None
-    config = config.model_copy(
-        update={
-            "engine": engine_config,
-            "dataset": config.dataset.model_copy(update={"root": str(root) if root else None}),
-        }
-    )
-    run = create_run(
-        path,
-        config=config.to_dict(),
-        dataset=describe_data(store),
-        environment=describe_environment(host, config),
-    )
-    with run.locked(), _observing(host, run, observers) as hooks:
-        engine.add_observer(RunRecorder(run, parts.modality, hooks))
-        yield Training(run, engine, hooks, store)
+    return parts.modality, engine
+
+
+def _with_absolute_root(config: RunConfig) -> RunConfig:
+    """Keep a named data folder by its absolute path, so that a run resumes from anywhere."""
+    if config.dataset.root is None:
+        return config
+    root = os.path.abspath(os.path.expanduser(config.dataset.root))
+    return config.model_copy(update={"dataset": config.dataset.model_copy(update={"root": root})})
 
 
 @contextlib.contextmanager
@@ -171,71 +224,57 @@ def prepare_resume(
     changes = {key: value for key, value in changes.items() if value is not None}
     layers = [run_layer(run), Layer("overrides", nest(changes))]
     config = resolve_config(host, run.recipe, layers=layers).config
-    config = config.model_copy(update={"preset": run.config.get("preset")})
+    config = _with_absolute_root(config.model_copy(update={"preset": run.config.get("preset")}))
+    total = config.engine.steps
+    if total is None:
+        raise RunError(f"{run.path / 'config.yaml'} must give engine.steps, not epochs.")
+    hooks = HookCaller(host.manager, [*default_observers(), *observers])
     with run.locked():
         checkpoint = load_checkpoint(run.checkpoints, logger.warning)
-        step, total = checkpoint.step if checkpoint else 0, config.engine.steps or 0
+        step = checkpoint.step if checkpoint else 0
         if step >= total:
             raise RunError(
                 f"{run.path} is complete: step {step} of {total}. "
-                f"Train on with: aigc resume {run.path} --steps {step * 2}"
+                f"Train on with: aigc resume {shlex.quote(str(run.path))} --steps {step * 2}"
             )
         store = load_data(host, config)
-        now, before = describe_data(store), run.dataset
-        if now != before:
+        facts, notes = describe_data(store), store.notes
+        if difference := run.dataset.difference(facts):
             raise RunError(
-                f"The data is not what {run.path} was trained on: there are {now['count']} samples "
-                f"of shape {now['spec']['shape']}, and it had {before.get('count')} of shape "
-                f"{before.get('spec', {}).get('shape')}. Start a new run, or restore the data."
+                f"The data is not what {run.path} was trained on: {difference}. "
+                "Start a new run, or restore the data."
             )
-        parts = build_parts(host, config, store.spec, len(store.label_names))
-        engine = Engine(
-            parts.trainer, store.arrays, config.engine, transform=parts.modality.to_model
-        )
+        modality, engine = _build_engine(host, config, store)
+        del store
         if checkpoint:
             engine.load_state(
                 EngineState(checkpoint.weights, checkpoint.tensors, checkpoint.scalars)
             )
         else:
             logger.warning("%s has no checkpoint yet: training starts from step 0.", run.path)
-        _warn_of_another_machine(run, describe_environment(host, config))
+        _warn_of_another_machine(run, engine, describe_environment(host, config))
         run.metrics.cut_after(step)
         if config.to_dict() != run.config:
             run.update_config(config.to_dict())
-        with _observing(host, run, observers) as hooks:
-            engine.add_observer(RunRecorder(run, parts.modality, hooks))
-            yield Training(run, engine, hooks, store)
+        engine.add_observer(RunRecorder(run, modality, hooks))
+        yield Training(run, engine, hooks, facts.count, notes)
 
 
-def _warn_of_another_machine(run: Run, now: Mapping[str, Any]) -> None:
-    """Say what differs from where the run was started, and changes the last bits of its result."""
+def _warn_of_another_machine(run: Run, engine: Engine, now: Mapping[str, Any]) -> None:
+    """Say what keeps the result from being the same to the bit as without the interruption."""
+    try:
+        started = run.environment
+    except RunError as error:
+        logger.warning("%s What the run was started on is not known.", error)
+        return
     for key in ("torch", "device", "precision", "threads"):
-        before = run.environment.get(key)
-        if before != now[key]:
+        if started.get(key) != now[key]:
             logger.warning(
                 "%s was %s when %s was started and is %s now: the result will differ in rounding.",
                 key,
-                before,
+                started.get(key),
                 run.path,
                 now[key],
             )
-
-
-@contextlib.contextmanager
-def _observing(host: PluginHost, run: Run, observers: Sequence[object]) -> Iterator[HookCaller]:
-    """Register the run's observers for as long as it lasts."""
-    manager: pluggy.PluginManager = host.manager
-    registered = []
-    try:
-        for observer in (*default_observers(), *observers):
-            check_hooks(manager, observer)
-            manager.register(observer)
-            registered.append(observer)
-        yield HookCaller(manager)
-    finally:
-        for observer in registered:
-            manager.unregister(observer)
-
-
-def _with_steps(config: EngineConfig, steps: int) -> EngineConfig:
-    return config.model_copy(update={"steps": steps, "epochs": None})
+    if engine.device.type == "cuda" and not engine.config.deterministic:
+        logger.warning("Without engine.deterministic, results of a GPU differ in rounding.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aigc_core.cli.output import JsonOption, error_console, print_json
+from aigc_core.cli.output import JsonOption, error_console, print_json, say, shown
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -45,7 +45,6 @@ def generate(
             }
         )
         return
-    error_console().print(
-        f"{count:,} samples of step {files.step} in {files.folder}\nPreview: {files.preview}",
-        soft_wrap=True,
-    )
+    console = error_console()
+    say(console, f"{count:,} samples of step {files.step} in {shown(files.folder)}")
+    say(console, f"Preview: {shown(files.preview)}")

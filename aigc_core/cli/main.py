@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from typing import Annotated
 
 import typer
 from rich.logging import RichHandler
-from rich.markup import escape
 
 from aigc_core._version import __version__
 from aigc_core.cli import config, doctor, generate, listings, plugins, runs, train
-from aigc_core.cli.output import error_console
-from aigc_core.errors import AigcError
+from aigc_core.cli.output import error_console, say
+from aigc_core.errors import AigcError, Interrupted
 from aigc_core.plugins import get_host
 from aigc_core.plugins.hooks import HookCaller
 
@@ -55,21 +55,24 @@ def main() -> None:
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
     logging.getLogger("aigc").handlers = [handler]
     logging.getLogger("aigc").propagate = False
+    # Ended by exception, so that half-written files are removed on the way; training has its own.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         host = get_host()
         HookCaller(host.manager).call("aigc_extend_cli", app=app)
         for status in host.broken():
-            console.print(
-                f"[yellow]Warning:[/] the plugin '{status.name}' could not be loaded: "
-                f"{escape(status.error or '')}"
-            )
+            say(console, f"Warning: the plugin '{status.name}' could not be loaded: {status.error}")
         app(standalone_mode=True)
+    except Interrupted as stop:
+        say(console, str(stop))
+        sys.exit(stop.exit_code)
     except AigcError as error:
-        console.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        say(console, f"Error: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        console.print("Interrupted.")
+        say(console, "Interrupted.")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # nobody reads any more; say nothing
-        sys.exit(1)
+    except SystemExit as stop:
+        if stop.code == 130:  # what typer makes of Ctrl-C
+            say(console, "Interrupted.")
+        raise

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -17,6 +20,22 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def error_console() -> Console:
     """Return the console for progress, notes and errors."""
     return Console(stderr=True, highlight=False)
+
+
+def say(console: Console, text: str) -> None:
+    """Print text as it is: brackets in a path are no markup, and lines are not cut."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def shown(path: Path) -> str:
+    """Return a path relative to the current folder where it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def typed(path: Path) -> str:
+    """Return a path as one would type it in a shell."""
+    return shlex.quote(shown(path))
 
 
 def print_json(data: Any) -> None:
@@ -33,7 +52,7 @@ def print_listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_jso
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*[_cell(row[column]) for column in columns])
+        table.add_row(*[Text(_cell(row[column])) for column in columns])
     # In a pipe a line holds a row: 80 columns would break names that another program wants to read.
     console = Console(highlight=False)
     if not console.is_terminal:

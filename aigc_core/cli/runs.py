@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from aigc_core.cli.output import JsonOption, error_console, print_listing
-from aigc_core.errors import RunError
+from aigc_core.cli.output import JsonOption, error_console, print_listing, say, shown
+from aigc_core.errors import AigcError, RunError
 from aigc_core.runs import Run, find_runs
 
 
@@ -26,9 +26,14 @@ def runs(
         raise RunError(f"There is no folder {folder}.")
     rows = [_row(run) for run in find_runs(folder)]
     if not rows and not as_json:
-        error_console().print(f"No runs in {folder} yet. Make one: aigc train RECIPE")
+        say(error_console(), f"No runs in {folder} yet. Make one: aigc train RECIPE")
         return
-    print_listing(rows, ["run", "recipe", "dataset", "step", "steps", "status"], as_json)
+    columns = ["run", "recipe", "dataset", "step", "steps", "status"]
+    if any(row["error"] for row in rows):
+        columns.append("error")
+    if not as_json:
+        rows = [{**row, "run": shown(Path(row["run"]))} for row in rows]
+    print_listing(rows, columns, as_json)
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -45,6 +50,6 @@ def _row(run: Run) -> dict[str, Any]:
             "metrics": last[0] if last else None,
             "error": None,
         }
-    except (RunError, ValueError, KeyError, TypeError) as error:
+    except (AigcError, OSError, KeyError, TypeError) as error:
         unknown = dict.fromkeys(("recipe", "dataset", "step", "steps", "samples", "metrics"))
         return {"run": str(run.path), **unknown, "status": "damaged", "error": str(error)}

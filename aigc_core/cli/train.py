@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from aigc_core.cli.output import print_json
+from aigc_core.cli.output import print_json, say, shown, typed
 from aigc_core.cli.settings import ConfigOption, DatasetOption, PresetOption, SetOption, layers_from
 from aigc_core.config import resolve_config
-from aigc_core.errors import StorageError
+from aigc_core.errors import Interrupted, StorageError
 from aigc_core.plugins import get_host
 from aigc_core.runs import open_run
 
 if TYPE_CHECKING:
     from aigc_core.api.train import Training
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
 JsonResultOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -97,7 +99,7 @@ def resume(
     opened = open_run(run)
     console = _console(quiet)
     with contextlib.ExitStack() as stack:
-        with console.status(f"Opening {run}"):
+        with console.status("Opening the run"):
             context = prepare_resume(
                 opened,
                 steps=steps,
@@ -114,48 +116,48 @@ def _run(training: Training, console: Console, as_json: bool) -> None:
     from aigc_core.engine import describe_device
 
     run, engine = training.run, training.engine
-    for note in training.store.notes:
-        console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+    for note in training.notes:
+        say(console, f"Note: {note}")
     ema = f", EMA {engine.config.ema}" if engine.ema else ""
     layout = ", channels_last" if engine.channels_last else ""
-    console.print(
-        f"Training [bold]{run.recipe}[/] on {run.config['dataset']['name']} "
-        f"({len(training.store):,} samples) on {describe_device(engine.device)}, "
+    say(
+        console,
+        f"Training {run.recipe} on {run.config['dataset']['name']} "
+        f"({training.sample_count:,} samples) on {describe_device(engine.device)}, "
         f"{engine.precision}{layout}{ema}; {engine.total_steps:,} steps of "
         f"{engine.samples_per_step}.",
-        soft_wrap=True,
     )
     if engine.step:
-        console.print(f"Going on from step {engine.step}.")
-    console.print(f"Run: {run.path}", soft_wrap=True)
+        say(console, f"Going on from step {engine.step}.")
+    say(console, f"Run: {shown(run.path)}")
+    go_on = f"aigc resume {typed(run.path)}"
     try:
         result = training.fit()
-    except StorageError:
-        console.print(f"Make room, then go on with: aigc resume {run.path}", soft_wrap=True)
+    except StorageError as error:
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK_FULL
+        say(console, f"{'Make room' if full else 'Mend that'}, then go on with: {go_on}")
         raise
+    except KeyboardInterrupt:
+        told = f"Stopped at once; the last checkpoint is of step {run.step}. Go on with: {go_on}"
+        raise Interrupted(told, signal.SIGINT) from None
     preview = run.latest_preview
     if as_json:
         print_json(
             {
                 "run": str(run.path),
-                "status": "complete" if result.signal is None else "interrupted",
+                "status": "complete" if result.signal is None else "unfinished",
                 "step": result.step,
                 "samples": str(preview) if preview else None,
                 "seconds": round(engine.train_seconds, 3),
             }
         )
     if result.signal is not None:
-        console.print(
-            f"Stopped at step {result.step}; a checkpoint was written. "
-            f"Go on with: aigc resume {run.path}",
-            soft_wrap=True,
-        )
-        raise typer.Exit(130 if result.signal == signal.SIGINT else 128 + result.signal)
-    console.print(
-        f"Done: {result.step:,} steps in {engine.train_seconds:,.0f} s.\n"
-        f"Samples: {preview}\nMore: aigc generate {run.path}",
-        soft_wrap=True,
-    )
+        told = f"Stopped at step {result.step}; a checkpoint was written. Go on with: {go_on}"
+        raise Interrupted(told, result.signal)
+    say(console, f"Done: {result.step:,} steps in {engine.train_seconds:,.0f} s.")
+    if preview:
+        say(console, f"Samples: {shown(preview)}")
+    say(console, f"More: aigc generate {typed(run.path)}")
 
 
 def _console(quiet: bool) -> Console:

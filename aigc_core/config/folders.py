@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from aigc_core.errors import DataError
+from aigc_core.errors import DataError, reason
 
 
 def data_root(given: str | None) -> Path | None:
@@ -29,7 +29,7 @@ def data_root(given: str | None) -> Path | None:
             raise DataError(f"The data folder {root} is a file. {fix}")
         empty = not any(root.iterdir())
     except OSError as error:
-        raise DataError(f"The data folder {root} cannot be read: {error.strerror}. {fix}") from None
+        raise DataError(f"The data folder {root} cannot be read: {reason(error)}. {fix}") from None
     if empty:
         raise DataError(f"The data folder {root} is empty. {fix}")
     return root

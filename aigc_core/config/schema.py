@@ -43,7 +43,8 @@ class EngineConfig(ConfigModel):
     batch_size: int = Field(default=64, ge=1, le=10**6)
     """Samples per optimiser update."""
     accumulate: int = Field(default=1, ge=1)
-    """Split each batch into this many parts whose gradients are added: less memory, same result."""
+    """Split each batch into this many parts whose gradients are added, to need less memory. Gives
+    the same to rounding, except with batch normalisation, which then sees the parts."""
     device: str = Field(default="auto", json_schema_extra={"pattern": f"^({_DEVICE})$"})
     """auto takes CUDA, else MPS, else the CPU; or cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

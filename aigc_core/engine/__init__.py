@@ -2,11 +2,12 @@
 
 from aigc_core.engine.data import ResidentData
 from aigc_core.engine.device import choose_device, describe_device
-from aigc_core.engine.engine import Engine, EngineState, FitResult
+from aigc_core.engine.engine import Engine, FitResult
 from aigc_core.engine.observer import EngineObserver
 from aigc_core.engine.precision import choose_precision
 from aigc_core.engine.sampling import draw_samples
 from aigc_core.engine.seeds import derive_seed, isolated_rng
+from aigc_core.engine.state import EngineState, load_weights
 
 __all__ = [
     "Engine",
@@ -20,4 +21,5 @@ __all__ = [
     "describe_device",
     "draw_samples",
     "isolated_rng",
+    "load_weights",
 ]

@@ -42,8 +42,9 @@ class ResidentData:
         self._transform = transform
         if self.on_device:
             self._arrays = {name: array.to(device) for name, array in arrays.items()}
-        else:  # pinned, so that the copy of a batch overlaps with the computation
-            self._arrays = {name: array.cpu().pin_memory() for name, array in arrays.items()}
+        else:
+            self._arrays = {name: array.cpu() for name, array in arrays.items()}
+        self._staging: dict[str, _Staging] = {}
 
     def __len__(self) -> int:
         return len(self._arrays["samples"])
@@ -55,12 +56,43 @@ class ResidentData:
 
     def take(self, indices: Tensor) -> Batch:
         """Return the samples at ``(B,)`` int64 indices, on the device, in the model's form."""
-        batch = {name: array.index_select(0, indices) for name, array in self._arrays.items()}
-        if not self.on_device:
-            batch = {name: a.to(self._device, non_blocking=True) for name, a in batch.items()}
+        if self.on_device:
+            batch = {name: array.index_select(0, indices) for name, array in self._arrays.items()}
+        else:
+            batch = {
+                name: self._staging.setdefault(name, _Staging()).gather(
+                    array, indices, self._device
+                )
+                for name, array in self._arrays.items()
+            }
         if self._transform is not None:
             batch["samples"] = self._transform(batch["samples"])
         return batch
+
+
+class _Staging:
+    """Two pinned buffers in turn, so that gathering a batch overlaps with copying the last one."""
+
+    def __init__(self) -> None:
+        self._buffers: list[Tensor] = []
+        self._copied: list[torch.cuda.Event] = []
+        self._turn = 0
+
+    def gather(self, array: Tensor, indices: Tensor, device: torch.device) -> Tensor:
+        """Return rows of a host array on a device."""
+        shape = (len(indices), *array.shape[1:])
+        if device.type != "cuda":
+            return array.index_select(0, indices).to(device)
+        if not self._buffers or self._buffers[0].shape != shape:
+            self._buffers = [torch.empty(shape, dtype=array.dtype, pin_memory=True) for _ in "ab"]
+            self._copied = [torch.cuda.Event() for _ in "ab"]  # type: ignore[no-untyped-call]
+        self._turn = 1 - self._turn
+        buffer, copied = self._buffers[self._turn], self._copied[self._turn]
+        copied.synchronize()  # waits only if the device is two batches behind
+        torch.index_select(array, 0, indices, out=buffer)
+        rows = buffer.to(device, non_blocking=True)
+        copied.record(torch.cuda.current_stream(device))
+        return rows
 
 
 def _memory_for_data(device: torch.device) -> int:

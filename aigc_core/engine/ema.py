@@ -28,7 +28,7 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Follow the original after ``step`` completed steps."""
+        """Follow the original after the step with this number, counted from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(*self._averaged, 1 - decay)
         if self._copied[0]:

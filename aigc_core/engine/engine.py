@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,27 +17,21 @@ from aigc_core.engine.device import choose_device
 from aigc_core.engine.ema import ExponentialMovingAverage
 from aigc_core.engine.meter import Meter
 from aigc_core.engine.observer import EngineObserver
-from aigc_core.engine.optimizers import optimizer_state, restore_optimizer
+from aigc_core.engine.optimizers import (
+    check_optimizer_state,
+    optimizer_state,
+    restore_optimizer,
+)
 from aigc_core.engine.precision import choose_precision
 from aigc_core.engine.sampler import ShuffledOrder
 from aigc_core.engine.sampling import draw_samples
-from aigc_core.engine.seeds import derive_seed, isolated_rng
+from aigc_core.engine.seeds import derive_seed, seed_global
+from aigc_core.engine.settings import torch_settings
 from aigc_core.engine.signals import StopRequest
+from aigc_core.engine.state import EngineState, below, load_weights
 from aigc_core.engine.step import StepRunner, build_phases
 from aigc_core.errors import RunError, TrainingError
 from aigc_core.interfaces import Batch, Generator, Trainer
-
-
-@dataclass(frozen=True)
-class EngineState:
-    """All that a training needs to go on exactly as if it had not stopped."""
-
-    weights: Mapping[str, Tensor]
-    """``<network>.<name>`` and, for the averaged generator, ``ema.<name>``."""
-    tensors: Mapping[str, Tensor]
-    """Optimisers' state and the means of an unfinished log interval."""
-    scalars: Mapping[str, Any]
-    """Counters; plain JSON data."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +95,7 @@ class Engine:
         self._observers = list(observers)
         self.samples_per_step = config.batch_size * self._steps.repeats
         self.step = 0
+        self._halfway = False  # inside a step, or an exception left one unfinished
         self.total_steps = config.steps or max(
             1, math.ceil((config.epochs or 0) * len(self.data) / self.samples_per_step)
         )
@@ -125,10 +119,15 @@ class Engine:
         """Train until ``total_steps``, or until SIGINT or SIGTERM, which end it after a step.
 
         Raises:
-            TrainingError: losses or gradients were not finite for ``max_skipped_steps`` updates
-                in a row. The weights are those before the first of them.
+            TrainingError: a phase's losses or gradients were not finite for ``max_skipped_steps``
+                updates in a row, or an earlier call ended in the middle of a step.
         """
-        with StopRequest() as stop, self._settings():
+        if self._halfway:
+            raise TrainingError(
+                "A step was interrupted halfway, so the networks are out of step with each other. "
+                "Load a state, or make a new engine."
+            )
+        with StopRequest() as stop, torch_settings(self.device, self.config.deterministic):
             self._tell("fit_started")
             clock = time.perf_counter()
             while self.step < self.total_steps and stop.received is None:
@@ -140,9 +139,9 @@ class Engine:
                     self._wait_for_device()
                     self.train_seconds += time.perf_counter() - clock
                     if due[1]:
-                        self._tell("samples_due")
-                    if due[2]:
                         self._tell("checkpoint_due")
+                    if due[2]:
+                        self._tell("samples_due")
                     clock = time.perf_counter()
             self._wait_for_device()
             self.train_seconds += time.perf_counter() - clock
@@ -153,9 +152,9 @@ class Engine:
 
     def _due(self, *, last: bool) -> tuple[bool, bool, bool]:
         config = self.config
-        intervals = (config.log_every, config.sample_every, config.checkpoint.every)
-        log, samples, checkpoint = (last or self.step % every == 0 for every in intervals)
-        return log, samples, checkpoint
+        intervals = (config.log_every, config.checkpoint.every, config.sample_every)
+        log, checkpoint, samples = (last or self.step % every == 0 for every in intervals)
+        return log, checkpoint, samples
 
     def _train_step(self) -> None:
         config, step = self.config, self.step
@@ -169,8 +168,10 @@ class Engine:
             return batch
 
         seed = derive_seed(config.seed, "step", step)
-        torch.manual_seed(seed)  # dropout and the like draw from the global generators
+        seed_global(seed, self.device)  # dropout and the like draw from there
+        self._halfway = True
         self._steps.run(step, seed, batch_of, self._meter)
+        self._halfway = False
         if self.ema:
             self.ema.update(step)
         self.step += 1
@@ -188,9 +189,8 @@ class Engine:
         if skipped_in_a_row >= self.config.max_skipped_steps:
             raise TrainingError(
                 f"Training diverged: at step {self.step}, the last {skipped_in_a_row:.0f} updates "
-                "had losses or gradients that are not finite and were skipped. The weights and the "
-                "checkpoints are those of before. Try a lower learning rate, clip_grad_norm, or "
-                "engine.precision=fp32."
+                "of a phase had losses or gradients that are not finite and were skipped. Start a "
+                "new run with a lower learning rate, clip_grad_norm, or engine.precision=fp32."
             )
 
     def _wait_for_device(self) -> None:
@@ -198,20 +198,6 @@ class Engine:
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":
             torch.mps.synchronize()
-
-    @contextlib.contextmanager
-    def _settings(self) -> Iterator[None]:
-        """Set what torch keeps globally, and put it back afterwards."""
-        was = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-        try:
-            if self.config.deterministic:
-                torch.use_deterministic_algorithms(True)
-            torch.backends.cudnn.benchmark = not self.config.deterministic
-            with isolated_rng(self.device):
-                yield
-        finally:
-            torch.use_deterministic_algorithms(was[0])
-            torch.backends.cudnn.benchmark = was[1]
 
     def _tell(self, what: str, *arguments: Any) -> None:
         for observer in self._observers:
@@ -246,6 +232,7 @@ class Engine:
             tensors |= {f"{prefix}{name}": value for name, value in saved.items()}
         scalars = {
             "step": self.step,
+            "samples_per_step": self.samples_per_step,
             "train_seconds": self.train_seconds,
             "logged": list(self._logged),
             "meter_counts": dict(self._meter.counts),
@@ -256,46 +243,30 @@ class Engine:
         """Go on from a state of an engine with the same trainer and configuration.
 
         Raises:
-            RunError: the state does not fit; nothing was changed for mismatched names or shapes.
+            RunError: the state does not fit; nothing was changed.
         """
+        before = state.scalars["samples_per_step"]
+        if before != self.samples_per_step:
+            raise RunError(
+                f"The checkpoint was written with {before} samples a step, and there are "
+                f"{self.samples_per_step} now: batch_size or a phase's repeats were changed."
+            )
+        for runner in self._steps.runners:
+            own = below(state.tensors, f"phase/{runner.phase.name}/")
+            if "guard" not in own:
+                raise RunError(f"The checkpoint has no phase '{runner.phase.name}'.")
+            optimizer = {name: value for name, value in own.items() if name != "guard"}
+            check_optimizer_state(runner.phase.optimizer, runner.names, optimizer)
         load_weights(self._modules(), state.weights)
         for runner in self._steps.runners:
-            prefix = f"phase/{runner.phase.name}/"
-            own = {
-                name.removeprefix(prefix): tensor
-                for name, tensor in state.tensors.items()
-                if name.startswith(prefix)
-            }
+            own = below(state.tensors, f"phase/{runner.phase.name}/")
             runner.guard.counts = own.pop("guard").to(self.device, copy=True)
             restore_optimizer(runner.optimizer, runner.names, own)
-        self._meter.sums = {
-            name.removeprefix("meter/"): tensor.to(self.device, copy=True)
-            for name, tensor in state.tensors.items()
-            if name.startswith("meter/")
-        }
-        self._meter.counts = dict(state.scalars["meter_counts"])
+        sums, counts = below(state.tensors, "meter/"), state.scalars["meter_counts"]
+        self._meter.sums = {name: sums[name].to(self.device, copy=True) for name in counts}
+        self._meter.counts = dict(counts)
         self.step = int(state.scalars["step"])
         self.train_seconds = float(state.scalars["train_seconds"])
         logged_step, logged_seconds = state.scalars["logged"]
         self._logged = (int(logged_step), float(logged_seconds))
-
-
-@torch.no_grad()
-def load_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tensor]) -> None:
-    """Copy ``<module>.<name>`` weights into modules, in place; all or, on an error, none.
-
-    Raises:
-        RunError: names or shapes differ; the message gives the first.
-    """
-    own = {f"{m}.{k}": v for m, module in modules.items() for k, v in module.state_dict().items()}
-    for name in sorted(set(own) ^ set(weights)):
-        where = "lacks" if name in own else "has"
-        raise RunError(f"The checkpoint does not fit the model: it {where} '{name}'.")
-    for name, value in own.items():
-        if value.shape != weights[name].shape:
-            raise RunError(
-                f"The checkpoint does not fit the model: '{name}' has the shape "
-                f"{tuple(weights[name].shape)} there and {tuple(value.shape)} here."
-            )
-    for name, value in own.items():
-        value.copy_(weights[name])
+        self._halfway = False

@@ -21,7 +21,13 @@ def build_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> Optimi
         "fused": True,
     }
     if config.name == "sgd":
-        return torch.optim.SGD(parameters, momentum=config.momentum, **common)
+        optimizer = torch.optim.SGD(parameters, momentum=config.momentum, **common)
+        if config.momentum:
+            # PyTorch makes these uninitialised and lets the first update fill them, which the
+            # guard may skip. From zeros, the first update is the same: 0 * momentum + gradient.
+            for parameter in parameters:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return optimizer
     cls = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
     return cls(parameters, betas=config.betas, eps=config.eps, **common)
 
@@ -36,6 +42,34 @@ def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[s
     }
 
 
+_KEYS = {
+    "adam": {"step", "exp_avg", "exp_avg_sq"},
+    "adamw": {"step", "exp_avg", "exp_avg_sq"},
+    "sgd": {"momentum_buffer"},
+}
+
+
+def check_optimizer_state(
+    config: OptimizerConfig, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
+) -> None:
+    """Raise ``RunError`` for state that is not of this kind of optimiser and these parameters."""
+    found: dict[str, set[str]] = {}
+    shapes = {name: parameter.shape for parameter, name in names.items()}
+    for full_name, tensor in tensors.items():
+        name, _, key = full_name.rpartition("/")
+        if name not in shapes:
+            raise RunError(f"The checkpoint has optimiser state for '{name}', which is not there.")
+        if key != "step" and tensor.shape != shapes[name]:
+            raise RunError(f"The checkpoint's optimiser state of '{name}' has another shape.")
+        found.setdefault(name, set()).add(key)
+    for name, keys in found.items():
+        if keys != _KEYS[config.name]:
+            raise RunError(
+                f"The checkpoint was written with another optimiser than '{config.name}': it has "
+                f"{', '.join(sorted(keys))} for '{name}'."
+            )
+
+
 @torch.no_grad()
 def restore_optimizer(
     optimizer: Optimizer, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
@@ -43,17 +77,12 @@ def restore_optimizer(
     """Put back what ``optimizer_state`` returned, each tensor in its own type, device and layout.
 
     ``load_state_dict`` would cast to the parameter's type and forget channels_last strides
-    (pytorch #103256), and fused kernels want both right.
-
-    Raises:
-        RunError: a tensor that belongs to no parameter.
+    (pytorch #103256), and fused kernels want both right. ``check_optimizer_state`` comes first.
     """
     by_name = {name: parameter for parameter, name in names.items()}
     optimizer.state.clear()
     for full_name, tensor in tensors.items():
         name, _, key = full_name.rpartition("/")
-        if name not in by_name:
-            raise RunError(f"The checkpoint has optimizer state for '{name}', which is not there.")
         parameter = by_name[name]
         if tensor.shape == parameter.shape and tensor.dim() > 0:
             restored = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)

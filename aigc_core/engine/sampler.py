@@ -38,6 +38,8 @@ class ShuffledOrder:
         if epoch != self._epoch:
             rng = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
             permutation = torch.randperm(self.count, generator=rng)
-            self._permutation = permutation.to(self._device)
+            if self._device.type == "cuda":  # pinned, the copy does not make the host wait
+                permutation = permutation.pin_memory()
+            self._permutation = permutation.to(self._device, non_blocking=True)
             self._epoch = epoch
         return self._permutation

@@ -18,16 +18,29 @@ def derive_seed(seed: int, stream: str, *position: int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
+def seed_global(seed: int, device: torch.device) -> None:
+    """Seed torch's global generators of the CPU and of ``device``, and no others."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 @contextlib.contextmanager
 def isolated_rng(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Keep whatever happens inside from changing torch's global random state.
+    """Keep what happens inside from changing torch's global random state.
 
     Args:
         device: whose global generator is kept, besides the CPU's.
-        seed: seeds the global generators inside; None leaves them as they are.
+        seed: seeds these global generators inside; None leaves them as they are.
     """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        if seed is not None:
-            torch.manual_seed(seed)
-        yield
+    mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            if seed is not None:
+                seed_global(seed, device)
+            yield
+    finally:
+        if mps_state is not None:
+            torch.mps.set_rng_state(mps_state)

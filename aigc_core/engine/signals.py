@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop after the step, so that nothing is lost."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request to stop after the step, so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):  # a dropped connection; not on Windows
+    _SIGNALS.append(signal.SIGHUP)
 
 
 class StopRequest:
@@ -20,7 +22,8 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                self._previous[number] = signal.signal(number, self._handle)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(

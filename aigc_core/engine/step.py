@@ -37,6 +37,11 @@ def build_phases(
     Raises:
         ConfigError: a phase that is not valid; the message names it.
     """
+    for name in networks:
+        if name == "ema" or not name or "." in name or "/" in name:
+            raise ConfigError(
+                f"A network cannot be named '{name}': no dots, no slashes, not 'ema'."
+            )
     runners = []
     seen: set[str] = set()
     for phase in phases:
@@ -97,6 +102,7 @@ class StepRunner:
             if step % runner.phase.every:
                 continue
             for repeat in range(runner.phase.repeats):
+                runner.optimizer.zero_grad(set_to_none=True)  # what a failed step left
                 runner.guard.remember_buffers()
                 losses = []
                 for part in range(self.accumulate):
@@ -104,7 +110,9 @@ class StepRunner:
                     if key not in batches:
                         batches[key] = batch_of(repeat, part)
                         scratches[key] = {}
-                    state = StepState(step, repeat, self._rng, scratches[key], meter.add)
+                    state = StepState(
+                        step, repeat, self.accumulate, self._rng, scratches[key], meter.add
+                    )
                     losses.append(self._backward(runner, batches[key], state, meter))
                 self._update(runner, losses, meter)
 
@@ -134,8 +142,13 @@ class StepRunner:
             torch.nn.utils.clip_grads_with_norm_(
                 runner.parameters, phase.optimizer.clip_grad_norm, norm
             )
-        # The contract between fused optimisers and torch.amp.GradScaler: 1 means "do nothing".
-        runner.optimizer.found_inf = runner.guard.check([norm, *losses])  # type: ignore[attr-defined]
-        runner.optimizer.step()
+        skip = runner.guard.check([norm, *losses])
+        if self.device.type == "mps":  # its fused kernels ignore found_inf (pytorch #186360)
+            if not skip.item():
+                runner.optimizer.step()
+        else:
+            # The contract of fused optimisers with torch.amp.GradScaler: 1 means "do nothing".
+            runner.optimizer.found_inf = skip  # type: ignore[attr-defined]
+            runner.optimizer.step()
         runner.optimizer.zero_grad(set_to_none=True)
         meter.add(f"gradient_norm/{phase.name}", norm)

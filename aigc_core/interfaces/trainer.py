@@ -29,8 +29,10 @@ class StepState:
     """Steps completed before this one."""
     repeat: int
     """Which of the phase's repeats this is, from 0."""
+    parts: int
+    """Parts that the batch is split into (``engine.accumulate``); this loss sees one of them."""
     rng: torch.Generator
-    """The step's random generator, on the engine's device: a function of seed, step and rank."""
+    """The step's random generator, on the engine's device: a function of seed and step."""
     scratch: dict[str, Any]
     """Shared by the phases of one step that see the same batch; empty at the step's start."""
     _log: Callable[[str, Tensor], None] = field(repr=False)
@@ -78,7 +80,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
-        """Return everything whose weights are saved, by name. Names hold no dots."""
+        """Return everything whose weights are saved, by name: no dots or slashes, not ``ema``."""
 
     @abstractmethod
     def phases(self) -> Sequence[Phase]:

@@ -23,8 +23,8 @@ class TensorBoard:
     def aigc_run_started(self, run: Run, start_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # a second to import: only for a run
 
-        purge = start_step + 1 if start_step else None  # hides what a killed run logged beyond
-        self._writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=purge)
+        # Later events of the same run are of a process that was killed; they are hidden.
+        self._writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start_step + 1)
 
     @hookimpl
     def aigc_metrics_logged(self, step: int, metrics: Mapping[str, float]) -> None:

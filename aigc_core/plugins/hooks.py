@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pluggy
@@ -59,9 +60,19 @@ class HookCaller:
     others are called.
     """
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
-        self._manager = manager
-        self._off: set[str] = set()
+    def __init__(self, manager: pluggy.PluginManager, observers: Sequence[object] = ()) -> None:
+        """Call the plugins of ``manager`` and, after them, ``observers`` of this run alone.
+
+        Raises:
+            PluginError: an observer's hook that is not valid.
+        """
+        own = pluggy.PluginManager(hookspecs.PROJECT)
+        own.add_hookspecs(hookspecs)
+        for observer in observers:
+            check_hooks(own, observer)
+            own.register(observer)
+        self._managers = (manager, own)
+        self._off: set[object] = set()
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call ``hook`` on every plugin that implements it and has not failed in this run.
@@ -69,16 +80,19 @@ class HookCaller:
         In the order of registration; ``tryfirst`` and ``trylast`` are honoured. Implementations
         get only the arguments they ask for.
         """
-        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        implementations = [
+            implementation
+            for manager in self._managers
+            for implementation in getattr(manager.hook, hook).get_hookimpls()
+        ]
         for implementation in sorted(implementations, key=lambda i: i.trylast - i.tryfirst):
-            name = implementation.plugin_name
-            if name in self._off:
+            if implementation.plugin in self._off:
                 continue
             wanted = (*implementation.argnames, *implementation.kwargnames)
             try:
                 implementation.function(**{a: arguments[a] for a in wanted if a in arguments})
             except Exception as error:
-                self._off.add(name)
+                self._off.add(implementation.plugin)
                 logger.warning(
                     "The plugin '%s' failed in %s and is switched off for this run: %s: %s",
                     _shown_name(implementation),

@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
-from aigc_core.runs.folder import Run, find_runs, new_run_path, open_run
+from aigc_core.runs.create import check_free, create_run, new_run_path
+from aigc_core.runs.facts import DatasetFacts
+from aigc_core.runs.folder import Run, find_runs, open_run
 
 if TYPE_CHECKING:
     from aigc_core.runs.checkpoint import load_checkpoint, load_weights_only, save_checkpoint
@@ -18,7 +20,10 @@ __getattr__ = lazy_exports(
 )
 
 __all__ = [
+    "DatasetFacts",
     "Run",
+    "check_free",
+    "create_run",
     "find_runs",
     "load_checkpoint",
     "load_weights_only",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from aigc_core.errors import RunError, StorageError
+from aigc_core.errors import RunError, StorageError, reason
+from aigc_core.files import sync_folder, whole_folder
 from aigc_core.runs.manifest import (
     MANIFEST,
     checkpoint_folder,
@@ -23,7 +23,6 @@ from aigc_core.runs.manifest import (
     describe_files,
     read_verified,
 )
-from aigc_core.strict_yaml import sync_folder
 
 WEIGHTS, TENSORS, SCALARS = "weights.safetensors", "state.safetensors", "state.json"
 
@@ -78,52 +77,47 @@ def _write(
         SCALARS: (json.dumps(scalars, indent=2) + "\n").encode(),
     }
     files[MANIFEST] = describe_files(files).encode()
-    temporary: str | None = None
     try:
         checkpoints.mkdir(exist_ok=True)
         _remove_leftovers(checkpoints)
-        temporary = tempfile.mkdtemp(dir=checkpoints, prefix=".writing-")
-        os.chmod(temporary, 0o755)
-        for name, data in files.items():
-            with open(os.path.join(temporary, name), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        sync_folder(temporary)
         if target.exists():  # without a manifest: never completed, so nobody's
             shutil.rmtree(target)
-        os.rename(temporary, target)
-        sync_folder(checkpoints)
+        with whole_folder(target) as folder:
+            for name, data in files.items():
+                with open(folder / name, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            sync_folder(folder)
     except OSError as error:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
         last = max(checkpoint_steps(checkpoints), default=None)
         rest = "there is no older one" if last is None else f"the one of step {last} is whole"
         raise StorageError(
-            f"Could not write the checkpoint {target}: {error.strerror or error}; {rest}."
+            f"Could not write the checkpoint {target}: {reason(error)}; {rest}."
         ) from error
 
 
 def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Read the newest checkpoint that verifies, or return None where there is none.
+    """Read the newest checkpoint that verifies, or return None where there never was one.
 
-    Damaged ones are set aside and told to ``warn``.
+    Newer ones that are damaged are set aside and told to ``warn``.
+
+    Raises:
+        RunError: there are checkpoints and none verifies, or one cannot be read; none was moved.
     """
-    for step in reversed(checkpoint_steps(checkpoints)):
-        folder = checkpoint_folder(checkpoints, step)
-        try:
-            files = read_verified(folder, (WEIGHTS, TENSORS, SCALARS))
-            return Checkpoint(
-                step,
-                folder,
-                safetensors.torch.load(files[WEIGHTS]),
-                safetensors.torch.load(files[TENSORS]),
-                json.loads(files[SCALARS]),
-            )
-        except ValueError as error:
-            aside = _set_aside(folder)
-            warn(f"The checkpoint {folder} is damaged ({error}); it was moved to {aside.name}.")
-    return None
+    found = _newest_whole(checkpoints, (WEIGHTS, TENSORS, SCALARS))
+    if found is None:
+        return None
+    for folder, problem in found.damaged:
+        aside = _set_aside(folder)
+        warn(f"The checkpoint {folder} is damaged ({problem}); it was moved to {aside.name}.")
+    return Checkpoint(
+        found.step,
+        checkpoint_folder(checkpoints, found.step),
+        safetensors.torch.load(found.files[WEIGHTS]),
+        safetensors.torch.load(found.files[TENSORS]),
+        json.loads(found.files[SCALARS]),
+    )
 
 
 def load_weights_only(
@@ -134,14 +128,36 @@ def load_weights_only(
     Raises:
         RunError: there is none.
     """
+    found = _newest_whole(checkpoints, (WEIGHTS,))
+    if found is None:
+        raise RunError(f"There is no complete checkpoint in {checkpoints}.")
+    for folder, problem in found.damaged:
+        warn(f"The checkpoint {folder} is damaged ({problem}); an older one is used.")
+    return found.step, safetensors.torch.load(found.files[WEIGHTS])
+
+
+@dataclass(frozen=True)
+class _Found:
+    step: int
+    files: dict[str, bytes]
+    damaged: list[tuple[Path, str]]
+
+
+def _newest_whole(checkpoints: Path, names: tuple[str, ...]) -> _Found | None:
+    """Find the newest checkpoint whose files verify, and the damaged ones before it."""
+    damaged: list[tuple[Path, str]] = []
     for step in reversed(checkpoint_steps(checkpoints)):
         folder = checkpoint_folder(checkpoints, step)
         try:
-            files = read_verified(folder, (WEIGHTS,))
-            return step, safetensors.torch.load(files[WEIGHTS])
+            return _Found(step, read_verified(folder, names), damaged)
         except ValueError as error:
-            warn(f"The checkpoint {folder} is damaged ({error}); an older one is used.")
-    raise RunError(f"There is no complete checkpoint in {checkpoints}.")
+            damaged.append((folder, str(error)))
+        except OSError as error:
+            raise RunError(f"Cannot read the checkpoint {folder}: {reason(error)}.") from None
+    if damaged:
+        told = "; ".join(f"{folder.name}: {problem}" for folder, problem in damaged)
+        raise RunError(f"No checkpoint in {checkpoints} is whole ({told}). Nothing was changed.")
+    return None
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -162,5 +178,5 @@ def _set_aside(folder: Path) -> Path:
 
 def _remove_leftovers(checkpoints: Path) -> None:
     """Remove what a killed process was still writing; the run's lock says it is not at work."""
-    for leftover in checkpoints.glob(".writing-*"):
+    for leftover in checkpoints.glob(".step-*"):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A run's folder: made whole or not at all, opened by name, locked while it trains.
+"""A run's folder: opened by name, read, and locked while it trains.
 
 Free of torch, so that ``aigc runs`` answers at once.
 """
@@ -6,23 +6,24 @@ Free of torch, so that ``aigc runs`` answers at once.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import functools
 import json
 import os
-import shutil
-import tempfile
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import filelock
+from pydantic import ValidationError
 
 from aigc_core.config.layers import read_config_file
-from aigc_core.errors import RunError, StorageError, did_you_mean
+from aigc_core.errors import RunError, StorageError, did_you_mean, reason
+from aigc_core.files import write_text_atomically
+from aigc_core.runs.facts import DatasetFacts
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.metrics import MetricsFile
-from aigc_core.strict_yaml import dump_yaml, load_yaml, sync_folder, write_text_atomically
+from aigc_core.strict_yaml import dump_yaml, load_yaml
 
 CONFIG, DATASET, ENVIRONMENT = "config.yaml", "dataset.json", "environment.json"
 
@@ -32,7 +33,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         """Point at a folder; see ``open_run`` for one that is checked."""
-        self.path = path
+        self.path = Path(os.path.abspath(path.expanduser()))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -53,9 +54,13 @@ class Run:
         return str(self.config["recipe"])
 
     @functools.cached_property
-    def dataset(self) -> dict[str, Any]:
-        """Facts of the data: ``spec``, ``count``, ``label_names``."""
-        return self._json(DATASET)
+    def dataset(self) -> DatasetFacts:
+        """Facts of the data that it was trained on; raises ``RunError`` for a damaged file."""
+        try:
+            return DatasetFacts.model_validate(self._json(DATASET))
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            raise RunError(f"{self.path / DATASET} is damaged, at '{place}'.") from None
 
     @functools.cached_property
     def environment(self) -> dict[str, Any]:
@@ -84,8 +89,12 @@ class Run:
 
     @property
     def total_steps(self) -> int:
-        """Steps after which the run is complete."""
-        return int(self.config["engine"]["steps"])
+        """Steps after which the run is complete; raises ``RunError`` if the file does not say."""
+        engine = self.config.get("engine")
+        steps = engine.get("steps") if isinstance(engine, dict) else None
+        if not isinstance(steps, int) or isinstance(steps, bool):
+            raise RunError(f"{self.path / CONFIG} must give engine.steps, a whole number.")
+        return steps
 
     @property
     def status(self) -> str:
@@ -97,8 +106,9 @@ class Run:
     @property
     def latest_preview(self) -> Path | None:
         """The newest preview of samples, if there is one."""
-        found = sorted(self.samples.glob("step-*")) if self.samples.is_dir() else []
-        return found[-1] if found else None
+        numbers = {path: re.match(r"step-(\d+)", path.name) for path in self.samples.glob("step-*")}
+        steps = {path: int(match[1]) for path, match in numbers.items() if match}
+        return max(steps, key=lambda path: steps[path]) if steps else None
 
     def update_config(self, config: Mapping[str, Any]) -> None:
         """Replace ``config.yaml``, as when a run is extended."""
@@ -111,14 +121,15 @@ class Run:
 
         Raises:
             RunError: another process holds it.
+            StorageError: the folder cannot be written.
         """
         lock = filelock.FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1)  # someone who asks for the status holds it for a moment
         except filelock.Timeout:
             raise RunError(f"{self.path} is being trained by another process.") from None
         except OSError as error:
-            raise StorageError(f"Cannot write in {self.path}: {error.strerror}.") from error
+            raise StorageError(f"Cannot write in {self.path}: {reason(error)}.") from error
         try:
             yield
         finally:
@@ -128,17 +139,19 @@ class Run:
         if not (self.path / ".lock").exists():
             return False
         try:
-            with self.locked():
+            with filelock.FileLock(self.path / ".lock", timeout=0):
                 return False
-        except RunError:
+        except filelock.Timeout:
             return True
+        except OSError:  # somebody else's folder, which only they can train in
+            return False
 
     def _json(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise RunError(f"Cannot read {path}: {error.strerror}.") from None
+            raise RunError(f"Cannot read {path}: {reason(error)}.") from None
         except ValueError:
             raise RunError(f"{path} is damaged: not JSON.") from None
         if not isinstance(data, dict):
@@ -146,69 +159,11 @@ class Run:
         return data
 
 
-def new_run_path(recipe: str, parent: Path = Path("runs")) -> Path:
-    """Return ``runs/<recipe>/<local time>`` for a new run, with a suffix where that is taken."""
-    stamp = datetime.datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    folder = parent / recipe.replace("/", "-")
-    path, number = folder / stamp, 2
-    while path.exists():
-        path, number = folder / f"{stamp}-{number}", number + 1
-    return path
-
-
-def check_free(path: Path) -> None:
-    """Raise ``RunError`` unless a new run may be made at ``path``: missing, or an empty folder."""
-    if (path / CONFIG).exists():
-        raise RunError(
-            f"{path} already holds a run. Go on with it: aigc resume {path}. "
-            "Or choose another folder with --out."
-        )
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(f"{path} is not an empty folder. Choose another one with --out.")
-
-
-def create_run(
-    path: Path,
-    *,
-    config: Mapping[str, Any],
-    dataset: Mapping[str, Any],
-    environment: Mapping[str, Any],
-) -> Run:
-    """Make a run's folder with its three files; on an error nothing is left behind.
-
-    Raises:
-        RunError: the folder is taken.
-        StorageError: it cannot be written.
-    """
-    check_free(path)
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")
-        os.chmod(temporary, 0o755)
-        folder = Path(temporary)
-        write_text_atomically(folder / CONFIG, dump_yaml(dict(config)))
-        write_text_atomically(folder / DATASET, json.dumps(dataset, indent=2) + "\n")
-        write_text_atomically(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
-        (folder / "checkpoints").mkdir()
-        (folder / "samples").mkdir()
-        if path.exists():
-            path.rmdir()  # empty, as checked; a rename onto it is not portable
-        folder.rename(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"Cannot make the run folder {path}: {error.strerror}.") from error
-    finally:
-        if temporary is not None:  # there only if something failed before the rename
-            shutil.rmtree(temporary, ignore_errors=True)
-    return Run(path)
-
-
 def find_runs(parent: Path = Path("runs")) -> list[Run]:
-    """Return the runs below a folder, oldest first."""
-    return [Run(path.parent) for path in sorted(parent.glob(f"*/*/{CONFIG}"))] + [
-        Run(path.parent) for path in sorted(parent.glob(f"*/{CONFIG}"))
-    ]
+    """Return the run at a folder and those up to two levels below it, in the order of paths."""
+    found = {path.parent for depth in ("", "*/", "*/*/") for path in parent.glob(depth + CONFIG)}
+    hidden = {path for path in found if any(p[0] == "." for p in path.relative_to(parent).parts)}
+    return [Run(path) for path in sorted(found - hidden)]
 
 
 def open_run(name: str | Path, parent: Path = Path("runs")) -> Run:
@@ -217,13 +172,14 @@ def open_run(name: str | Path, parent: Path = Path("runs")) -> Run:
     Raises:
         RunError: there is no run; names the nearest one.
     """
-    for path in (Path(name), parent / name):
-        if (path / CONFIG).is_file():
-            run = Run(path)
-            _ = run.recipe  # checks config.yaml
-            return run
+    for path in (Path(name).expanduser(), parent / name):
+        with contextlib.suppress(OSError):  # such as a name that is too long
+            if (path / CONFIG).is_file():
+                run = Run(path)
+                _ = run.recipe, run.total_steps  # checks config.yaml
+                return run
     known = [str(run.path) for run in find_runs(parent)]
     hint = did_you_mean(str(name), known) if known else " There is no run in ./runs yet."
-    if Path(name).exists():
+    if os.path.exists(name):
         raise RunError(f"{name} is not a run folder: it has no {CONFIG}.{hint}")
     raise RunError(f"There is no run at {name}.{hint}")

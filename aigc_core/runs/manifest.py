@@ -38,7 +38,8 @@ def read_verified(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     """Read files of a checkpoint, each compared with the manifest.
 
     Raises:
-        ValueError: what is damaged or missing, as the end of a sentence.
+        ValueError: what is damaged or missing, in brackets of a sentence.
+        OSError: a file that is there and cannot be read: not damage, and not to be set aside.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -53,8 +54,8 @@ def read_verified(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
             if hashlib.sha256(data).hexdigest() != entries[name]["sha256"]:
                 raise ValueError(f"{name} does not match its checksum")
             contents[name] = data
-    except OSError as error:
-        raise ValueError(f"{Path(error.filename or folder).name}: {error.strerror}") from None
+    except FileNotFoundError as error:
+        raise ValueError(f"{Path(error.filename or folder).name} is missing") from None
     except (KeyError, TypeError):
         raise ValueError(f"{MANIFEST} is incomplete") from None
     except json.JSONDecodeError:

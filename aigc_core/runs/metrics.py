@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from aigc_core.errors import StorageError
-from aigc_core.strict_yaml import write_text_atomically
+from aigc_core.errors import RunError, StorageError, reason
+from aigc_core.files import write_text_atomically
 
 
 class MetricsFile:
@@ -24,20 +24,23 @@ class MetricsFile:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **finite}) + "\n")
         except OSError as error:
-            raise StorageError(f"Could not write {self.path}: {error.strerror}.") from error
+            raise StorageError(f"Could not write {self.path}: {reason(error)}.") from error
 
     def read(self) -> Iterator[dict[str, float | None]]:
         """Yield the lines as dictionaries; a last line cut off by a crash is left out."""
-        if not self.path.exists():
+        try:
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
             return
-        with self.path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(record, dict) and isinstance(record.get("step"), int):
-                    yield record
+        except OSError as error:
+            raise RunError(f"Cannot read {self.path}: {reason(error)}.") from None
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("step"), int):
+                yield record
 
     def cut_after(self, step: int) -> None:
         """Drop what was logged after ``step``: a resumed run logs it again."""

@@ -48,19 +48,26 @@ class AdversarialTrainer(Trainer):
             Phase("generator", ("generator",), self._generator_loss, config.generator),
         ]
 
-    def _fakes(self, count: int, state: StepState) -> Tensor:
-        """Draw fakes once for all phases that see this batch: (count, *sample_shape)."""
-        if "fakes" not in state.scratch:
-            latents = self._generator.sample_latents(count, rng=state.rng)
-            # The generator's phase runs once a step, on repeat 0; further fakes need no graph.
-            with torch.set_grad_enabled(state.repeat == 0):
-                state.scratch["fakes"] = self._generator(latents)
-        fakes: Tensor = state.scratch["fakes"]
+    def _fakes(self, count: int, state: StepState, *, with_graph: bool) -> Tensor:
+        """Draw a batch's fakes once for all phases: (count, *sample_shape).
+
+        Drawn again, from the same latents, only where the graph is needed and was not kept.
+        """
+        scratch = state.scratch
+        if "fakes" not in scratch or (with_graph and not scratch["fakes"].requires_grad):
+            if "latents" not in scratch:
+                scratch["latents"] = self._generator.sample_latents(count, rng=state.rng)
+            with torch.set_grad_enabled(with_graph):
+                scratch["fakes"] = self._generator(scratch["latents"])
+        fakes: Tensor = scratch["fakes"]
         return fakes
 
     def _discriminator_loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
         real = batch["samples"]  # (B, *sample_shape)
-        fakes = self._fakes(len(real), state).detach()  # (B, *sample_shape)
+        # The generator's phase follows on repeat 0 and needs the graph. Of a split batch every
+        # part's graph would have to be kept until then, which is the memory that splitting saves.
+        keep_graph = state.repeat == 0 and state.parts == 1
+        fakes = self._fakes(len(real), state, with_graph=keep_graph).detach()  # (B, *sample_shape)
         real_logits = self._discriminator(real).float()  # (B,)
         fake_logits = self._discriminator(fakes).float()  # (B,)
         state.log("logits/real", real_logits.detach().mean())
@@ -72,5 +79,5 @@ class AdversarialTrainer(Trainer):
         return terms
 
     def _generator_loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
-        fakes = self._fakes(len(batch["samples"]), state)
+        fakes = self._fakes(len(batch["samples"]), state, with_graph=True)
         return {"adversarial": self._loss.generator(self._discriminator(fakes).float())}

@@ -53,9 +53,8 @@ def test_a_run_can_be_trained_on_and_matches_one_that_was_longer_from_the_start(
     aigc("train", "image/dcgan", *short, "--out", "parts")
     finished = aigc("resume", "parts")
     assert finished.code == 2
-    assert "parts is complete: step 3 of 3. Train on with: aigc resume parts --steps 6" in (
-        finished.err
-    )
+    assert f"{tmp_path / 'parts'} is complete: step 3 of 3." in finished.err
+    assert f"aigc resume {tmp_path / 'parts'} --steps 6" in finished.err
     assert aigc("resume", "parts", "--steps", 6).code == 0
     assert weights_digest(tmp_path / "whole") == weights_digest(tmp_path / "parts")
     steps = [json.loads(x)["step"] for x in Path("parts/metrics.jsonl").read_text().splitlines()]
@@ -90,7 +89,8 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again(aigc, quick, t
 def test_json_tells_where_the_samples_are(aigc, quick) -> None:
     done = aigc("train", "image/dcgan", *quick, "--out", "run", "--json", "--quiet")
     result = json.loads(done.out)
-    assert (result["status"], result["step"], result["run"]) == ("complete", 6, "run")
+    assert (result["status"], result["step"]) == ("complete", 6)
+    assert Path(result["run"]) == Path("run").absolute()
     assert Path(result["samples"]).exists()
     assert done.err == ""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-STEPS = 600
+STEPS = 2000
 
 
 def command(*arguments: str) -> list[str]:
@@ -28,6 +28,12 @@ def digest(run: Path) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
+def newest() -> str:
+    return max(
+        (path.parent.name for path in Path("run").glob("checkpoints/*/manifest.json")), default=""
+    )
+
+
 @pytest.mark.reliability
 def test_a_run_that_is_killed_over_and_over_ends_with_the_same_bytes(quick, request) -> None:
     crashes = request.config.getoption("--crashes")
@@ -37,8 +43,11 @@ def test_a_run_that_is_killed_over_and_over_ends_with_the_same_bytes(quick, requ
     happened = 0
     arguments = ["train", "image/dcgan", *options, "--out", "run"]
     for _ in range(crashes):
+        before = newest()
         process = subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(3, 7))
+        while process.poll() is None and newest() == before:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.3))  # then anywhere up to some checkpoints later
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             happened += 1

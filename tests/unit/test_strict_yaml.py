@@ -1,8 +1,6 @@
 """YAML is read as people expect it, and nothing that is read or written can bite."""
 
 import math
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aigc_core.errors import ConfigError, StorageError
+from aigc_core.errors import ConfigError
 from aigc_core.strict_yaml import (
     MAX_BYTES,
     dump_yaml,
     load_yaml,
     parse_yaml,
-    write_text_atomically,
 )
 
 
@@ -364,46 +361,3 @@ def test_plain_data_comes_back_as_it_was(data: object) -> None:
     found = parse(dump_yaml(data))
     assert found == data
     assert repr(found) == repr(data)  # 1, 1.0 and True are equal
-
-
-def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    path = write(tmp_path, b"old")
-    write_text_atomically(path, "new é\n")
-    assert path.read_text(encoding="utf-8") == "new é\n"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("call", ["fsync", "replace", "fdopen"])
-def test_a_failed_write_leaves_the_old_file_and_no_other(
-    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    path = write(tmp_path, b"old")
-    monkeypatch.setattr(os, call, full)
-    with pytest.raises(StorageError, match=r"Could not write .*a\.yaml: No space left"):
-        write_text_atomically(path, "new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    path = write(tmp_path, b"old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text_atomically(path, "\ud800")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_writing_into_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"missing/a\.yaml"):
-        write_text_atomically(tmp_path / "missing" / "a.yaml", "new")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file modes")
-def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
-    path = write(tmp_path, b"old")
-    path.chmod(0o640)
-    write_text_atomically(path, "new")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640

@@ -33,3 +33,9 @@ def test_auto_precision_follows_a_probe(monkeypatch, native: bool, chosen: str) 
 def test_a_precision_that_was_asked_for_is_taken(monkeypatch) -> None:
     monkeypatch.setattr(precision, "native_bf16", lambda device: False)
     assert choose_precision("bf16", torch.device("cpu")) == "bf16"
+
+
+@pytest.mark.parametrize("name", ["gpu", "meta", "cuda:", "cuda:x", "CPU", ""])
+def test_a_name_that_is_no_device_is_told(name: str) -> None:
+    with pytest.raises(ConfigError, match="There is no device"):
+        choose_device(name)

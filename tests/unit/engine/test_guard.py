@@ -67,6 +67,22 @@ def test_a_poisoned_batch_spoils_no_weight_no_optimiser_and_no_statistic(optimiz
     assert recorder.metrics[-1]["skipped_updates"] == 1
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_recovers_when_the_very_first_update_is_skipped(optimizer: str) -> None:
+    """PyTorch's fused SGD leaves its momentum uninitialised when its first step is skipped."""
+    setting = OptimizerConfig(name=optimizer, lr=1e-3, momentum=0.9)
+    trainer = toy_trainer(AdversarialConfig(generator=setting, discriminator=setting))
+    engine = Engine(trainer, {"samples": toy_data()}, config(), transform=poisoned)
+    engine.total_steps = 1
+    engine.fit()
+    engine.data._transform = None
+    engine.total_steps = 4
+    engine.fit()
+    for name, value in copied(engine).items():
+        assert torch.isfinite(value).all(), name
+        assert value.abs().max() < 1e3, name
+
+
 def test_the_generator_still_learns_in_a_step_whose_real_batch_is_poisoned() -> None:
     engine = Engine(toy_trainer(), {"samples": toy_data()}, config(), transform=poisoned)
     before = copied(engine)

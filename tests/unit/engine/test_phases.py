@@ -191,6 +191,14 @@ def test_training_leaves_the_global_random_state_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.parametrize("name", ["ema", "a.b", "a/b", ""])
+def test_a_network_needs_a_name_that_can_stand_in_a_checkpoint(name: str) -> None:
+    trainer = Phases(lambda t: [Phase("one", (name,), t.both("one"), SGD)])
+    trainer.networks = lambda: {name: trainer.a}
+    with pytest.raises(ConfigError, match="cannot be named"):
+        fit(trainer)
+
+
 @pytest.mark.parametrize(
     ("phases", "told"),
     [

@@ -8,10 +8,22 @@ import pytest
 import torch
 from toys import toy_data, toy_trainer
 
-from aigc_core import AdversarialConfig, Engine, EngineConfig, EngineObserver, RunError
+from aigc_core import (
+    AdversarialConfig,
+    Engine,
+    EngineConfig,
+    EngineObserver,
+    OptimizerConfig,
+    RunError,
+)
 from aigc_core.engine import EngineState
+from aigc_core.errors import TrainingError
 
 SETTINGS = {"steps": 9, "batch_size": 16, "device": "cpu", "log_every": 4, "ema": 0.99}
+
+
+SGD = OptimizerConfig(name="sgd", lr=0.01, momentum=0.9)
+CLIPPED = OptimizerConfig(name="adamw", lr=1e-3, weight_decay=0.1, clip_grad_norm=0.5)
 
 
 def engine(trainer_seed: int = 0, **changes: object) -> Engine:
@@ -45,8 +57,9 @@ def stopped_and_resumed(at: int, **changes: object) -> Engine:
         {"precision": "bf16"},
         {"precision": "fp32", "ema": None, "accumulate": 2},
         {"precision": "fp32", "trainer": AdversarialConfig(critic_steps=3)},
+        {"precision": "fp32", "trainer": AdversarialConfig(generator=SGD, discriminator=CLIPPED)},
     ],
-    ids=["fp32", "bf16", "accumulate", "critic-steps"],
+    ids=["fp32", "bf16", "accumulate", "critic-steps", "sgd-and-clipped-adamw"],
 )
 @pytest.mark.parametrize("at", [1, 5])
 def test_stopping_changes_nothing(at: int, changes: dict[str, object]) -> None:
@@ -101,6 +114,49 @@ def test_a_state_of_another_model_is_refused_and_nothing_changes() -> None:
         ours.load_state(EngineState(weights, before.tensors, before.scalars))
     for name, value in ours.state().weights.items():
         assert torch.equal(value, before.weights[name])
+
+
+@pytest.mark.parametrize(
+    ("trainer", "changes", "told"),
+    [
+        (AdversarialConfig(generator=SGD), {}, "another optimiser than 'sgd'"),
+        (AdversarialConfig(), {"batch_size": 8}, "16 samples a step, and there are 8 now"),
+        (AdversarialConfig(critic_steps=2), {}, "there are 32 now"),
+    ],
+)
+def test_a_state_of_another_training_is_refused_and_nothing_changes(trainer, changes, told) -> None:
+    first = engine()
+    first.fit()
+    ours = engine(trainer_seed=1, trainer=trainer, **changes)
+    before = snapshot(ours)
+    with pytest.raises(RunError, match=told):
+        ours.load_state(snapshot(first))
+    for name, value in ours.state().weights.items():
+        assert torch.equal(value, before.weights[name])
+
+
+def test_a_step_that_broke_halfway_is_not_trained_on(monkeypatch) -> None:
+    ours = engine()
+    saved = snapshot(ours)
+    fails = [True]
+
+    def once(samples: torch.Tensor) -> torch.Tensor:
+        if fails:
+            fails.clear()
+            raise MemoryError
+        return samples
+
+    ours.data._transform = once
+    with pytest.raises(MemoryError):
+        ours.fit()
+    with pytest.raises(TrainingError, match="interrupted halfway"):
+        ours.fit()
+    ours.load_state(saved)
+    ours.fit()
+    whole = engine()
+    whole.fit()
+    for name, value in whole.state().weights.items():
+        assert torch.equal(value, ours.state().weights[name]), name
 
 
 def test_a_signal_ends_training_after_the_step_with_a_checkpoint() -> None:

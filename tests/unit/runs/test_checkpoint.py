@@ -91,6 +91,27 @@ def test_no_checkpoint_at_all_is_nothing_to_resume_and_an_error_to_generate(tmp_
         load_weights_only(tmp_path / "none", pytest.fail)
 
 
+def test_when_none_verifies_that_is_an_error_and_none_is_moved(tmp_path: Path) -> None:
+    for step in (1, 2):
+        flip_a_byte(save(tmp_path, step) / "state.json")
+    with pytest.raises(RunError, match=r"is whole .*Nothing was changed"):
+        load_checkpoint(tmp_path, pytest.fail)
+    assert checkpoint_steps(tmp_path) == [1, 2]
+
+
+def test_a_file_that_cannot_be_read_is_not_damage(tmp_path: Path, monkeypatch) -> None:
+    """Others took a permission error for damage, and went back to the start (Lightning #21800)."""
+    save(tmp_path, 1)
+
+    def forbidden(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(RunError, match=r"Cannot read the checkpoint .*Permission denied"):
+        load_checkpoint(tmp_path, pytest.fail)
+    assert checkpoint_steps(tmp_path) == [1]
+
+
 def test_reading_weights_moves_nothing(tmp_path: Path) -> None:
     save(tmp_path, 1)
     flip_a_byte(save(tmp_path, 2) / "weights.safetensors")
@@ -114,8 +135,8 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_no_rubbish(tmp_path, monke
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
-    (tmp_path / ".writing-dead").mkdir()
-    (tmp_path / ".writing-dead" / "weights.safetensors").write_bytes(b"half")
+    (tmp_path / ".step-000001.dead").mkdir()
+    (tmp_path / ".step-000001.dead" / "weights.safetensors").write_bytes(b"half")
     save(tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
 

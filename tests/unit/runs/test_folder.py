@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from aigc_core import SampleSpec
 from aigc_core.errors import ConfigError, RunError, StorageError
-from aigc_core.runs import Run, find_runs, new_run_path, open_run
-from aigc_core.runs.folder import create_run
+from aigc_core.runs import DatasetFacts, Run, create_run, find_runs, new_run_path, open_run
 
 CONFIG = {
     "schema_version": 1,
@@ -17,15 +17,18 @@ CONFIG = {
 }
 
 
+FACTS = DatasetFacts(spec=SampleSpec(shape=(1, 8, 8), dtype="uint8"), count=3, digest="ab")
+
+
 def make(path: Path) -> Run:
-    return create_run(path, config=CONFIG, dataset={"count": 3}, environment={"torch": "2"})
+    return create_run(path, config=CONFIG, dataset=FACTS, environment={"torch": "2"})
 
 
 def test_a_run_can_be_opened_by_path_and_by_name_below_the_runs(tmp_path: Path) -> None:
     made = make(tmp_path / "toy-gan" / "first")
     assert open_run(made.path).recipe == "toy/gan"
     assert open_run("first", parent=tmp_path / "toy-gan").path == made.path
-    assert open_run(made.path).dataset == {"count": 3}
+    assert open_run(made.path).dataset == FACTS
     assert [run.path for run in find_runs(tmp_path)] == [made.path]
 
 
@@ -52,6 +55,38 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="Cannot make the run folder"):
         make(tmp_path / "file" / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_newest_preview_is_found_by_number(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    for step in ("999750", "1000000"):
+        (run.samples / f"step-{step}.png").write_text("")
+    assert run.latest_preview.name == "step-1000000.png"
+
+
+def test_a_damaged_dataset_file_is_told(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    (run.path / "dataset.json").write_text('{"spec": null}')
+    with pytest.raises(RunError, match=r"dataset\.json is damaged, at 'spec'"):
+        _ = run.dataset
+
+
+def test_other_data_is_told_by_what_differs() -> None:
+    def changed(**changes: object) -> DatasetFacts:
+        return FACTS.model_copy(update=changes)
+
+    assert FACTS.difference(changed()) is None
+    assert FACTS.difference(changed(count=4)) == "the number of samples was 3 and is 4"
+    assert (
+        FACTS.difference(changed(label_names=("a",)))
+        == "the list of class names was [] and is ['a']"
+    )
+    assert FACTS.difference(changed(digest="cd")) == "the samples themselves are others"
+
+
+def test_a_leftover_of_a_killed_process_is_not_a_run(tmp_path: Path) -> None:
+    make(tmp_path / "toy-gan" / ".2026-01-01.abcd")
+    assert find_runs(tmp_path) == []
 
 
 def test_new_paths_do_not_collide(tmp_path: Path) -> None:

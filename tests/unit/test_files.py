@@ -1,0 +1,122 @@
+"""Files and folders are whole or not there."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from aigc_core.errors import StorageError
+from aigc_core.files import whole_folder, write_text_atomically
+
+
+def old_file(folder: Path) -> Path:
+    path = folder / "a.yaml"
+    path.write_bytes(b"old")
+    return path
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = old_file(tmp_path)
+    write_text_atomically(path, "new é\n")
+    assert path.read_text(encoding="utf-8") == "new é\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file_and_no_other(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = old_file(tmp_path)
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(StorageError, match=r"Could not write .*a\.yaml: No space left"):
+        write_text_atomically(path, "new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = old_file(tmp_path)
+    with pytest.raises(UnicodeEncodeError):
+        write_text_atomically(path, "\ud800")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writing_into_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"missing/a\.yaml"):
+        write_text_atomically(tmp_path / "missing" / "a.yaml", "new")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file modes")
+def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
+    path = old_file(tmp_path)
+    path.chmod(0o640)
+    write_text_atomically(path, "new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_appears_with_all_its_files(exists: bool, tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "run"
+    if exists:
+        target.mkdir(parents=True)
+    with whole_folder(target, last="a") as scratch:
+        (scratch / "a").write_text("")
+        (scratch / "b").mkdir()
+        assert not exists or names(target) == [scratch.name]
+    assert names(target) == ["a", "b"]
+    assert names(tmp_path / "deep") == ["run"]
+
+
+def test_a_link_to_an_empty_folder_is_filled_and_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with whole_folder(tmp_path / "link") as scratch:
+        (scratch / "a").write_text("")
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "real") == ["a"]
+
+
+def test_the_current_folder_can_be_filled(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with whole_folder(Path(".")) as scratch:
+        (scratch / "a").write_text("")
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_that_failed_leaves_nothing(exists: bool, error, tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    if exists:
+        target.mkdir()
+
+    def fail() -> None:
+        with whole_folder(target) as scratch:
+            (scratch / "a").write_text("")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert names(tmp_path) == (["run"] if exists else [])
+    assert not exists or names(target) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file modes")
+def test_new_files_and_folders_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with whole_folder(tmp_path / "run") as scratch:
+            write_text_atomically(scratch / "a", "")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "run" / "a").stat().st_mode) == 0o600
