@@ -32,7 +32,7 @@ class PluginError(UserError):
 
 
 class DataError(UserError):
-    """A data set that cannot be found, read, downloaded or trusted."""
+    """A dataset that cannot be found, read, downloaded or trusted."""
 
 
 class RunError(UserError):

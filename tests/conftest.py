@@ -87,7 +87,7 @@ def quick_run(tmp_path: Path):
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The real data sets, where they are: AIGC_TEST_DATA, or beside the checkout."""
+    """The real datasets, where they are: AIGC_TEST_DATA, or beside the checkout."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("AIGC_TEST_DATA", beside))
     if not folder.is_dir():

@@ -73,7 +73,7 @@ def run_layer(run: Run) -> Layer:
 
 
 def load_data(host: PluginHost, config: RunConfig, split: str = "train") -> SampleStore:
-    """Prepare and load the configured data set.
+    """Prepare and load the configured dataset.
 
     Raises:
         DataError: it cannot be found, downloaded, trusted or read.

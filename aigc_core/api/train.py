@@ -56,7 +56,7 @@ def train(
 
     Args:
         recipe: such as ``"image/dcgan"``; see ``aigc recipes``.
-        dataset: name of a data set of the recipe's modality; None for the recipe's own.
+        dataset: name of a dataset of the recipe's modality; None for the recipe's own.
         preset: one of the recipe's presets.
         overrides: settings by dotted key, such as ``{"engine.steps": 500}``.
         out: the run's folder; None for a new one below ``runs``.

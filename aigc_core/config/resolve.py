@@ -39,13 +39,13 @@ def resolve_config(
     """Lay the settings over one another and validate them.
 
     Args:
-        host: knows the recipe and the data sets.
+        host: knows the recipe and the datasets.
         recipe: a recipe's name.
         preset: one of the recipe's presets, or None.
         layers: settings over the preset, weakest first.
 
     Raises:
-        PluginError: no such recipe or data set.
+        PluginError: no such recipe or dataset.
         ConfigError: an unknown preset or key, or a value that is not valid; names the key, its
             owner, where the value came from, and the nearest valid name.
     """
@@ -99,7 +99,7 @@ def _one_length(layer: Layer) -> dict[str, Any]:
 
 
 def _names_another_dataset(merged: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether weaker layers' ``dataset.options`` were for another data set."""
+    """Whether weaker layers' ``dataset.options`` were for another dataset."""
     old = merged.get("dataset", {}).get("name")
     return bool(merged) and values.get("dataset", {}).get("name", old) != old
 
@@ -131,7 +131,7 @@ def _sections(
     if not isinstance(name, str):
         raise ConfigError(
             f"dataset.name={shown(name)}{told('dataset.name', sources)} is not valid: "
-            "it should be the name of a data set, see: aigc datasets"
+            "it should be the name of a dataset, see: aigc datasets"
         )
     dataset_spec = host.dataset(name, spec.modality)
     plugin = host.owner("dataset", name)

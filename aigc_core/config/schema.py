@@ -14,14 +14,14 @@ _DEVICE = "auto|cpu|mps|cuda(:[0-9]{1,3})?"
 
 
 class DatasetConfig(ConfigModel):
-    """Which data; ``options`` are the data set's own."""
+    """Which data; ``options`` are the dataset's own."""
 
     name: str
-    """Name of a data set of the recipe's modality: see ``aigc datasets``."""
+    """Name of a dataset of the recipe's modality: see ``aigc datasets``."""
     root: str | None = None
     """Folder to read the data from (``--data-root``); null for AIGC_DATA_DIR or a download."""
     options: SerializeAsAny[ConfigModel] | None = None
-    """The data set's own settings."""
+    """The dataset's own settings."""
 
 
 class CheckpointConfig(ConfigModel):

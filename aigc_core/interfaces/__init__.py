@@ -1,4 +1,4 @@
-"""What a plugin implements: networks, trainers, modalities, data sets and their configuration."""
+"""What a plugin implements: networks, trainers, modalities, datasets and their configuration."""
 
 from typing import TYPE_CHECKING
 

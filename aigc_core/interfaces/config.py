@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class ConfigModel(BaseModel):
     """A frozen pydantic model that rejects unknown keys and non-finite numbers.
 
-    Derive from it for a recipe's ``model.*`` and ``trainer.*`` and a data set's
+    Derive from it for a recipe's ``model.*`` and ``trainer.*`` and a dataset's
     ``dataset.options.*``. Keep the module that defines it free of torch: listings, ``aigc config``
     and the checks of a command line import it, and nothing else, before a run starts.
     """

@@ -17,7 +17,7 @@ from aigc_core.interfaces.sample import SampleSpec
 
 @dataclass(frozen=True)
 class DataFolders:
-    """Where a data set may look and where it may write."""
+    """Where a dataset may look and where it may write."""
 
     root: Path | None
     """The user's data (``--data-root`` or ``AIGC_DATA_DIR``), only ever read; None if not given."""
@@ -63,7 +63,7 @@ class Dataset(ABC):
     """A named source of samples, with splits."""
 
     def __init__(self, options: ConfigModel | None, folders: DataFolders) -> None:
-        """Take the validated ``dataset.options`` (None where the data set has none)."""
+        """Take the validated ``dataset.options`` (None where the dataset has none)."""
         self.options: Any = options
         self.folders = folders
 
@@ -77,4 +77,4 @@ class Dataset(ABC):
 
     @abstractmethod
     def load(self, split: str) -> SampleStore:
-        """Return the samples of one of the splits that the data set's spec declares."""
+        """Return the samples of one of the splits that the dataset's spec declares."""

@@ -12,7 +12,7 @@ from aigc_core.interfaces.sample import SampleSpec
 
 
 class Modality(ABC):
-    """How the samples of one data set of this kind of content are stored, modelled and saved."""
+    """How the samples of one dataset of this kind of content are stored, modelled and saved."""
 
     formats: ClassVar[tuple[str, ...]]
     """File formats that ``save`` writes, the default first, such as ``("png",)``."""

@@ -1,4 +1,4 @@
-"""What one stored sample is: the facts that a data set states and a modality interprets."""
+"""What one stored sample is: the facts that a dataset states and a modality interprets."""
 
 from __future__ import annotations
 

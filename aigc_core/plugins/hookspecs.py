@@ -27,7 +27,7 @@ def aigc_register_modalities() -> Sequence[ModalitySpec]:  # type: ignore[empty-
 
 @hookspec
 def aigc_register_datasets() -> Sequence[DatasetSpec]:  # type: ignore[empty-body]
-    """Return the data sets that this plugin brings. Called once, when the plugin is loaded."""
+    """Return the datasets that this plugin brings. Called once, when the plugin is loaded."""
 
 
 @hookspec

@@ -179,7 +179,7 @@ class PluginHost:
         raise self._missing("recipe", name, self.recipes)
 
     def dataset(self, name: str, modality: str) -> DatasetSpec:
-        """Return a data set of one modality by name; raise ``PluginError`` for a wrong one."""
+        """Return a dataset of one modality by name; raise ``PluginError`` for a wrong one."""
         spec = self.datasets.get(name)
         fitting = {n: s for n, s in self.datasets.items() if s.modality == modality}
         if spec is None:

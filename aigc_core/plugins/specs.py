@@ -63,7 +63,7 @@ class RecipeSpec(ConfigModel):
     trainer: CodeRef
     """A ``ConfigModel`` for ``trainer.*``; its module must not import torch."""
     dataset: Name
-    """Name of the default data set."""
+    """Name of the default dataset."""
     defaults: dict[str, Any] = {}
     """Values over the fields' own defaults: ``{"engine": {"epochs": 5}}``."""
     presets: dict[Name, dict[str, Any]] = {}

@@ -37,13 +37,13 @@ class ImageModality(Modality):
         super().__init__(spec)
         if spec.dtype != "uint8":
             raise DataError(
-                f"Images are stored as uint8, and this data set's are {spec.dtype}. "
-                "Scale them to 0..255 in the data set's load()."
+                f"Images are stored as uint8, and this dataset's are {spec.dtype}. "
+                "Scale them to 0..255 in the dataset's load()."
             )
         if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or spec.shape[1] != spec.shape[2]:
             raise DataError(
                 "Images have the shape (channels, size, size) with 1 or 3 channels, and this data "
-                f"set's have {spec.shape}. Crop or resize them to squares in the data set's load()."
+                f"set's have {spec.shape}. Crop or resize them to squares in the dataset's load()."
             )
         self._channels, self._height, _ = spec.shape
         self._size = max(MIN_MODEL_SIZE, 1 << (self._height - 1).bit_length())

@@ -1,4 +1,4 @@
-"""Options of the image data sets (``dataset.options.*``); free of torch."""
+"""Options of the image datasets (``dataset.options.*``); free of torch."""
 
 from typing import Literal
 

@@ -21,7 +21,7 @@ def no_root(cache: Path) -> DataFolders:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real data sets: AIGC_TEST_DATA, or shared/data beside the repository."""
+    """The folder of real datasets: AIGC_TEST_DATA, or shared/data beside the repository."""
     beside = Path(__file__).resolve().parents[4] / "shared" / "data"
     folder = Path(os.environ.get("AIGC_TEST_DATA") or beside)
     if not (folder / "mnist" / "MNIST" / "raw").is_dir():

@@ -23,7 +23,7 @@ FILES = [file for file, _ in datasets.MNIST.resources]
 
 @pytest.fixture
 def packed(tmp_path, monkeypatch) -> Path:
-    """A tiny data set in MNIST's format, which takes the place of the real ones."""
+    """A tiny dataset in MNIST's format, which takes the place of the real ones."""
     place = tmp_path / "data" / "mnist" / "MNIST" / "raw"
     place.mkdir(parents=True)
     for split, count in (("train", 5), ("t10k", 3)):

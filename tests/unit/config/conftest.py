@@ -1,4 +1,4 @@
-"""A plugin without any code of networks: two recipes, four data sets and their settings."""
+"""A plugin without any code of networks: two recipes, four datasets and their settings."""
 
 import sys
 import types

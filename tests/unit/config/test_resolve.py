@@ -116,7 +116,7 @@ def test_the_specs_are_not_changed_by_resolving(host: PluginHost) -> None:
     assert host.recipe("toy/net").model_dump_json() == before
 
 
-# Another data set
+# Another dataset
 
 
 def test_options_of_a_weaker_layer_are_dropped_with_its_data_set(host: PluginHost) -> None:

@@ -1,1 +1,1 @@
-"""The image data sets: where samples come from, one file each."""
+"""The image datasets: where samples come from, one file each."""

@@ -11,7 +11,7 @@ from aigc_core import DataError, DataFolders
 
 @contextmanager
 def locked_cache(folders: DataFolders, name: str) -> Iterator[Path]:
-    """Give the cache folder to one process at a time per data set; others wait.
+    """Give the cache folder to one process at a time per dataset; others wait.
 
     Every ``OSError`` inside is taken for one of writing in the cache: what reads elsewhere must
     turn its own into a ``DataError``.
@@ -24,6 +24,6 @@ def locked_cache(folders: DataFolders, name: str) -> Iterator[Path]:
             yield folders.cache
     except OSError as error:
         raise DataError(
-            f"The data set '{name}' cannot be prepared in the cache folder {folders.cache}: "
+            f"The dataset '{name}' cannot be prepared in the cache folder {folders.cache}: "
             f"{error.strerror or error}. Free or fix that folder, or set AIGC_CACHE_DIR to another."
         ) from error

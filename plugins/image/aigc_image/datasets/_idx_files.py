@@ -1,6 +1,6 @@
-"""Getting the four files of a data set in MNIST's format: found or downloaded, verified, unpacked.
+"""Getting the four files of a dataset in MNIST's format: found or downloaded, verified, unpacked.
 
-``source`` is torchvision's class of the data set: its ``resources`` are the files and their MD5s.
+``source`` is torchvision's class of the dataset: its ``resources`` are the files and their MD5s.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ def find_packed(name: str, source: Any, root: Path) -> Path:
         lacks = "none of them" if missing == files else f"without {', '.join(missing)}"
         looked.append(f"{place} ({lacks})")
     raise DataError(
-        f"The data set '{name}' is not in the data folder {root}. It is the files "
+        f"The dataset '{name}' is not in the data folder {root}. It is the files "
         f"{', '.join(files)} in one of these folders: {'; '.join(looked)}. Put them there; or "
         "leave out --data-root and unset AIGC_DATA_DIR to download them; or take "
         "--dataset digits, which needs no files."
@@ -83,7 +83,7 @@ def download(name: str, source: Any, target: Path) -> None:
             layout = Path("DIR", name, source.__name__, "raw")
             reason = " ".join(str(error).split()).rstrip(".")
             raise DataError(
-                f"The data set '{name}' could not be downloaded: {reason}. Two ways out: put the "
+                f"The dataset '{name}' could not be downloaded: {reason}. Two ways out: put the "
                 f"files {', '.join(files)} into {layout} and add --data-root DIR (or set "
                 "AIGC_DATA_DIR to DIR); or take --dataset digits, which needs no download."
             ) from error

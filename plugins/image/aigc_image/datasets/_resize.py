@@ -1,4 +1,4 @@
-"""Resizing whole data sets of images, in chunks."""
+"""Resizing whole datasets of images, in chunks."""
 
 from typing import Literal
 

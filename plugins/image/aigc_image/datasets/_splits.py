@@ -1,4 +1,4 @@
-"""The check that every data set's ``load`` starts with."""
+"""The check that every dataset's ``load`` starts with."""
 
 from collections.abc import Iterable
 
@@ -7,9 +7,9 @@ from aigc_core.errors import did_you_mean
 
 
 def check_split(dataset: str, split: str, valid: Iterable[str]) -> None:
-    """Raise ``DataError`` unless ``split`` is one of the data set's; names the nearest."""
+    """Raise ``DataError`` unless ``split`` is one of the dataset's; names the nearest."""
     names = list(valid)
     if split not in names:
         raise DataError(
-            f"The data set '{dataset}' has no split '{split}'.{did_you_mean(split, names)}"
+            f"The dataset '{dataset}' has no split '{split}'.{did_you_mean(split, names)}"
         )

@@ -82,7 +82,7 @@ class ImageFolder(Dataset):
     def _root(self) -> Path:
         if self.folders.root is None:
             raise DataError(
-                f"The data set '{NAME}' needs your images: give their folder with "
+                f"The dataset '{NAME}' needs your images: give their folder with "
                 "--data-root FOLDER (or AIGC_DATA_DIR)."
             )
         return self.folders.root

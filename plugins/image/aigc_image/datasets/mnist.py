@@ -1,4 +1,4 @@
-"""MNIST and the two data sets in its format."""
+"""MNIST and the two datasets in its format."""
 
 import os
 import tempfile
@@ -31,7 +31,7 @@ class _IdxDataset(Dataset):
     """
 
     name: ClassVar[str]
-    """The data set's own name, which is also that of its folders."""
+    """The dataset's own name, which is also that of its folders."""
     source: ClassVar[Any]  # torchvision ships no types
     """torchvision's class: it knows the mirrors and MD5s."""
     label_names: ClassVar[tuple[str, ...]]
