@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 COMMANDS = ["--help", "plugins list", "recipes", "datasets", "config show image/dcgan", "runs"]
 
@@ -20,7 +21,7 @@ def main() -> None:
         for command in COMMANDS:
             start = time.perf_counter()
             subprocess.run(
-                [sys.executable, "-m", "aigc_core", *command.split()],
+                [Path(sys.executable).with_name("aigc"), *command.split()],
                 check=True,
                 capture_output=True,
             )

@@ -9,6 +9,7 @@ import typer
 from aigc_core.cli.output import JsonOption, print_json, print_listing
 from aigc_core.cli.settings import ConfigOption, DatasetOption, PresetOption, SetOption, layers_from
 from aigc_core.config import DatasetConfig, EngineConfig, resolve_config
+from aigc_core.config.descriptions import described_schema
 from aigc_core.config.layers import leaves
 from aigc_core.plugins import get_host
 
@@ -64,12 +65,12 @@ def schema(recipe: RecipeArgument, dataset: DatasetOption = None) -> None:
     properties: dict[str, Any] = {"schema_version": {"const": 1}}
     definitions: dict[str, Any] = {}
     for name, model in parts.items():
-        properties[name] = _take(model.model_json_schema(), definitions)
+        properties[name] = _take(described_schema(model), definitions)
         properties[name].pop("required", None)  # a file may leave out what has a weaker layer
     if data.options is not None:
         options = host.resolve(data.options, host.owner("dataset", data.name))
         properties["dataset"]["properties"]["options"] = _take(
-            options.model_json_schema(), definitions
+            described_schema(options), definitions
         )
     print_json(
         {

@@ -8,11 +8,10 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
 from aigc_core._version import __version__
 from aigc_core.cli import config, doctor, generate, listings, plugins, runs, train
-from aigc_core.cli.output import error_console, say
+from aigc_core.cli.output import ConsoleHandler, error_console, say
 from aigc_core.errors import AigcError, Interrupted
 from aigc_core.plugins import get_host
 from aigc_core.plugins.hooks import HookCaller
@@ -52,8 +51,7 @@ for _group in (train, generate, runs, listings, config, plugins, doctor):
 def main() -> None:
     """Run the command line; the exit code is 0 done, 1 failed, 2 bad usage or input, 130 Ctrl-C."""
     console = error_console()
-    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
-    logging.getLogger("aigc").handlers = [handler]
+    logging.getLogger("aigc").handlers = [ConsoleHandler(console)]
     logging.getLogger("aigc").propagate = False
     # Ended by exception, so that half-written files are removed on the way; training has its own.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,8 +12,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -20,6 +19,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def error_console() -> Console:
     """Return the console for progress, notes and errors."""
     return Console(stderr=True, highlight=False)
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints the core's and the plugins' log messages, above a progress bar where there is one."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self._console, f"{record.levelname.capitalize()}: {record.getMessage()}")
 
 
 def say(console: Console, text: str) -> None:
@@ -48,6 +58,9 @@ def print_listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_jso
     if as_json:
         print_json(list(rows))
         return
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")

@@ -110,14 +110,15 @@ def _models_at(schema: type[ConfigModel], path: Sequence[str | int]) -> list[typ
     for part in path:
         fields = [m.model_fields[part] for m in models if part in m.model_fields]
         if fields:  # else a position of a list or a key of a mapping
-            models = [m for field in fields for m in _models_in(field.annotation)]
+            models = [m for field in fields for m in models_in(field.annotation)]
     return models
 
 
-def _models_in(annotation: Any) -> list[type[ConfigModel]]:
+def models_in(annotation: Any) -> list[type[ConfigModel]]:
+    """Return the settings classes in an annotation: in its union, list or mapping."""
     if isinstance(annotation, type) and issubclass(annotation, ConfigModel):
         return [annotation]
-    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+    return [model for inner in get_args(annotation) for model in models_in(inner)]
 
 
 def _every_key(schema: type[ConfigModel], prefix: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ class ConfigModel(BaseModel):
         frozen=True,
         allow_inf_nan=False,
         validate_default=True,
-        use_attribute_docstrings=True,
+        defer_build=True,  # most commands use few of the models, and building one takes long
         protected_namespaces=(),
     )
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
 from pydantic import ValidationError
 
 from aigc_core.config.layers import read_config_file
@@ -123,6 +122,8 @@ class Run:
             RunError: another process holds it.
             StorageError: the folder cannot be written.
         """
+        import filelock  # here, since listings are to start fast
+
         lock = filelock.FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=1)  # someone who asks for the status holds it for a moment
@@ -138,6 +139,8 @@ class Run:
     def _is_locked(self) -> bool:
         if not (self.path / ".lock").exists():
             return False
+        import filelock
+
         try:
             with filelock.FileLock(self.path / ".lock", timeout=0):
                 return False

@@ -42,7 +42,7 @@ def check(done, *told: str) -> None:
         ((*TRAIN, "--set", "engine.batch_size=0"), "greater than or equal to 1"),
         ((*TRAIN, "--set", "trainer.generator.lr=-1"), "trainer.generator.lr=-1"),
         ((*TRAIN, "--set", "trainer.generator.lr=.nan"), "finite"),
-        ((*TRAIN, "--set", "engine.accumulate=7"), "does not divide batch_size=64"),
+        ((*TRAIN, "--set", "engine.accumulate=7"), "does not divide batch_size=32"),
         ((*TRAIN, "--set", "trainer.loss=wasserstein"), "set gradient_penalty to 10"),
         ((*TRAIN, "--epochs", "3"), "give steps or epochs, not both"),
         ((*TRAIN, "--set", "engine.steps=3"), "'engine.steps' is given twice"),
