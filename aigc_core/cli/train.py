@@ -21,7 +21,7 @@ from aigc_core.runs import open_run
 if TYPE_CHECKING:
     from aigc_core.api.train import Training
 
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}  # Windows has no quota error
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
 JsonResultOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -72,7 +72,7 @@ class HookCaller:
             check_hooks(own, observer)
             own.register(observer)
         self._managers = (manager, own)
-        self._off: set[object] = set()
+        self._off: set[int] = set()  # ids: an observer need not be hashable
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call ``hook`` on every plugin that implements it and has not failed in this run.
@@ -86,13 +86,13 @@ class HookCaller:
             for implementation in getattr(manager.hook, hook).get_hookimpls()
         ]
         for implementation in sorted(implementations, key=lambda i: i.trylast - i.tryfirst):
-            if implementation.plugin in self._off:
+            if id(implementation.plugin) in self._off:
                 continue
             wanted = (*implementation.argnames, *implementation.kwargnames)
             try:
                 implementation.function(**{a: arguments[a] for a in wanted if a in arguments})
             except Exception as error:
-                self._off.add(implementation.plugin)
+                self._off.add(id(implementation.plugin))
                 logger.warning(
                     "The plugin '%s' failed in %s and is switched off for this run: %s: %s",
                     _shown_name(implementation),
