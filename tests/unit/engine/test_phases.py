@@ -168,6 +168,20 @@ def test_a_network_that_no_phase_names_is_saved_and_never_changes() -> None:
     assert engine.state().weights["b.weight"].item() == 1
 
 
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_images_come_in_the_memory_format_of_the_networks(channels_last: bool) -> None:
+    formats = []
+
+    def loss(batch: Batch, state: StepState) -> Mapping[str, Tensor]:
+        formats.append(batch["samples"].is_contiguous(memory_format=torch.channels_last))
+        return {"term": trainer.a(batch["samples"]).mean()}
+
+    trainer = Phases(lambda t: [Phase("one", ("a",), loss, SGD)])
+    settings = {"steps": 1, "batch_size": 2, "device": "cpu", "channels_last": channels_last}
+    Engine(trainer, {"samples": torch.rand(4, 3, 8, 8)}, EngineConfig(**settings)).fit()
+    assert formats == [channels_last]
+
+
 def test_the_same_seed_draws_the_same_numbers_whatever_ran_before() -> None:
     drawn: list[list[float]] = []
 

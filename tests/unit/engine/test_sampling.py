@@ -44,5 +44,13 @@ def test_drawing_restores_the_mode_and_the_global_random_state(generator) -> Non
     assert torch.equal(generator.layers[1].running_mean, mean)
 
 
+def test_drawing_uses_running_statistics_and_does_not_move_them(generator) -> None:
+    generator.train()
+    mean = generator.layers[1].running_mean.clone()
+    samples = draw(generator, 5)
+    assert torch.equal(generator.layers[1].running_mean, mean)
+    assert torch.equal(samples, draw(generator.eval(), 5))
+
+
 def test_samples_carry_no_graph(generator) -> None:
     assert not draw(generator, 2).requires_grad
