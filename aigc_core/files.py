@@ -35,18 +35,19 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(target: Path, *, last: str = "") -> Iterator[Path]:
+def whole_folder(target: Path, *, last: str = "", replace: bool = False) -> Iterator[Path]:
     """Give a scratch folder that becomes ``target`` when the block ends without an error.
 
     A missing target appears by one rename. One that exists must be empty; since it may be a mount
-    or a link, what was made is moved into it, the file or folder named ``last`` at the end.
+    or a link, what was made is moved into it, the file or folder named ``last`` at the end. With
+    ``replace`` it may hold something, which stands until the new one is complete.
 
     Raises:
         OSError: it could not be written; the target is as it was.
     """
     target = Path(os.path.abspath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    inside = target.exists()
+    inside = target.exists() and not replace
     scratch = _beside(target / "files" if inside else target)
     scratch.mkdir()
     try:
@@ -55,6 +56,8 @@ def whole_folder(target: Path, *, last: str = "") -> Iterator[Path]:
             for name in sorted(os.listdir(scratch), key=lambda name: name == last):
                 os.rename(scratch / name, target / name)
         else:
+            if replace and target.exists():
+                shutil.rmtree(target)
             os.rename(scratch, target)
         sync_folder(target if inside else target.parent)
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,9 +96,7 @@ def generate_files(
     try:
         if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
-        if out is None and folder.exists():
-            shutil.rmtree(folder)
-        with whole_folder(folder) as scratch:
+        with whole_folder(folder, replace=out is None) as scratch:
             names, preview = _write(sampler, scratch, count, seed, format)
     except OSError as error:
         raise StorageError(f"Could not write samples in {folder}: {reason(error)}.") from error

@@ -116,7 +116,7 @@ class Engine:
         return torch.cat(list(draw_samples(self.generator, count, seed=seed, device=self.device)))
 
     def fit(self) -> FitResult:
-        """Train until ``total_steps``, or until SIGINT or SIGTERM, which end it after a step.
+        """Train until ``total_steps``, or until a signal such as Ctrl-C ends it after a step.
 
         Raises:
             TrainingError: a phase's losses or gradients were not finite for ``max_skipped_steps``

@@ -137,6 +137,11 @@ class StepRunner:
         """Clip, and step unless a loss or gradient is not finite; decided on the device."""
         phase = runner.phase
         gradients = [p.grad for p in runner.parameters if p.grad is not None]
+        if not gradients:
+            raise ConfigError(
+                f"The loss of phase '{phase.name}' reaches no parameter of "
+                f"{', '.join(phase.updates)}, which it should train."
+            )
         norm = torch.nn.utils.get_total_norm(gradients)
         if phase.optimizer.clip_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(

@@ -92,6 +92,25 @@ def test_the_current_folder_can_be_filled(tmp_path: Path, monkeypatch) -> None:
     assert names(tmp_path) == ["a"]
 
 
+def test_what_is_replaced_stands_until_the_new_folder_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "old").write_text("")
+
+    def write(fails: bool) -> None:
+        with whole_folder(target, replace=True) as scratch:
+            (scratch / "new").write_text("")
+            if fails:
+                raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011 - it is the one raised above
+        write(fails=True)
+    assert names(target) == ["old"]
+    write(fails=False)
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["run"]
+
+
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_folder_that_failed_leaves_nothing(exists: bool, error, tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ class ImageModality(Modality):
             )
         if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or spec.shape[1] != spec.shape[2]:
             raise DataError(
-                "Images have the shape (channels, size, size) with 1 or 3 channels, and this data "
-                f"set's have {spec.shape}. Crop or resize them to squares in the dataset's load()."
+                "Images have the shape (channels, size, size) with 1 or 3 channels, and this "
+                f"dataset's have {spec.shape}. Crop or resize them to squares in its load()."
             )
         self._channels, self._height, _ = spec.shape
         self._size = max(MIN_MODEL_SIZE, 1 << (self._height - 1).bit_length())

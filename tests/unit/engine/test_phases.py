@@ -205,6 +205,15 @@ def test_training_leaves_the_global_random_state_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_a_loss_that_reaches_nothing_of_what_its_phase_trains_is_told() -> None:
+    def loss_of_b(batch: Batch, state: StepState) -> Mapping[str, Tensor]:
+        return {"term": trainer.b(batch["samples"]).mean()}
+
+    trainer = Phases(lambda t: [Phase("one", ("a",), loss_of_b, SGD)])
+    with pytest.raises(ConfigError, match="loss of phase 'one' reaches no parameter of a"):
+        fit(trainer)
+
+
 @pytest.mark.parametrize("name", ["ema", "a.b", "a/b", ""])
 def test_a_network_needs_a_name_that_can_stand_in_a_checkpoint(name: str) -> None:
     trainer = Phases(lambda t: [Phase("one", (name,), t.both("one"), SGD)])
