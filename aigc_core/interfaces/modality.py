@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from aigc_core.interfaces.sample import SampleSpec
@@ -16,6 +17,12 @@ class Modality(ABC):
 
     formats: ClassVar[tuple[str, ...]]
     """File formats that ``save`` writes, the default first, such as ``("png",)``."""
+    lossy_formats: ClassVar[tuple[str, ...]] = ()
+    """Those of ``formats`` from which ``read`` gives only about the sample that was saved."""
+    sample_dtype: ClassVar[torch.dtype] = torch.float32
+    """Type of samples in the model's form."""
+    sample_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
+    """Least and greatest value of samples in the model's form; None for no bounds."""
 
     def __init__(self, spec: SampleSpec) -> None:
         """Take the facts of the stored samples; raise ``DataError`` for what cannot be handled."""
@@ -43,6 +50,10 @@ class Modality(ABC):
 
         Files are numbered from ``start``. Returns their paths in order.
         """
+
+    @abstractmethod
+    def read(self, path: Path) -> Tensor:
+        """Read one file that ``save`` wrote: a stored sample, ``spec.shape``."""
 
     @abstractmethod
     def preview(self, stored: Tensor, path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from aigc_core.plugins.catalogue import Catalogue, load_catalogue
 from aigc_core.plugins.hookspecs import hookimpl, hookspec
-from aigc_core.plugins.loader import PluginHost, PluginStatus, get_host
+from aigc_core.plugins.loader import PluginHost, PluginStatus, get_host, use_host
 from aigc_core.plugins.specs import DatasetSpec, ModalitySpec, RecipeSpec
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "load_catalogue",
+    "use_host",
 ]

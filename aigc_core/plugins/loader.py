@@ -6,12 +6,12 @@ and raised only when something asks for what that plugin should have brought.
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import importlib
 import importlib.metadata
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -268,9 +268,23 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-@functools.cache
+_hosts: list[PluginHost] = []
+
+
 def get_host() -> PluginHost:
     """Return this process's host, with every installed plugin loaded on the first call."""
-    host = PluginHost()
-    host.discover()
-    return host
+    if not _hosts:
+        host = PluginHost()
+        host.discover()
+        _hosts.append(host)
+    return _hosts[-1]
+
+
+@contextlib.contextmanager
+def use_host(host: PluginHost) -> Iterator[PluginHost]:
+    """Let ``get_host`` return another host inside, such as one with a single plugin for a test."""
+    _hosts.append(host)
+    try:
+        yield host
+    finally:
+        _hosts.remove(host)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,12 @@ RecipeName = Annotated[
 CodeRef = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
 """``"package.module:Name"``. Stands in a plugin's Python only, never in a user's file."""
 
+KnownFailures = dict[Name, Annotated[str, Field(min_length=1)]]
+"""Check of the contract suite, such as ``batch-of-one``, to the reason why it is known to fail."""
+
+Capability = Literal["adversarial", "bf16"]
+"""What a recipe can do, and is checked for: see ``RecipeSpec.capabilities``."""
+
 
 class ModalitySpec(ConfigModel):
     """A kind of content."""
@@ -31,6 +37,8 @@ class ModalitySpec(ConfigModel):
     summary: str
     code: CodeRef
     """A subclass of ``aigc_core.Modality``."""
+    known_failures: KnownFailures = {}
+    """Checks of ``aigc plugins check`` that are known to fail; one that passes is then an error."""
 
 
 class DatasetSpec(ConfigModel):
@@ -48,6 +56,8 @@ class DatasetSpec(ConfigModel):
     """Whether it needs neither a network nor files of the user's."""
     licence: str = ""
     homepage: str = ""
+    known_failures: KnownFailures = {}
+    """As for a modality."""
 
 
 class RecipeSpec(ConfigModel):
@@ -67,7 +77,13 @@ class RecipeSpec(ConfigModel):
     defaults: dict[str, Any] = {}
     """Values over the fields' own defaults: ``{"engine": {"epochs": 5}}``."""
     presets: dict[Name, dict[str, Any]] = {}
-    """Named settings over ``defaults``, in the same form."""
+    """Named settings over ``defaults``, in the same form. One named ``tiny``, small networks and
+    few steps on an embedded dataset, is what the contract suite trains."""
+    capabilities: tuple[Capability, ...] = ()
+    """What the contract suite checks besides what holds for every recipe. ``adversarial``: among
+    the networks are ``Discriminator``s. ``bf16``: losses stay finite in bfloat16."""
+    known_failures: KnownFailures = {}
+    """As for a modality."""
 
     @property
     def modality(self) -> str:

@@ -23,7 +23,19 @@ MAY_IMPORT = {
     "runs": {"config", "interfaces"},
     "observers": {"plugins", "runs", "interfaces"},
     "api": {"observers", "runs", "engine", "config", "plugins", "interfaces"},
-    "cli": {"api", "observers", "runs", "engine", "config", "plugins", "interfaces"},
+    "testing": {"api", "observers", "runs", "engine", "config", "plugins", "interfaces"},
+    "scaffold": {"plugins", "interfaces"},
+    "cli": {
+        "scaffold",
+        "testing",
+        "api",
+        "observers",
+        "runs",
+        "engine",
+        "config",
+        "plugins",
+        "interfaces",
+    },
 }
 
 

@@ -85,7 +85,13 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                 "trainer": {"loss": "hinge"},
                 "engine": {"epochs": 5, "batch_size": 32, "ema": 0.999},
             },
+            capabilities=("adversarial", "bf16"),
             presets={
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "digits"},
+                    "model": {"width": 8},
+                    "engine": {"steps": 20, "batch_size": 16, "sample_count": 16},
+                },
                 "article": {
                     "model": {"initialization": "pytorch"},
                     "trainer": {

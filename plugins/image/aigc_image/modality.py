@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -81,6 +82,19 @@ class ImageModality(Modality):
             Image.fromarray(image).save(path)
             paths.append(path)
         return paths
+
+    def read(self, path: Path) -> Tensor:
+        """Read a PNG as uint8 ``(C, H, H)``; raise ``DataError`` for one of another size."""
+        try:
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("L" if self._channels == 1 else "RGB"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read as an image: {error}.") from error
+        # (H, H) or (H, H, C) -> (C, H, H)
+        stored = torch.from_numpy(pixels.copy()).reshape(*pixels.shape[:2], -1).permute(2, 0, 1)
+        if tuple(stored.shape) != self.spec.shape:
+            raise DataError(f"{path} has the shape {tuple(stored.shape)}, not {self.spec.shape}.")
+        return stored
 
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write uint8 ``(N, C, H, H)`` as one PNG: a grid of about as many columns as rows.

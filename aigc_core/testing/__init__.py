@@ -1,0 +1,1 @@
+"""The contract suite and what else tests of a plugin need."""
