@@ -55,6 +55,10 @@ class Interrupted(AigcError):
         self.exit_code = 128 + signal_number
 
 
+class Terminated(SystemExit):
+    """SIGTERM, raised by its handler: ends the program, whatever a guard of plugins' code holds."""
+
+
 def reason(error: OSError) -> str:
     """Return why a file operation failed; libraries raise OSErrors without ``strerror``."""
     return error.strerror or str(error) or type(error).__name__

@@ -11,11 +11,13 @@ import typer
 
 from aigc_core._version import __version__
 from aigc_core.cli import config, doctor, generate, listings, plugins, runs, train
+from aigc_core.cli.global_options import GLOBAL_OPTIONS, take_global_options
 from aigc_core.cli.output import ConsoleHandler, error_console, say
-from aigc_core.errors import AigcError, Interrupted
-from aigc_core.plugins import get_host
+from aigc_core.errors import AigcError, Interrupted, Terminated
+from aigc_core.plugins import get_host, use_options
 from aigc_core.plugins.hooks import HookCaller
 
+logger = logging.getLogger("aigc")
 app = typer.Typer(
     name="aigc",
     help="Train and use generative models of any kind of content.",
@@ -32,7 +34,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog=GLOBAL_OPTIONS)
 def _options(
     version: Annotated[
         bool,
@@ -54,13 +56,13 @@ def main() -> None:
     logging.getLogger("aigc").handlers = [ConsoleHandler(console)]
     logging.getLogger("aigc").propagate = False
     # Ended by exception, so that half-written files are removed on the way; training has its own.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        host = get_host()
-        HookCaller(host.manager).call("aigc_extend_cli", app=app)
-        for status in host.broken():
-            say(console, f"Warning: the plugin '{status.name}' could not be loaded: {status.error}")
-        app(standalone_mode=True)
+        options, arguments = take_global_options(sys.argv[1:])
+        with use_options(options):
+            if _loads_plugins(arguments):
+                _load_plugins()
+            app(args=arguments, prog_name="aigc", standalone_mode=True)
     except Interrupted as stop:
         say(console, str(stop))
         sys.exit(stop.exit_code)
@@ -74,3 +76,23 @@ def main() -> None:
         if stop.code == 130:  # what typer makes of Ctrl-C
             say(console, "Interrupted.")
         raise
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated(128 + number)
+
+
+def _loads_plugins(arguments: list[str]) -> bool:
+    """Whether plugins load at the start: all but what must work when one of them is broken."""
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    return words[:1] != ["plugins"] and "--version" not in arguments
+
+
+def _load_plugins() -> None:
+    host = get_host()
+    for status in host.broken():
+        logger.warning("The plugin '%s' could not be loaded. %s", status.name, status.what_to_do)
+    for status in host.statuses.values():
+        if status.warning:
+            logger.warning("The plugin '%s': %s", status.name, status.warning)
+    HookCaller(host.manager).call("aigc_extend_cli", app=app)

@@ -1,54 +1,91 @@
-"""``aigc plugins``."""
+"""``aigc plugins``: what is installed, what could be, and what is wrong with it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from aigc_core.cli.output import JsonOption, print_listing
-from aigc_core.plugins import get_host, load_catalogue
+from aigc_core.cli import plugins_manage
+from aigc_core.cli.output import JsonOption, print_json, print_listing, say
+from aigc_core.errors import PluginError, did_you_mean
+from aigc_core.plugins import Catalogue, PluginStatus, load_catalogue
+from aigc_core.plugins.installed import normal_name
+from aigc_core.plugins.probe import probe_plugins
+
+NameArgument = Annotated[str, typer.Argument(help="Name of a plugin or of its distribution.")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add this file's commands."""
-    group = typer.Typer(no_args_is_help=True, help="What is installed, and what could be.")
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Install, check, write and switch off plugins. Works when one of them is broken.",
+    )
     group.command("list")(list_plugins)
+    group.command("info")(info)
+    plugins_manage.add_commands(group)
     app.add_typer(group, name="plugins")
 
 
 def list_plugins(as_json: JsonOption = False) -> None:
     """List installed plugins, with what is wrong with those that do not load, and the catalogue."""
-    host, catalogue = get_host(), load_catalogue()
-    rows: list[dict[str, Any]] = [
-        {
-            "plugin": status.name,
-            "status": status.state,
-            "distribution": status.distribution,
-            "version": status.version,
-            "modalities": status.modalities,
-            "recipes": status.recipes,
-            "datasets": status.datasets,
-            "error": status.error,
-        }
-        for status in host.statuses.values()
+    statuses, catalogue = probe_plugins(), load_catalogue()
+    rows = [_row(status) for status in statuses] + _not_installed(catalogue, statuses)
+    columns = ["plugin", "status", "distribution", "version", "modalities", "recipes"]
+    print_listing(rows, columns, as_json)
+    if as_json:
+        return
+    console = Console(highlight=False)
+    for status in statuses:
+        if status.state != "active":
+            say(console, f"{status.name}: {status.state}. {status.what_to_do}")
+        if status.warning:
+            say(console, f"{status.name}: warning. {status.warning}")
+
+
+def info(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show all that is known of one plugin, installed or in the catalogue."""
+    statuses, catalogue = probe_plugins(), load_catalogue()
+    known = [_row(status) for status in statuses] + _not_installed(catalogue, statuses)
+    rows = [
+        row
+        for row in known
+        if name == row["plugin"] or normal_name(name) == normal_name(row["distribution"] or "")
     ]
-    installed = {row["distribution"] for row in rows}
-    rows += [
+    if not rows:
+        names = {str(n) for row in known for n in (row["plugin"], row["distribution"]) if n}
+        raise PluginError(f"There is no plugin '{name}'.{did_you_mean(name, names)}")
+    if as_json:
+        print_json(rows[0])
+        return
+    console = Console(highlight=False)
+    for key, value in rows[0].items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        if text not in (None, ""):
+            say(console, f"{key.replace('_', ' ')}: {text}")
+
+
+def _row(status: PluginStatus) -> dict[str, Any]:
+    data = status.to_dict()
+    return {"plugin": data.pop("name"), "status": data.pop("state"), **data}
+
+
+def _not_installed(catalogue: Catalogue, statuses: list[PluginStatus]) -> list[dict[str, Any]]:
+    installed = {normal_name(status.distribution or "") for status in statuses}
+    return [
         {
-            "plugin": None,
+            **dict.fromkeys(_row(PluginStatus("", ""))),
             "status": "not installed",
             "distribution": name,
-            "version": None,
+            "hooks": [],
             "modalities": list(plugin.modalities),
-            "recipes": list(plugin.recipes),
             "datasets": list(plugin.datasets),
-            "error": None,
+            "recipes": list(plugin.recipes),
+            "metrics": list(plugin.metrics),
+            "fix": f"aigc plugins install {name}",
         }
         for name, plugin in catalogue.plugins.items()
-        if name not in installed
+        if normal_name(name) not in installed
     ]
-    columns = ["plugin", "status", "distribution", "version", "modalities", "recipes"]
-    if any(row["error"] for row in rows):
-        columns.append("error")
-    print_listing(rows, columns, as_json)

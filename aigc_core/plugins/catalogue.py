@@ -11,12 +11,13 @@ from pydantic import Field, ValidationError, model_validator
 from aigc_core.complaints import first_complaint
 from aigc_core.errors import ConfigError, did_you_mean, shown
 from aigc_core.interfaces.config import ConfigModel
+from aigc_core.plugins.options import host_options
 from aigc_core.plugins.specs import Name, RecipeName
 from aigc_core.strict_yaml import load_yaml
 
 FILE_NAME = "registry.yaml"
 SCHEMA_VERSION = 1
-Kind = Literal["modality", "dataset", "recipe"]
+Kind = Literal["modality", "dataset", "recipe", "metric"]
 
 
 class CataloguePlugin(ConfigModel):
@@ -28,6 +29,7 @@ class CataloguePlugin(ConfigModel):
     modalities: tuple[Name, ...] = ()
     datasets: tuple[Name, ...] = ()
     recipes: tuple[RecipeName, ...] = ()
+    metrics: tuple[Name, ...] = ()
 
 
 class Slot(ConfigModel):
@@ -63,6 +65,7 @@ class Catalogue(ConfigModel):
                 "modality": plugin.modalities,
                 "dataset": plugin.datasets,
                 "recipe": plugin.recipes,
+                "metric": plugin.metrics,
             }
             if name in brings[kind]:
                 return plugin_name
@@ -70,11 +73,18 @@ class Catalogue(ConfigModel):
 
 
 def find_catalogue() -> Path:
-    """Return the file in use: ``./registry.yaml``, else ``AIGC_REGISTRY``, else the core's own.
+    """Return the file in use.
+
+    It is that of ``--registry``, else ``./registry.yaml``, else that of ``AIGC_REGISTRY``, else
+    the core's own.
 
     Raises:
-        ConfigError: ``AIGC_REGISTRY`` names no file.
+        ConfigError: ``--registry`` or ``AIGC_REGISTRY`` names no file.
     """
+    if chosen := host_options().registry:
+        if not chosen.is_file():
+            raise ConfigError(f"--registry names {chosen}, which is not a file.")
+        return chosen
     local = Path(FILE_NAME)
     if local.is_file():
         return local

@@ -11,6 +11,7 @@ import pluggy
 
 from aigc_core.errors import PluginError, did_you_mean
 from aigc_core.plugins import hookspecs
+from aigc_core.plugins.options import host_options
 
 logger = logging.getLogger("aigc")
 
@@ -72,10 +73,13 @@ class HookCaller:
             check_hooks(own, observer)
             own.register(observer)
         self._managers = (manager, own)
+        self._strict = host_options().strict
         self._off: set[int] = set()  # ids: an observer need not be hashable
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call ``hook`` on every plugin that implements it and has not failed in this run.
+
+        With the option ``strict``, the first that raises ends it with a ``PluginError``.
 
         In the order of registration; ``tryfirst`` and ``trylast`` are honoured. Implementations
         get only the arguments they ask for.
@@ -93,6 +97,11 @@ class HookCaller:
                 implementation.function(**{a: arguments[a] for a in wanted if a in arguments})
             except Exception as error:
                 self._off.add(id(implementation.plugin))
+                if self._strict:
+                    raise PluginError(
+                        f"The plugin '{_shown_name(implementation)}' failed in {hook}, and "
+                        f"--strict makes that an error: {type(error).__name__}: {error}"
+                    ) from error
                 logger.warning(
                     "The plugin '%s' failed in %s and is switched off for this run: %s: %s",
                     _shown_name(implementation),

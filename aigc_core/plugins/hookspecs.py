@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from aigc_core.plugins.specs import DatasetSpec, ModalitySpec, RecipeSpec
+from aigc_core.plugins.specs import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec
 
 if TYPE_CHECKING:
     import typer
@@ -33,6 +33,11 @@ def aigc_register_datasets() -> Sequence[DatasetSpec]:  # type: ignore[empty-bod
 @hookspec
 def aigc_register_recipes() -> Sequence[RecipeSpec]:  # type: ignore[empty-body]
     """Return the recipes that this plugin brings. Called once, when the plugin is loaded."""
+
+
+@hookspec
+def aigc_register_metrics() -> Sequence[MetricSpec]:  # type: ignore[empty-body]
+    """Return the metrics that this plugin brings. Called once, when the plugin is loaded."""
 
 
 @hookspec

@@ -60,6 +60,17 @@ class DatasetSpec(ConfigModel):
     """As for a modality."""
 
 
+class MetricSpec(ConfigModel):
+    """A comparison of generated samples with real ones."""
+
+    name: Name
+    modality: Name | None = None
+    """The modality whose samples it understands; None for any."""
+    summary: str
+    code: CodeRef
+    """A subclass of ``aigc_core.Metric``."""
+
+
 class RecipeSpec(ConfigModel):
     """What can be trained by name: networks, trainer, defaults and presets."""
 

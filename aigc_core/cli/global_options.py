@@ -1,0 +1,54 @@
+"""The options that count before anything of a plugin's is loaded, so before typer sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aigc_core.errors import UserError
+from aigc_core.plugins import HostOptions
+from aigc_core.plugins.options import split_names
+
+GLOBAL_OPTIONS = """\
+Anywhere: --no-plugins loads no plugin, --no-plugins=a,b not these; --strict makes warnings about
+plugins errors; --registry FILE takes another registry.yaml.
+"""
+
+
+def take_global_options(arguments: Sequence[str]) -> tuple[HostOptions, list[str]]:
+    """Split the command line into these options and all other arguments.
+
+    They may stand anywhere before ``--``.
+
+    Raises:
+        UserError: one without its value, or a value that is not valid.
+        ConfigError: the user's file of disabled plugins is malformed.
+    """
+    found: dict[str, Any] = {}
+    others: list[str] = []
+    remaining = list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            others += [argument, *remaining]
+            break
+        if name == "--no-plugins" and equals:
+            if not split_names(value):
+                raise UserError("--no-plugins= names no plugin. Leave the = out to load none.")
+            found["not_these"] = (*found.get("not_these", ()), *split_names(value))
+        elif argument == "--no-plugins":
+            found["none"] = True
+        elif argument == "--strict":
+            found["strict"] = True
+        elif name == "--registry":
+            if not equals and remaining:
+                value = remaining.pop(0)
+            if not value:
+                raise UserError("--registry needs the path of a registry.yaml.")
+            found["registry"] = Path(value).expanduser()
+        else:
+            others.append(argument)
+    return dataclasses.replace(HostOptions.from_environment(), **found), others

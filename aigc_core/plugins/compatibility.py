@@ -1,0 +1,55 @@
+"""Whether a plugin fits this core, told from its metadata, before anything is imported."""
+
+from __future__ import annotations
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from aigc_core._version import __version__
+from aigc_core.plugins.installed import API_GROUP, InstalledPlugin, normal_name
+
+API_VERSION = 1
+"""Version of the contract between core and plugins: hooks, specs and interfaces. It grows when a
+plugin that was written for an earlier one would no longer work."""
+
+CORE = "aigc-core"
+
+
+def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
+    """Return what keeps a plugin from working with this core, and the command that mends it.
+
+    A plugin says which core it needs in two ways: the requirement ``aigc-core>=…`` of its
+    distribution, and the API version it is written for, as the name of an entry point in the
+    group ``aigc.api``. Without one it is taken to be written for version 1.
+    """
+    who = plugin.distribution or plugin.name
+    upgrade_core = f"pip install --upgrade {CORE}"
+    for text in plugin.requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if normal_name(requirement.name) != CORE:
+            continue
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if not requirement.specifier.contains(__version__, prereleases=True):
+            return (
+                f"{who} {plugin.version} needs {CORE}{requirement.specifier}, and {CORE} "
+                f"{__version__} is installed.",
+                f"pip install --upgrade {CORE} {who}",
+            )
+    written_for = plugin.api_version or "1"
+    if not written_for.isdecimal():
+        return (
+            f"{who} names the API version '{written_for}' in its entry points [{API_GROUP}], "
+            "which is not a whole number.",
+            f"pip install --upgrade {who}",
+        )
+    if int(written_for) != API_VERSION:
+        newer = int(written_for) > API_VERSION
+        return (
+            f"{who} {plugin.version} is written for version {int(written_for)} of the plugin API, "
+            f"and {CORE} {__version__} has version {API_VERSION}.",
+            upgrade_core if newer else f"pip install --upgrade {who}",
+        )
+    return None

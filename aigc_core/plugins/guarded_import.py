@@ -1,0 +1,91 @@
+"""Importing a plugin's module, whatever that module does."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import logging
+import sys
+import threading
+
+from pydantic import ValidationError
+
+from aigc_core.complaints import first_complaint
+from aigc_core.errors import PluginError, Terminated, shown
+from aigc_core.plugins.installed import ENTRY_POINT_GROUP
+from aigc_core.plugins.status import PluginStatus
+
+logger = logging.getLogger("aigc")
+NOTICE_AFTER_S = 3.0
+"""Seconds after which it is said which plugin the command waits for."""
+
+MUST_PASS = (KeyboardInterrupt, Terminated)
+"""What is the user's doing, not the plugin's."""
+
+
+def import_plugin(status: PluginStatus) -> object:
+    """Import what a plugin's entry point names.
+
+    Says so when it takes long. Notes a warning in ``status`` when torch was imported on the way.
+
+    Raises:
+        PluginError: it cannot be imported, for whatever reason; ``status.fix`` is set where more
+            helps than disabling it.
+    """
+    had_torch = "torch" in sys.modules
+    notice = threading.Timer(NOTICE_AFTER_S, _say_that_it_takes_long, [status])
+    notice.daemon = True
+    notice.start()
+    try:
+        entry_point = importlib.metadata.EntryPoint(status.name, status.module, ENTRY_POINT_GROUP)
+        plugin: object = entry_point.load()
+    except MUST_PASS:
+        raise
+    except BaseException as error:  # a plugin may raise anything at import, SystemExit too
+        logger.debug("Traceback of the plugin '%s':", status.name, exc_info=error)
+        raise PluginError(_why(error, status)) from error
+    finally:
+        notice.cancel()
+    if "torch" in sys.modules and not had_torch:
+        status.warning = (
+            f"{status.module} imports torch while it is loaded, which makes every command seconds "
+            "slower. Its author should move that import into the modules that its specs name."
+        )
+    return plugin
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as a phrase, with its type."""
+    if isinstance(error, ValidationError):
+        complaint = first_complaint(error, None)
+        where = f"{complaint.key}={shown(complaint.value)}: " if complaint.path else ""
+        return f"{error.title} is not valid: {where}{complaint.problem}"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _why(error: BaseException, status: PluginStatus) -> str:
+    module = status.module.partition(":")[0]
+    if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+        remove = f"aigc plugins uninstall {status.distribution or status.name}"
+        status.fix = remove
+        if status.editable:
+            return (
+                f"Its files are gone: {status.distribution} was installed from the folder "
+                f"{status.location}, editable, and no module {error.name} is there any more."
+            )
+        return f"Its files are gone: there is no module {error.name}."
+    if isinstance(error, ModuleNotFoundError) and status.distribution:
+        status.fix = f"pip install {error.name} (or disable it: aigc plugins disable {status.name})"
+    return f"Importing {status.module} failed: {describe(error)}"
+
+
+def _say_that_it_takes_long(status: PluginStatus) -> None:
+    logger.warning(
+        "Still loading the plugin '%s' (%s) after %.0f seconds. Ctrl-C ends this; "
+        "aigc plugins disable %s keeps it from being loaded.",
+        status.name,
+        status.module,
+        NOTICE_AFTER_S,
+        status.name,
+    )

@@ -1,0 +1,93 @@
+"""What decides which plugins load, and how strictly: read before anything of theirs is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aigc_core.plugins.installed import InstalledPlugin, is_called
+from aigc_core.plugins.user_state import disabled_plugins
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """Which plugins may load. Of contradicting wishes, the one nearest to the command counts."""
+
+    only: tuple[str, ...] | None = None
+    """``AIGC_PLUGINS``: only these; none if empty; None for every plugin."""
+    without: tuple[str, ...] = ()
+    """``AIGC_DISABLE_PLUGINS``: not these."""
+    disabled: tuple[str, ...] = ()
+    """``aigc plugins disable``: not these, unless ``only`` names them."""
+    none: bool = False
+    """``--no-plugins``: none at all."""
+    not_these: tuple[str, ...] = ()
+    """``--no-plugins=a,b``."""
+    strict: bool = False
+    """``--strict`` or ``AIGC_STRICT``: what is a warning about a plugin otherwise is an error."""
+    registry: Path | None = None
+    """``--registry``: the catalogue to use."""
+
+    @classmethod
+    def from_environment(cls) -> HostOptions:
+        """Read the variables and the user's file.
+
+        Raises:
+            ConfigError: the file is malformed.
+        """
+        only = os.environ.get("AIGC_PLUGINS")
+        return cls(
+            only=None if only is None else split_names(only),
+            without=split_names(os.environ.get("AIGC_DISABLE_PLUGINS", "")),
+            disabled=disabled_plugins(),
+            strict=os.environ.get("AIGC_STRICT", "0") not in ("", "0"),
+        )
+
+    def blocked(self, plugin: InstalledPlugin) -> tuple[str, str] | None:
+        """Return why a plugin may not load and how to let it, or None."""
+
+        def named(names: tuple[str, ...]) -> bool:
+            return any(is_called(plugin, name) for name in names)
+
+        if self.none or named(self.not_these):
+            return "--no-plugins leaves it out.", "leave --no-plugins out"
+        if named(self.without):
+            return "AIGC_DISABLE_PLUGINS names it.", "unset AIGC_DISABLE_PLUGINS"
+        if self.only is not None:
+            if named(self.only):
+                return None
+            return "AIGC_PLUGINS does not name it.", "unset AIGC_PLUGINS"
+        if named(self.disabled):
+            return "It was switched off with aigc plugins disable.", f"aigc plugins enable {plugin.name}"
+        return None
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names in ``"a, b"``."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+_chosen: list[HostOptions] = []
+
+
+def host_options() -> HostOptions:
+    """Return the options in use: those of the command line, else the environment's."""
+    return _chosen[-1] if _chosen else HostOptions.from_environment()
+
+
+@contextlib.contextmanager
+def use_options(options: HostOptions) -> Iterator[None]:
+    """Let these options hold inside."""
+    _chosen.append(options)
+    try:
+        yield
+    finally:
+        _chosen.remove(options)
+
+
+def without_plugins(options: HostOptions, names: tuple[str, ...]) -> HostOptions:
+    """Return the options with more plugins left out."""
+    return replace(options, not_these=(*options.not_these, *names))

@@ -1,0 +1,68 @@
+"""What is known of one plugin: what it brought, or why it does not work and what would mend it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from aigc_core.plugins.installed import InstalledPlugin
+
+State = Literal["active", "disabled", "incompatible", "error"]
+
+
+@dataclass
+class PluginStatus:
+    """One installed plugin, whether or not it could be loaded."""
+
+    name: str
+    module: str
+    distribution: str | None = None
+    version: str | None = None
+    location: str | None = None
+    editable: bool = False
+    state: State = "active"
+    error: str | None = None
+    """Why it is not active: a sentence."""
+    fix: str | None = None
+    """What mends that: a command, as one would type it."""
+    warning: str | None = None
+    """What its author should mend although it works."""
+    hooks: list[str] = field(default_factory=list)
+    modalities: list[str] = field(default_factory=list)
+    datasets: list[str] = field(default_factory=list)
+    recipes: list[str] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, plugin: InstalledPlugin) -> PluginStatus:
+        """Begin with what the metadata says."""
+        return cls(
+            plugin.name,
+            plugin.module,
+            plugin.distribution,
+            plugin.version,
+            plugin.location,
+            plugin.editable,
+        )
+
+    def fail(self, state: State, error: str, fix: str | None = None) -> None:
+        """Note why it is not active; without a better way out, it can be disabled."""
+        self.state = state
+        self.error = error
+        self.fix = fix or f"aigc plugins disable {self.name}"
+
+    @property
+    def broken(self) -> bool:
+        """Whether it should be active and is not."""
+        return self.state in ("incompatible", "error")
+
+    @property
+    def what_to_do(self) -> str:
+        """The error with the command that mends it, as one line."""
+        error = (self.error or "").rstrip()
+        end = "" if error.endswith((".", "?", "!")) else "."
+        return f"{error}{end} To mend it: {self.fix}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, as printed by ``aigc plugins list --json``."""
+        return asdict(self)

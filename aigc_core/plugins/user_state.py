@@ -1,0 +1,66 @@
+"""Which plugins the user switched off: a small file of the user's, apart from the catalogue."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from aigc_core.errors import ConfigError, StorageError, reason, shown
+from aigc_core.files import write_text_atomically
+from aigc_core.strict_yaml import load_yaml
+
+_HEADER = "# Plugins that `aigc plugins disable` switched off. Written by aigc.\n"
+
+
+def state_file() -> Path:
+    """Return ``plugins.yaml`` in ``AIGC_CONFIG_DIR``, else in the user's configuration folder."""
+    configured = os.environ.get("AIGC_CONFIG_DIR")
+    folder = Path(configured) if configured else platformdirs.user_config_path("aigc")
+    return folder.absolute() / "plugins.yaml"
+
+
+def disabled_plugins() -> tuple[str, ...]:
+    """Return the names of the plugins that the user switched off.
+
+    Raises:
+        ConfigError: the file is malformed. It is not ignored: what was switched off stays off.
+    """
+    path = state_file()
+    if not path.exists():
+        return ()
+    data = load_yaml(path)
+    names = data.get("disabled") if isinstance(data, dict) and set(data) == {"disabled"} else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(
+            f"{path}: expected 'disabled' with a list of plugins' names, found {shown(data)}. "
+            "Correct it, or delete the file to enable every plugin."
+        )
+    return tuple(names)
+
+
+def set_disabled(name: str, disabled: bool) -> bool:
+    """Switch a plugin off or on for every later command; return whether that changed anything.
+
+    Raises:
+        StorageError: the file could not be written.
+        ConfigError: the file that is there is malformed.
+    """
+    path = state_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.with_name(".plugins.lock"), timeout=10):
+            before = disabled_plugins()
+            if (name in before) == disabled:
+                return False
+            names = sorted({*before, name} if disabled else set(before) - {name})
+            lines = "".join(f"- {json.dumps(name)}\n" for name in names)
+            text = f"disabled:\n{lines}" if names else "disabled: []\n"
+            write_text_atomically(path, _HEADER + text)
+            return True
+    except (OSError, filelock.Timeout) as error:
+        why = reason(error) if isinstance(error, OSError) else "another aigc holds its lock"
+        raise StorageError(f"Could not write {path}: {why}.") from error
