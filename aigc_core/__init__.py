@@ -9,7 +9,7 @@ from aigc_core.interfaces.config import ConfigModel, OptimizerConfig
 from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
-    from aigc_core.api import generate, resume, train
+    from aigc_core.api import evaluate, generate, resume, train
     from aigc_core.config import CheckpointConfig, EngineConfig
     from aigc_core.engine import Engine, EngineObserver, FitResult
     from aigc_core.interfaces import (
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Discriminator,
         Generator,
         LatentGenerator,
+        Metric,
         Modality,
         Phase,
         RecipeContext,
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
         StepState,
         Trainer,
     )
-    from aigc_core.plugins import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
+    from aigc_core.plugins import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec, hookimpl
     from aigc_core.runs import Run, find_runs, open_run
     from aigc_core.trainers import AdversarialConfig, AdversarialTrainer
 
 _WHERE = {
-    "api": ("generate", "resume", "train"),
+    "api": ("evaluate", "generate", "resume", "train"),
     "config": ("CheckpointConfig", "EngineConfig"),
     "engine": ("Engine", "EngineObserver", "FitResult"),
     "interfaces": (
@@ -41,6 +42,7 @@ _WHERE = {
         "Discriminator",
         "Generator",
         "LatentGenerator",
+        "Metric",
         "Modality",
         "Phase",
         "RecipeContext",
@@ -48,7 +50,7 @@ _WHERE = {
         "StepState",
         "Trainer",
     ),
-    "plugins": ("DatasetSpec", "ModalitySpec", "RecipeSpec", "hookimpl"),
+    "plugins": ("DatasetSpec", "MetricSpec", "ModalitySpec", "RecipeSpec", "hookimpl"),
     "runs": ("Run", "find_runs", "open_run"),
     "trainers": ("AdversarialConfig", "AdversarialTrainer"),
 }
@@ -75,6 +77,8 @@ __all__ = [
     "FitResult",
     "Generator",
     "LatentGenerator",
+    "Metric",
+    "MetricSpec",
     "Modality",
     "ModalitySpec",
     "OptimizerConfig",
@@ -90,6 +94,7 @@ __all__ = [
     "Trainer",
     "UserError",
     "__version__",
+    "evaluate",
     "find_runs",
     "generate",
     "hookimpl",

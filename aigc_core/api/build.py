@@ -109,7 +109,12 @@ def describe_environment(host: PluginHost, config: RunConfig) -> dict[str, Any]:
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "aigc_core": __version__,
-        "plugins": {s.distribution or s.name: s.version for s in host.statuses.values()},
+        "plugins": {
+            s.distribution or s.name: s.version
+            for s in host.statuses.values()
+            if s.state == "active"
+        },
+        "needs": _needed_plugins(host, config),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
@@ -119,6 +124,45 @@ def describe_environment(host: PluginHost, config: RunConfig) -> dict[str, Any]:
         "commit": _commit(),
         "command": sys.argv,
     }
+
+
+def _needed_plugins(host: PluginHost, config: RunConfig) -> dict[str, Any]:
+    """Return which plugin brought what the run is made of."""
+    recipe = host.recipe(config.recipe)
+    owners = {
+        "recipe": host.owner("recipe", recipe.name),
+        "modality": host.owner("modality", recipe.modality),
+        "dataset": host.owner("dataset", config.dataset.name),
+    }
+    return {
+        what: {"plugin": name, "distribution": host.statuses[name].distribution}
+        for what, name in owners.items()
+    }
+
+
+def require_plugins(host: PluginHost, run: Run) -> None:
+    """Check that the plugins are active that a run was made with.
+
+    Raises:
+        PluginError: one is not; names it, and what would bring it back. A run whose
+            ``environment.json`` does not tell is let through.
+    """
+    try:
+        needs = dict(run.environment.get("needs") or {})
+    except (RunError, TypeError, ValueError):
+        return
+    for what, plugin in needs.items():
+        if not isinstance(plugin, dict) or not isinstance(plugin.get("plugin"), str):
+            continue
+        name, distribution = plugin["plugin"], plugin.get("distribution") or plugin["plugin"]
+        status = host.statuses.get(name)
+        needed = f"{run.path} needs the plugin '{name}' ({distribution}) for its {what}, which"
+        if status is None:
+            raise PluginError(
+                f"{needed} is not installed. Install it with: aigc plugins install {distribution}"
+            )
+        if status.state != "active":
+            raise PluginError(f"{needed} is not active. {status.what_to_do}")
 
 
 def _commit() -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aigc_core.api.build import Parts, build_parts, run_layer
+from aigc_core.api.build import Parts, build_parts, require_plugins, run_layer
 from aigc_core.config import resolve_config
 from aigc_core.engine import choose_device, draw_samples, load_weights
 from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
@@ -57,7 +57,7 @@ def generate(
         RunError: not a run, or it has no whole checkpoint.
         ConfigError: a count, seed or device that is not valid.
     """
-    sampler = _Sampler(run, device)
+    sampler = Sampler(run, device)
     return torch.cat(list(sampler.draw(count, seed)))
 
 
@@ -85,7 +85,7 @@ def generate_files(
         UserError: as for ``generate``; an unknown format, or a folder that is not empty.
         StorageError: the files could not be written.
     """
-    sampler = _Sampler(run, device)
+    sampler = Sampler(run, device)
     formats = (*sampler.parts.modality.formats, "npy")
     format = format or formats[0]
     if format not in formats:
@@ -104,7 +104,7 @@ def generate_files(
 
 
 def _write(
-    sampler: _Sampler, folder: Path, count: int, seed: int, format: str
+    sampler: Sampler, folder: Path, count: int, seed: int, format: str
 ) -> tuple[list[str], str]:
     """Write the samples chunk by chunk; return the files' names and the preview's."""
     names: list[str] = []
@@ -138,17 +138,18 @@ def _write_npy_header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> Non
     np.lib.format.write_array_header_2_0(file, header)
 
 
-class _Sampler:
+class Sampler:
     """A run's generator with its newest whole weights."""
 
     def __init__(self, run: Run | str | Path, device: str) -> None:
         self.run = run if isinstance(run, Run) else open_run(run)
         self.device = choose_device(device)
         host = get_host()
-        config = resolve_config(host, self.run.recipe, layers=[run_layer(self.run)]).config
+        require_plugins(host, self.run)
+        self.config = resolve_config(host, self.run.recipe, layers=[run_layer(self.run)]).config
         facts = self.run.dataset
         self.spec = facts.spec
-        self.parts: Parts = build_parts(host, config, facts.spec, len(facts.label_names))
+        self.parts: Parts = build_parts(host, self.config, facts.spec, len(facts.label_names))
         self.step, weights = load_weights_only(self.run.checkpoints, logger.warning)
         self.generator = self.parts.trainer.generator()
         averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}

@@ -19,6 +19,7 @@ from aigc_core.api.build import (
     describe_data,
     describe_environment,
     load_data,
+    require_plugins,
     run_layer,
 )
 from aigc_core.api.session import RunRecorder
@@ -222,6 +223,7 @@ def prepare_resume(
     host = get_host()
     changes = {"engine.steps": steps, "engine.device": device, "dataset.root": data_root}
     changes = {key: value for key, value in changes.items() if value is not None}
+    require_plugins(host, run)
     layers = [run_layer(run), Layer("overrides", nest(changes))]
     config = resolve_config(host, run.recipe, layers=layers).config
     config = _with_absolute_root(config.model_copy(update={"preset": run.config.get("preset")}))

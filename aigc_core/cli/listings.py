@@ -1,4 +1,4 @@
-"""``aigc recipes``, ``aigc datasets`` and ``aigc modalities``."""
+"""``aigc recipes``, ``datasets``, ``modalities`` and ``metrics``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(recipes)
     app.command()(datasets)
     app.command()(modalities)
+    app.command()(metrics)
 
 
 def recipes(as_json: JsonOption = False) -> None:
@@ -59,9 +60,26 @@ def modalities(as_json: JsonOption = False) -> None:
         if spec is not None:
             status, plugin = "active", host.owner("modality", name)
         elif slot is not None and slot.plugin is not None:
-            status, plugin = f"not installed: pip install {slot.plugin}", slot.plugin
+            status = f"not installed, get it with: aigc plugins install {slot.plugin}"
+            plugin = slot.plugin
         else:
-            status, plugin = "empty: no plugin fills it yet", None
+            status = f"empty, fill it with: aigc plugins new NAME --modality {name}"
+            plugin = None
         summary = spec.summary if spec else slot.summary if slot else ""
         rows.append({"modality": name, "status": status, "plugin": plugin, "summary": summary})
     print_listing(rows, ["modality", "status", "plugin", "summary"], as_json)
+
+
+def metrics(as_json: JsonOption = False) -> None:
+    """List by what samples can be compared with data: see `aigc evaluate`."""
+    host = get_host()
+    rows = [
+        {
+            "metric": spec.name,
+            "modality": spec.modality or "any",
+            "plugin": host.owner("metric", spec.name),
+            "summary": spec.summary,
+        }
+        for spec in host.metrics.values()
+    ]
+    print_listing(rows, ["metric", "modality", "plugin", "summary"], as_json)

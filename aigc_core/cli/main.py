@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from aigc_core._version import __version__
-from aigc_core.cli import config, doctor, generate, listings, plugins, runs, train
+from aigc_core.cli import config, doctor, evaluate, generate, listings, plugins, runs, train
 from aigc_core.cli.global_options import GLOBAL_OPTIONS, take_global_options
 from aigc_core.cli.output import ConsoleHandler, error_console, say
 from aigc_core.errors import AigcError, Interrupted, Terminated
@@ -46,7 +46,7 @@ def _options(
     pass
 
 
-for _group in (train, generate, runs, listings, config, plugins, doctor):
+for _group in (train, generate, evaluate, runs, listings, config, plugins, doctor):
     _group.add_commands(app)
 
 

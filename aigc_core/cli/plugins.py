@@ -9,6 +9,7 @@ from rich.console import Console
 
 from aigc_core.cli import plugins_manage
 from aigc_core.cli.output import JsonOption, print_json, print_listing, say
+from aigc_core.config.descriptions import described_schema
 from aigc_core.errors import PluginError, did_you_mean
 from aigc_core.plugins import Catalogue, PluginStatus, load_catalogue
 from aigc_core.plugins.installed import normal_name
@@ -26,6 +27,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("list")(list_plugins)
     group.command("info")(info)
     plugins_manage.add_commands(group)
+    group.command()(schema)
     app.add_typer(group, name="plugins")
 
 
@@ -89,3 +91,13 @@ def _not_installed(catalogue: Catalogue, statuses: list[PluginStatus]) -> list[d
         for name, plugin in catalogue.plugins.items()
         if normal_name(name) not in installed
     ]
+
+
+def schema() -> None:
+    """Print the JSON Schema of registry.yaml, for an editor to check it."""
+    print_json(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **described_schema(Catalogue),
+        }
+    )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aigc_core.interfaces.dataset import DataFolders, Dataset, SampleStore
     from aigc_core.interfaces.discriminator import Discriminator
     from aigc_core.interfaces.generator import Generator, LatentGenerator
+    from aigc_core.interfaces.metric import Metric
     from aigc_core.interfaces.modality import Modality
     from aigc_core.interfaces.recipe import RecipeContext
     from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
@@ -23,6 +24,7 @@ __getattr__ = lazy_exports(
         "Discriminator": "discriminator",
         "Generator": "generator",
         "LatentGenerator": "generator",
+        "Metric": "metric",
         "Modality": "modality",
         "Phase": "trainer",
         "RecipeContext": "recipe",
@@ -40,6 +42,7 @@ __all__ = [
     "Discriminator",
     "Generator",
     "LatentGenerator",
+    "Metric",
     "Modality",
     "OptimizerConfig",
     "Phase",

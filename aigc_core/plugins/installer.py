@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import shlex
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from aigc_core.errors import AigcError, PluginError, did_you_mean, nearest
+from aigc_core.errors import AigcError, PluginError, did_you_mean
 from aigc_core.plugins.catalogue import Catalogue, find_catalogue, load_catalogue
 from aigc_core.plugins.compatibility import CORE
 from aigc_core.plugins.installed import find_installed, is_called, normal_name
@@ -82,12 +83,18 @@ def _find_target(name: str, catalogue: Catalogue, checkout: Path) -> Target:
             f"{str(error).splitlines()[0]}.{did_you_mean(name, catalogue.plugins)}"
         ) from None
     plain = name.strip() == requirement.name
-    if plain and (close := nearest(name, catalogue.plugins)) is not None:
+    if plain and (close := _twin(name, catalogue)) is not None:
         raise PluginError(
             f"The registry has no plugin '{name}'. Did you mean '{close}'? "
             f"If not, install it with: pip install {name}"
         )
     return Target(name, normal_name(requirement.name))
+
+
+def _twin(name: str, catalogue: Catalogue) -> str | None:
+    """Return the registry's name that another one could be taken for."""
+    close = difflib.get_close_matches(name, catalogue.plugins, n=1, cutoff=0.85)
+    return close[0] if close else None
 
 
 def _is_path(name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from aigc_core.errors import PluginError, UserError, did_you_mean
-from aigc_core.plugins import hookspecs
+from aigc_core.plugins import builtin, hookspecs
 from aigc_core.plugins.catalogue import Kind
 from aigc_core.plugins.compatibility import incompatibility
 from aigc_core.plugins.guarded_import import MUST_PASS, describe, import_plugin
@@ -41,8 +41,9 @@ class PluginHost:
         self.modalities: dict[str, ModalitySpec] = {}
         self.datasets: dict[str, DatasetSpec] = {}
         self.recipes: dict[str, RecipeSpec] = {}
-        self.metrics: dict[str, MetricSpec] = {}
-        self._owners: dict[tuple[str, str], str] = {}  # (kind, name) -> plugin
+        self.metrics = {spec.name: spec for spec in builtin.METRICS}
+        # (kind, name) -> plugin
+        self._owners = {("metric", name): builtin.OWNER for name in self.metrics}
 
     def discover(self, about_to_load: Callable[[str], None] = lambda key: None) -> None:
         """Load every installed plugin that may load, in the order of their names.

@@ -61,7 +61,10 @@ class HostOptions:
                 return None
             return "AIGC_PLUGINS does not name it.", "unset AIGC_PLUGINS"
         if named(self.disabled):
-            return "It was switched off with aigc plugins disable.", f"aigc plugins enable {plugin.name}"
+            return (
+                "It was switched off with aigc plugins disable.",
+                f"aigc plugins enable {plugin.name}",
+            )
         return None
 
 

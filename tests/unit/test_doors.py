@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "engine": {"config", "interfaces"},
     "runs": {"config", "interfaces"},
     "observers": {"plugins", "runs", "interfaces"},
+    "evaluation": {"interfaces"},
     "api": {"observers", "runs", "engine", "config", "plugins", "interfaces"},
     "testing": {"api", "observers", "runs", "engine", "config", "plugins", "interfaces"},
     "scaffold": {"plugins", "interfaces"},

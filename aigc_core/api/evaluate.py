@@ -1,0 +1,106 @@
+"""How near a run's samples come to its data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aigc_core.api.build import load_data
+from aigc_core.api.generate import Sampler
+from aigc_core.engine import derive_seed
+from aigc_core.errors import ConfigError, PluginError, StorageError, did_you_mean, reason
+from aigc_core.interfaces import Metric
+from aigc_core.plugins import MetricSpec, get_host
+from aigc_core.runs import Run
+
+FILE_NAME = "evaluations.jsonl"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``evaluate`` found."""
+
+    step: int
+    count: int
+    seed: int
+    split: str
+    metrics: dict[str, float]
+    """By ``<metric>/<value>``."""
+
+
+def evaluate(
+    run: Run | str | Path,
+    *,
+    metrics: Sequence[str] = (),
+    count: int = 1000,
+    seed: int = 0,
+    split: str | None = None,
+    device: str = "auto",
+) -> Evaluation:
+    """Compare samples of a run's newest checkpoint with as many of its data.
+
+    The result is also appended to ``evaluations.jsonl`` in the run's folder.
+
+    Args:
+        run: a run or the path of one.
+        metrics: names; none for all that fit the run's modality.
+        count: how many samples; fewer where the data has fewer.
+        seed: of the generated samples and of the choice of real ones.
+        split: of the data; None for ``test`` where there is one, else the first.
+        device: as for training.
+
+    Raises:
+        UserError: a run, metric, split or number that is not valid.
+        DataError: the data is not there.
+    """
+    host = get_host()
+    sampler = Sampler(run, device)
+    modality_name = host.recipe(sampler.config.recipe).modality
+    specs = _choose(metrics, modality_name)
+    data = host.dataset(sampler.config.dataset.name, modality_name)
+    if split is not None and split not in data.splits:
+        raise ConfigError(
+            f"The dataset '{data.name}' has no split '{split}'.{did_you_mean(split, data.splits)}"
+        )
+    split = split or ("test" if "test" in data.splits else data.splits[0])
+    store = load_data(host, sampler.config, split)
+    if store.spec != sampler.spec:
+        raise ConfigError(f"The data is not what the run was trained on: {store.spec}.")
+    count = min(count, len(store))
+    rng = torch.Generator().manual_seed(derive_seed(seed, "evaluation"))
+    chosen = torch.randperm(len(store), generator=rng)[:count].sort().values
+    generated = torch.cat(list(sampler.draw(count, seed)))
+    real = store.arrays["samples"][chosen]
+    found: dict[str, float] = {}
+    for spec in specs:
+        owner = host.owner("metric", spec.name)
+        metric = host.resolve(spec.code, owner)()
+        if not isinstance(metric, Metric):
+            raise PluginError(f"The plugin '{owner}' names {spec.code}, which is not a Metric.")
+        values = metric.compare(real, generated, sampler.parts.modality)
+        found |= {f"{spec.name}/{name}": float(value) for name, value in values.items()}
+    result = Evaluation(sampler.step, count, seed, split, found)
+    _append(sampler.run, result)
+    return result
+
+
+def _choose(names: Sequence[str], modality: str) -> list[MetricSpec]:
+    host = get_host()
+    if names:
+        return [host.metric(name, modality) for name in names]
+    return [spec for spec in host.metrics.values() if spec.modality in (None, modality)]
+
+
+def _append(run: Run, result: Evaluation) -> None:
+    row: dict[str, Any] = dict(vars(result))
+    path = run.path / FILE_NAME
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise StorageError(f"Could not write {path}: {reason(error)}.") from error

@@ -1,0 +1,45 @@
+"""``aigc evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from aigc_core.cli.output import JsonOption, error_console, print_json, print_listing, say
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Repeatable; otherwise all that fit: `aigc metrics`.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many samples to compare.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
+    split: Annotated[
+        str | None, typer.Option(help="Which part of the data; test, where there is one.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare samples of a run with its data, by metrics."""
+    from aigc_core.api import evaluate as run_evaluation
+
+    result = run_evaluation(
+        run, metrics=metric or (), count=count, seed=seed, split=split, device=device
+    )
+    if as_json:
+        print_json(dataclasses.asdict(result))
+        return
+    say(
+        error_console(),
+        f"{result.count:,} samples of step {result.step} and as many of the data ({result.split}).",
+    )
+    rows = [{"metric": name, "value": f"{value:.6g}"} for name, value in result.metrics.items()]
+    print_listing(rows, ["metric", "value"], False)

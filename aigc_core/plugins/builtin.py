@@ -1,0 +1,15 @@
+"""What the core itself brings: nothing that knows a kind of content."""
+
+from __future__ import annotations
+
+from aigc_core.plugins.specs import MetricSpec
+
+OWNER = "aigc-core"
+
+METRICS = (
+    MetricSpec(
+        name="sliced-wasserstein",
+        summary="Distance of the distributions along random directions (Rabin et al. 2012)",
+        code="aigc_core.evaluation:SlicedWasserstein",
+    ),
+)
