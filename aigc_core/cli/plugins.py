@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from aigc_core.cli import plugins_manage
+from aigc_core.cli.plugins_check import check
 from aigc_core.cli.output import JsonOption, print_json, print_listing, say
 from aigc_core.config.descriptions import described_schema
 from aigc_core.errors import PluginError, did_you_mean
@@ -26,6 +27,7 @@ def add_commands(app: typer.Typer) -> None:
     )
     group.command("list")(list_plugins)
     group.command("info")(info)
+    group.command("check")(check)
     plugins_manage.add_commands(group)
     group.command()(schema)
     app.add_typer(group, name="plugins")

@@ -1,1 +1,37 @@
-"""The contract suite and what else tests of a plugin need."""
+"""The contract suite, which says whether a plugin keeps its promises, and helpers for its tests.
+
+Free of torch until something of it is used, and pytest is needed for ``PluginContract`` and
+``aigc_core.testing.fixtures`` only.
+"""
+
+from typing import TYPE_CHECKING
+
+from aigc_core._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from aigc_core.testing.contract import PluginContract
+    from aigc_core.testing.isolation import isolated_host, tmp_plugin
+    from aigc_core.testing.results import CheckResult
+    from aigc_core.testing.runner import check_plugin
+    from aigc_core.testing.stores import tiny_store
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "CheckResult": "results",
+        "PluginContract": "contract",
+        "check_plugin": "runner",
+        "isolated_host": "isolation",
+        "tiny_store": "stores",
+        "tmp_plugin": "isolation",
+    },
+)
+
+__all__ = [
+    "CheckResult",
+    "PluginContract",
+    "check_plugin",
+    "isolated_host",
+    "tiny_store",
+    "tmp_plugin",
+]

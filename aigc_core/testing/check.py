@@ -1,0 +1,65 @@
+"""How a function becomes a check, and what it applies to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from aigc_core.plugins import DatasetSpec, RecipeSpec
+from aigc_core.testing.results import CheckFailed
+
+Kind = Literal["plugin", "modality", "modality on a dataset", "dataset", "recipe"]
+Function = TypeVar("Function", bound=Callable[[Any], str | None])
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise of the contract, and the function that puts it to the test."""
+
+    name: str
+    kind: Kind
+    function: Callable[[Any], str | None]
+    """Takes the subject; raises ``CheckFailed``, or anything, where the promise is not kept. May
+    return what to say if it is."""
+    applies: Callable[[Any], bool] = lambda spec: True
+    """Whether the promise was made, told from the subject's spec."""
+
+
+class Checks(list[Check]):
+    """The checks of one module, in their order."""
+
+    def plugin(self, function: Function) -> Function:
+        """Check every plugin."""
+        return self._add("plugin", function)
+
+    def modality(self, function: Function) -> Function:
+        """Check every modality."""
+        return self._add("modality", function)
+
+    def modality_on_a_dataset(self, function: Function) -> Function:
+        """Check every modality, with each embedded dataset of its own plugin."""
+        return self._add("modality on a dataset", function)
+
+    def dataset(self, applies: Callable[[DatasetSpec], bool]) -> Callable[[Function], Function]:
+        """Check datasets with such a spec."""
+        return lambda function: self._add("dataset", function, applies)
+
+    def recipe(
+        self, applies: Callable[[RecipeSpec], bool] = lambda spec: True
+    ) -> Callable[[Function], Function]:
+        """Check recipes with such a spec."""
+        return lambda function: self._add("recipe", function, applies)
+
+    def _add(
+        self, kind: Kind, function: Function, applies: Callable[[Any], bool] = lambda spec: True
+    ) -> Function:
+        name = function.__name__.replace("_", "-")
+        self.append(Check(name, kind, function, applies))
+        return function
+
+
+def fail_unless(condition: object, message: str) -> None:
+    """Raise ``CheckFailed`` with a sentence unless the condition holds."""
+    if not condition:
+        raise CheckFailed(message)

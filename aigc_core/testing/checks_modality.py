@@ -1,0 +1,197 @@
+"""Promises of modalities: there and back without loss, and files that can be opened."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aigc_core.interfaces import Modality
+from aigc_core.testing.check import Checks, fail_unless
+from aigc_core.testing.opening import open_file
+from aigc_core.testing.results import CheckFailed
+from aigc_core.testing.subjects import MANY, ModalityOnDataset, ModalitySubject
+
+CHECKS = Checks()
+START = 41
+"""A number to count files from that is in no name by chance."""
+SLACK = 1e-4
+"""How far beyond its range a float may be: rounding of a last layer, not another scale."""
+
+
+@CHECKS.modality
+def embedded_dataset(modality: ModalitySubject) -> None:
+    """The plugin brings an embedded dataset of its modality.
+
+    The first command of a user should work without a download, and the checks need samples.
+    """
+    fail_unless(
+        list(modality.on_datasets()),
+        f"The plugin brings no embedded dataset of the modality '{modality.spec.name}', so there "
+        "is nothing to check it on and nothing that works without a download. Add a small "
+        "DatasetSpec with embedded=True.",
+    )
+
+
+@CHECKS.modality_on_a_dataset
+def model_form(subject: ModalityOnDataset) -> None:
+    """``to_model`` gives what the modality declares: shape, type, range, all of it finite.
+
+    Recipes build their networks for it.
+    """
+    stored, modality = subject.spread(MANY), subject.modality
+    before = stored.clone()
+    samples = modality.to_model(stored)
+    fail_unless(torch.equal(before, stored), "to_model changed its argument in place.")
+    check_model_form(samples, modality, len(stored), "to_model gave")
+
+
+def check_model_form(samples: object, modality: Modality, count: int, what: str) -> None:
+    """Raise ``CheckFailed`` unless these are ``count`` samples in the model's form."""
+    if not isinstance(samples, Tensor):
+        raise CheckFailed(f"{what} a {type(samples).__name__}, not a tensor.")
+    shape = (count, *modality.sample_shape)
+    fail_unless(
+        tuple(samples.shape) == shape,
+        f"{what} the shape {tuple(samples.shape)}; it should be {shape}, count and sample_shape.",
+    )
+    fail_unless(
+        samples.dtype == modality.sample_dtype,
+        f"{what} {samples.dtype}; the modality's sample_dtype is {modality.sample_dtype}.",
+    )
+    fail_unless(torch.isfinite(samples).all(), f"{what} values that are not finite.")
+    if modality.sample_range is None:
+        return
+    low, high = modality.sample_range
+    least, greatest = samples.min().item(), samples.max().item()
+    fail_unless(
+        low - SLACK <= least and greatest <= high + SLACK,
+        f"{what} values from {least:g} to {greatest:g}; the modality's sample_range is "
+        f"{low:g} to {high:g}.",
+    )
+
+
+@CHECKS.modality_on_a_dataset
+def stored_form(subject: ModalityOnDataset) -> None:
+    """``to_stored`` undoes ``to_model``, and clamps what is beyond the range.
+
+    Otherwise real data would change by being shown, and a network that overshoots would wrap
+    round or raise.
+    """
+    stored, modality = subject.spread(MANY), subject.modality
+    samples = modality.to_model(stored)
+    again = modality.to_stored(samples)
+    check_stored(again, modality, len(stored), "to_stored gave")
+    same = torch.equal(again, stored)
+    if stored.is_floating_point():
+        same = torch.allclose(again, stored, rtol=1e-4, atol=1e-5)
+    if not same:
+        off = (again.double() - stored.double()).abs().max().item()
+        raise CheckFailed(
+            f"to_stored(to_model(x)) is not x: it is off by up to {off:g}. Check scale, rounding "
+            "and what is cut off or padded."
+        )
+    if modality.sample_range is None:
+        return
+    low, high = modality.sample_range
+    if not samples.is_floating_point():  # a float bound would make floats of whole numbers
+        low, high = int(low), int(high)
+    sign = (torch.arange(samples.numel()) % 2 * 2 - 1).reshape(samples.shape).to(samples.dtype)
+    span = high - low + 1
+    for beyond in (samples + sign * span, samples - sign * span):
+        clamped = modality.to_stored(beyond)
+        check_stored(clamped, modality, len(stored), "For samples beyond the range, to_stored gave")
+        fail_unless(
+            torch.equal(clamped, modality.to_stored(beyond.clamp(low, high))),
+            f"to_stored does not clamp: samples beyond {low:g} to {high:g} give other stored "
+            "samples than the ends of the range.",
+        )
+
+
+def check_stored(stored: object, modality: Modality, count: int, what: str) -> None:
+    """Raise ``CheckFailed`` unless these are ``count`` stored samples."""
+    if not isinstance(stored, Tensor):
+        raise CheckFailed(f"{what} a {type(stored).__name__}, not a tensor.")
+    shape, dtype = (count, *modality.spec.shape), getattr(torch, modality.spec.dtype)
+    fail_unless(
+        tuple(stored.shape) == shape and stored.dtype == dtype,
+        f"{what} {stored.dtype} of the shape {tuple(stored.shape)}; it should be {dtype} "
+        f"{shape}, as the dataset's SampleSpec says.",
+    )
+
+
+@CHECKS.modality_on_a_dataset
+def save_and_read(subject: ModalityOnDataset) -> None:
+    """What ``save`` writes in each of ``formats``, ``read`` gives back; files are numbered.
+
+    Generated samples are judged and edited as files; what is lost there is lost.
+    """
+    modality, stored = subject.modality, subject.stored
+    fail_unless(modality.formats, "formats is empty; name at least one format that save writes.")
+    odd = set(modality.lossy_formats) - set(modality.formats)
+    fail_unless(not odd, f"lossy_formats names {sorted(odd)}, which formats does not.")
+    for format in modality.formats:
+        folder = subject.folder / "saved" / format
+        folder.mkdir(parents=True)
+        half = (len(stored) + 1) // 2
+        paths = list(modality.save(stored[:half], folder, format=format, start=START))
+        if half < len(stored):
+            paths += modality.save(stored[half:], folder, format=format, start=START + half)
+        there = sorted(path.name for path in folder.iterdir())
+        what = f"save with the format '{format}' and start={START}"
+        fail_unless(
+            len(paths) == len(stored) and sorted(path.name for path in paths) == there,
+            f"{what} returned {[path.name for path in paths]}, and the folder holds {there}: it "
+            "should be one file for each sample, all returned, in order.",
+        )
+        for number, (path, sample) in enumerate(zip(paths, stored, strict=True), START):
+            fail_unless(path.parent == folder, f"{what} wrote {path}, outside of its folder.")
+            fail_unless(
+                number in map(int, re.findall(r"\d+", path.name)),
+                f"{what} called sample {number} '{path.name}'; its name should hold its number.",
+            )
+            _check_read(modality, path, sample, exact=format not in modality.lossy_formats)
+
+
+def _check_read(modality: Modality, path: Path, sample: Tensor, *, exact: bool) -> None:
+    read = modality.read(path)
+    if not isinstance(read, Tensor):
+        raise CheckFailed(f"read({path.name}) gave a {type(read).__name__}, not a tensor.")
+    fail_unless(
+        read.shape == sample.shape and read.dtype == sample.dtype,
+        f"read({path.name}) gave {read.dtype} {tuple(read.shape)}; what was saved is "
+        f"{sample.dtype} {tuple(sample.shape)}.",
+    )
+    fail_unless(
+        not exact or torch.equal(read, sample),
+        f"read({path.name}) is not the sample that was saved. If the format loses something, "
+        "name it in lossy_formats.",
+    )
+
+
+@CHECKS.modality_on_a_dataset
+def preview_opens(subject: ModalityOnDataset) -> None:
+    """``preview`` writes one file that opens, under the name it was given, dots and all.
+
+    Names such as ``step-000500`` tell previews apart, and ``Path.with_suffix`` eats dots.
+    """
+    for count in (1, len(subject.stored)):
+        folder = subject.folder / f"preview-{count}"
+        folder.mkdir(exist_ok=True)
+        base = "step-000007.v1.2"
+        path = subject.modality.preview(subject.stored[:count], folder / base)
+        there = [found.name for found in folder.iterdir()]
+        fail_unless(
+            path.parent == folder and there == [path.name],
+            f"preview of {count} returned {path}, and its folder holds {there}: it should write "
+            "one file there and return its path.",
+        )
+        fail_unless(
+            path.name.startswith(f"{base}.") and path.suffix not in ("", ".2"),
+            f"preview was to write '{base}' with a suffix, and wrote '{path.name}'. Add the suffix "
+            "to path.name; Path.with_suffix replaces what follows the last dot.",
+        )
+        problem = open_file(path)
+        fail_unless(problem is None, f"The preview of {count}, {path.name}, {problem}.")

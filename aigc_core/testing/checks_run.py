@@ -1,0 +1,90 @@
+"""Promises of recipes about whole trainings: as a user runs them, and in a process of their own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import safetensors.torch
+
+from aigc_core.runs import Run
+from aigc_core.testing.check import Checks, fail_unless
+from aigc_core.testing.checks_dataset import check_written
+from aigc_core.testing.checks_training import check_same
+from aigc_core.testing.recipe_subject import STEPS, RecipeSubject
+from aigc_core.testing.tasks import outcome, train_and_generate
+
+CHECKS = Checks()
+
+
+@CHECKS.recipe()
+def trains(recipe: RecipeSubject) -> None:
+    """``aigc_core.train`` gives a complete run, and ``generate`` gives files.
+
+    All parts together, as a user meets them.
+    """
+    _ = recipe.config
+    with _warnings() as told:
+        run, files = train_and_generate(recipe, recipe.folder / "trained" / "run")
+    more = f" The log says: {told[-1].rstrip('.')}." if told else ""
+    fail_unless(
+        run.status == "complete" and run.step == STEPS,
+        f"After {STEPS} steps the run is {run.status}, with a checkpoint of step {run.step}.{more}",
+    )
+    for problem in _incomplete(run):
+        fail_unless(False, f"The run's folder {problem}.{more}")
+    for path in files:
+        fail_unless(
+            path.is_file() and path.stat().st_size,
+            f"generate wrote no {path.name}, or an empty one.{more}",
+        )
+
+
+def _incomplete(run: Run) -> Iterator[str]:
+    for name in ("config.yaml", "dataset.json", "environment.json", "metrics.jsonl"):
+        if not (run.path / name).is_file():
+            yield f"has no {name}"
+    logged = [line.get("step") for line in run.metrics.read()]
+    if logged != list(range(1, STEPS + 1)):
+        yield f"has metrics of the steps {logged}, not of 1 to {STEPS}"
+    preview = run.latest_preview
+    if preview is None or not preview.stat().st_size:
+        yield "has no preview of samples"
+    elif not preview.name.startswith(f"step-{STEPS:06d}."):
+        yield f"has {preview.name} for the preview of step {STEPS}"
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Collect what the core warns of inside."""
+    told: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("aigc")
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
+
+
+@CHECKS.recipe()
+def spawned_process(recipe: RecipeSubject) -> None:
+    """A process of its own builds, trains and samples to the same bits as this one.
+
+    Every process of a distributed training starts like that; global state that was set up here
+    by an import is not there.
+    """
+    theirs = safetensors.torch.load_file(recipe.plugin.answer(recipe.label)["outcome"])
+    what = "A process of its own comes to something else than this one after a step"
+    check_same(outcome(recipe), theirs, what)
+
+
+@CHECKS.recipe()
+def writes_only_in_its_folder(recipe: RecipeSubject) -> None:
+    """Training and generating write in the run's folder and the cache, and nowhere else.
+
+    Whoever deletes a run has deleted all of it.
+    """
+    check_written(recipe.plugin.answer(recipe.label), "Training and generating")

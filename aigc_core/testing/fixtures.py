@@ -1,0 +1,50 @@
+"""pytest fixtures for tests of a plugin: import those you want in ``conftest.py``.
+
+::
+
+    from aigc_core.testing.fixtures import aigc_folders, no_network
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from aigc_core.interfaces import DataFolders
+from aigc_core.testing.isolation import own_folders
+from aigc_core.testing.network import no_network as _no_network
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a test works."""
+
+    work: Path
+    """The current folder, where runs go."""
+    cache: Path
+    """``AIGC_CACHE_DIR``."""
+    config: Path
+    """``AIGC_CONFIG_DIR``."""
+
+
+@pytest.fixture
+def aigc_folders(tmp_path: Path) -> Iterator[Folders]:
+    """A current folder, cache and configuration of the test's own, and no data of the user's."""
+    with own_folders(tmp_path):
+        yield Folders(tmp_path / "work", tmp_path / "cache", tmp_path / "config")
+
+
+@pytest.fixture
+def data_folders(aigc_folders: Folders) -> DataFolders:
+    """What a dataset is given where the user has no data: only what is embedded or downloaded."""
+    return DataFolders(root=None, cache=aigc_folders.cache)
+
+
+@pytest.fixture
+def no_network() -> Iterator[None]:
+    """Let every connection fail, as on a machine without a network."""
+    with _no_network():
+        yield

@@ -1,0 +1,97 @@
+"""Which checks a plugin's declarations imply: a table to read, and to hold the plan against.
+
+It knows nothing of the functions that do the checking. A check that is lost on the way from there
+to a result, for whatever reason, is missed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aigc_core.plugins import DatasetSpec, PluginHost, RecipeSpec
+
+PLUGIN = (
+    "registers",
+    "light-import",
+    "specs-resolve",
+    "known-failures",
+    "observers-run",
+    "complete",
+)
+MODALITY = ("embedded-dataset",)
+MODALITY_ON_A_DATASET = ("model-form", "stored-form", "save-and-read", "preview-opens")
+"""For each embedded dataset of the modality that the same plugin brings."""
+DATASET_WITH_OPTIONS = ("options-config",)
+DATASET_EMBEDDED = ("loads", "fits-modality", "writes-only-in-cache")
+DATASET_NOT_EMBEDDED = ("says-ways-out",)
+RECIPE = (
+    "config",
+    "builds-quickly",
+    "declared-capabilities",
+    "generator-is-saved",
+    "sample",
+    "same-seed-same-samples",
+    "sampling-leaves-no-trace",
+    "finite-gradients",
+    "phases-change-only-their-networks",
+    "same-seed-same-loss",
+    "resume",
+    "strict-reload",
+    "batch-of-one",
+    "loss-falls",
+    "trains",
+    "spawned-process",
+    "writes-only-in-its-folder",
+)
+CAPABILITY = {"adversarial": ("discriminator-logits",), "bf16": ("bf16-finite",)}
+
+
+def implied_checks(host: PluginHost, plugin: str) -> list[tuple[str, str]]:
+    """Return ``(subject, check)`` of every check that what a plugin declares implies.
+
+    Raises:
+        KeyError: a capability that this table does not know.
+    """
+    status = host.statuses[plugin]
+    pairs = [(f"plugin {plugin}", name) for name in PLUGIN]
+    embedded = [
+        spec
+        for name in status.datasets
+        if (spec := host.datasets[name]).embedded and spec.modality in status.modalities
+    ]
+    for modality in status.modalities:
+        pairs += [(f"modality {modality}", name) for name in MODALITY]
+        for spec in embedded:
+            if spec.modality == modality:
+                subject = f"modality {modality} on {spec.name}"
+                pairs += [(subject, name) for name in MODALITY_ON_A_DATASET]
+    for name in status.datasets:
+        pairs += [(f"dataset {name}", check) for check in dataset_checks(host.datasets[name])]
+    for name in status.recipes:
+        pairs += [(f"recipe {name}", check) for check in recipe_checks(host.recipes[name])]
+    return pairs
+
+
+def dataset_checks(spec: DatasetSpec) -> tuple[str, ...]:
+    """Return the names of the checks that a dataset's spec implies."""
+    options = DATASET_WITH_OPTIONS if spec.options is not None else ()
+    return options + (DATASET_EMBEDDED if spec.embedded else DATASET_NOT_EMBEDDED)
+
+
+def recipe_checks(spec: RecipeSpec) -> tuple[str, ...]:
+    """Return the names of the checks that a recipe's spec implies."""
+    return RECIPE + tuple(c for capability in spec.capabilities for c in CAPABILITY[capability])
+
+
+def known_failures(host: PluginHost, plugin: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield ``(owner, check, checks that its spec implies)`` of every declared known failure."""
+    status = host.statuses[plugin]
+    for name in status.modalities:
+        for check in host.modalities[name].known_failures:
+            yield f"modality {name}", check, MODALITY + MODALITY_ON_A_DATASET
+    for name in status.datasets:
+        for check in host.datasets[name].known_failures:
+            yield f"dataset {name}", check, dataset_checks(host.datasets[name])
+    for name in status.recipes:
+        for check in host.recipes[name].known_failures:
+            yield f"recipe {name}", check, recipe_checks(host.recipes[name])

@@ -1,0 +1,51 @@
+"""Attributes that are made when first asked for, and fail the same way ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar, overload
+
+from aigc_core.plugins.guarded_import import MUST_PASS
+from aigc_core.testing.results import CheckFailed, Unavailable, describe
+
+T = TypeVar("T")
+
+
+class once(Generic[T]):
+    """A cached property that remembers an error too.
+
+    Checks share what is expensive. Where it cannot be made, each check that needs it fails with
+    one short message that names the cause.
+    """
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self._what = (make.__doc__ or make.__name__).splitlines()[0].rstrip(".")
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._key = f"_once_{name}"
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | T:
+        if instance is None:
+            return self
+        if self._key not in vars(instance):
+            vars(instance)[self._key] = self._try(instance)
+        value, error = vars(instance)[self._key]
+        if error is not None:
+            raise Unavailable(error)
+        made: T = value
+        return made
+
+    def _try(self, instance: object) -> tuple[T | None, str | None]:
+        try:
+            return self._make(instance), None
+        except CheckFailed as error:  # says all that is to be said
+            return None, str(error)
+        except MUST_PASS:
+            raise
+        except BaseException as error:
+            return None, f"{self._what} could not be made: {describe(error)}"

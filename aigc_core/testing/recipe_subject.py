@@ -1,0 +1,108 @@
+"""What is checked of a recipe: its tiny form, ready to be built and trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from aigc_core.api.build import Parts, build_parts, load_data
+from aigc_core.config import Layer, RunConfig, resolve_config
+from aigc_core.config.layers import nest
+from aigc_core.engine import Engine
+from aigc_core.interfaces import SampleStore
+from aigc_core.plugins import RecipeSpec
+from aigc_core.testing.once import once
+from aigc_core.testing.results import CheckFailed
+
+if TYPE_CHECKING:
+    from aigc_core.testing.subjects import PluginSubject
+
+CPU = torch.device("cpu")
+MOST_SAMPLES = 512
+"""Samples that a recipe is trained on."""
+STEPS = 4
+SMALL = {  # what makes any tiny training a matter of a second, and repeatable
+    "engine.steps": STEPS,
+    "engine.device": "cpu",
+    "engine.precision": "fp32",
+    "engine.seed": 0,
+    "engine.log_every": 1,
+    "engine.sample_every": 2,
+    "engine.sample_count": 4,
+    "engine.checkpoint.every": 2,
+}
+
+
+@dataclass(eq=False)
+class RecipeSubject:
+    """What can be trained, in its tiny form."""
+
+    plugin: PluginSubject
+    spec: RecipeSpec
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return f"recipe {self.spec.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Where checks may write; made when missing."""
+        folder = self.plugin.folder / "recipes" / self.spec.name.replace("/", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def preset(self) -> str | None:
+        """The preset that is trained: ``tiny``, or None where there is none of that name."""
+        return "tiny" if "tiny" in self.spec.presets else None
+
+    @once
+    def config(self) -> RunConfig:
+        """The recipe's tiny configuration."""
+        host = self.plugin.host
+        layer = Layer("the contract suite", nest(SMALL))
+        config = resolve_config(host, self.spec.name, preset=self.preset, layers=[layer]).config
+        dataset = host.dataset(config.dataset.name, self.spec.modality)
+        if not dataset.embedded:
+            where = "its preset 'tiny' names" if self.preset else "its default is"
+            raise CheckFailed(
+                f"The recipe '{self.spec.name}' has nothing to be checked on: {where} the dataset "
+                f"'{dataset.name}', which is not embedded. Give it a preset named 'tiny' with "
+                "small networks on an embedded dataset."
+            )
+        return config
+
+    @once
+    def store(self) -> SampleStore:
+        """The recipe's tiny training data."""
+        whole = load_data(self.plugin.host, self.config)
+        some = {name: array[:MOST_SAMPLES] for name, array in whole.arrays.items()}
+        return SampleStore(some, whole.spec, whole.label_names)
+
+    def build(self) -> Parts:
+        """Make modality and trainer anew, as a training does; weights follow from the seed."""
+        count = len(self.store.label_names)
+        return build_parts(self.plugin.host, self.config, self.store.spec, count)
+
+    @once
+    def parts(self) -> Parts:
+        """The recipe's modality and trainer.
+
+        For checks that leave them as they are.
+        """
+        return self.build()
+
+    def engine(self, **changes: Any) -> Engine:
+        """Make an engine around a new build; ``changes`` are of its configuration."""
+        parts, config = self.build(), self.config.engine.model_copy(update=changes)
+        return Engine(parts.trainer, self.store.arrays, config, transform=parts.modality.to_model)
+
+    def real(self, count: int) -> Tensor:
+        """Return ``(count, *sample_shape)`` samples of the data in the model's form."""
+        stored = self.store.arrays["samples"]
+        return self.parts.modality.to_model(stored[torch.arange(count) % len(stored)])

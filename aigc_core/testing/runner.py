@@ -1,0 +1,125 @@
+"""Doing the checks of a plugin, one by one, each in folders that are not the user's."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from aigc_core.engine import isolated_rng
+from aigc_core.errors import PluginError, did_you_mean
+from aigc_core.plugins import PluginHost, get_host, use_host
+from aigc_core.plugins.guarded_import import MUST_PASS
+from aigc_core.testing.isolation import own_folders
+from aigc_core.testing.plan import Planned, plan
+from aigc_core.testing.results import CheckResult, describe
+from aigc_core.testing.subjects import PluginSubject
+
+
+class Runner:
+    """A plugin's checks and the folder they work in, which ``close`` removes."""
+
+    def __init__(self, host: PluginHost, plugin: str) -> None:
+        """Plan the checks.
+
+        Raises:
+            PluginError: the host has no such plugin; names the nearest.
+        """
+        if plugin not in host.statuses:
+            raise PluginError(
+                f"There is no plugin '{plugin}' to check.{did_you_mean(plugin, host.statuses)}"
+            )
+        self.host = host
+        # Links resolved: on some systems the temporary folder is one. The folder is made by the
+        # first check, since pytest plans more often than it does anything.
+        folder = Path(tempfile.gettempdir()).resolve() / f"aigc-check-{uuid.uuid4().hex[:12]}"
+        self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.subject = PluginSubject(host, plugin, folder)
+        self.planned = plan(self.subject)
+        self.subject.planned = {(item.label, item.check.name) for item in self.planned}
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what the checks wrote."""
+        self._remove()
+
+    def run(self, item: Planned) -> CheckResult:
+        """Do one check; whatever it raises is its result."""
+        start = time.perf_counter()
+        failure, message = self.attempt(item)
+        seconds = time.perf_counter() - start
+        done = (item.check.name, item.label)
+        if item.known is None:
+            if failure is None:
+                return CheckResult(*done, "passed", message, seconds)
+            return CheckResult(*done, "failed", failure, seconds)
+        if failure is None:
+            message = (
+                f"Declared as a known failure ({item.known}), but passes: remove "
+                f"'{item.check.name}' from known_failures."
+            )
+            return CheckResult(*done, "failed", message, seconds)
+        return CheckResult(*done, "known failure", f"{item.known} ({failure})", seconds)
+
+    def attempt(self, item: Planned) -> tuple[str | None, str]:
+        """Do one check; return what is wrong, None for nothing, and what it says if it passed."""
+        folder = self.subject.folder
+        if not folder.exists():
+            folder.mkdir(mode=0o700)
+        try:
+            with (
+                use_host(self.host),
+                own_folders(folder),
+                isolated_rng(torch.device("cpu"), 0),
+            ):
+                return None, item.check.function(item.subject) or ""
+        except MUST_PASS:
+            raise
+        except BaseException as error:  # as when a plugin is imported, whatever it may be
+            return describe(error), ""
+
+    def run_all(self, on_result: Callable[[CheckResult], None] | None = None) -> list[CheckResult]:
+        """Do all checks in their order; ``on_result`` is told of each as it is done."""
+        results = []
+        self.subject.done = set()
+        for item in self.planned:
+            result = self.run(item)
+            self.subject.done.add((result.subject, result.check))
+            results.append(result)
+            if on_result is not None:
+                on_result(result)
+        return results
+
+
+def check_plugin(
+    plugin: str, *, on_result: Callable[[CheckResult], None] | None = None
+) -> list[CheckResult]:
+    """Check whether a plugin keeps all that it promises.
+
+    What is checked follows from what its specs declare: see ``docs/writing-a-plugin.md``. Works in
+    temporary folders, on the CPU, without a network, and takes seconds to a minute.
+
+    Args:
+        plugin: a name in ``get_host().statuses``; inside ``tmp_plugin``, that plugin's.
+        on_result: called with each result as it arrives.
+
+    Returns:
+        One result per check. A check that raises is a failure; the last one, ``complete``, fails
+        where checks are missing.
+
+    Raises:
+        PluginError: there is no such plugin; names the nearest.
+    """
+    with Runner(get_host(), plugin) as runner:
+        return runner.run_all(on_result)

@@ -1,0 +1,60 @@
+"""Made-up samples for tests that need some data of a shape, and no meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from aigc_core.interfaces import SampleSpec, SampleStore
+
+_TYPES = {
+    "uint8": torch.uint8,
+    "int16": torch.int16,
+    "int32": torch.int32,
+    "int64": torch.int64,
+    "float32": torch.float32,
+}
+
+
+def tiny_store(
+    shape: Sequence[int],
+    *,
+    dtype: Literal["uint8", "int16", "int32", "int64", "float32"] = "uint8",
+    count: int = 32,
+    labels: int = 0,
+    units: Mapping[str, float] | None = None,
+) -> SampleStore:
+    """Return made-up samples, the same on every call.
+
+    Args:
+        shape: of one stored sample.
+        dtype: uint8 and int16 over their whole range, int32 and int64 in 0..255 (tokens),
+            float32 uniform in [-1, 1).
+        count: how many samples.
+        labels: number of classes, given out in turn; 0 for no labels.
+        units: as in ``SampleSpec``.
+
+    Returns:
+        ``samples`` ``(count, *shape)`` and, with ``labels``, int64 ``labels`` ``(count,)``.
+
+    Raises:
+        ValueError: a shape or count that a store cannot have.
+    """
+    rng = torch.Generator().manual_seed(0)
+    size = (count, *shape)
+    if dtype == "float32":
+        samples = torch.rand(size, generator=rng) * 2 - 1
+    else:
+        limits = torch.iinfo(torch.int16 if dtype == "int16" else torch.uint8)
+        samples = torch.randint(limits.min, limits.max + 1, size, generator=rng)
+    arrays: dict[str, Tensor] = {"samples": samples.to(_TYPES[dtype])}
+    if labels:
+        arrays["labels"] = torch.arange(count) % labels
+    return SampleStore(
+        arrays=arrays,
+        spec=SampleSpec(shape=tuple(shape), dtype=dtype, units=dict(units or {})),
+        label_names=tuple(map(str, range(labels))),
+    )

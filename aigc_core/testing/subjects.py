@@ -1,0 +1,182 @@
+"""What is checked: a plugin and what it brings, with what is expensive made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aigc_core.interfaces import ConfigModel, DataFolders, Dataset, Modality, SampleStore
+from aigc_core.plugins import (
+    DatasetSpec,
+    ModalitySpec,
+    PluginHost,
+    PluginStatus,
+)
+from aigc_core.testing import child
+from aigc_core.testing.once import once
+from aigc_core.testing.recipe_subject import RecipeSubject
+from aigc_core.testing.results import Unavailable
+
+FEW = 5
+"""Samples that a modality saves and shows."""
+MANY = 128
+"""Samples that a modality converts, spread over the dataset: rounding shows in some values only."""
+
+
+@dataclass(eq=False)
+class PluginSubject:
+    """A plugin as its host knows it."""
+
+    host: PluginHost
+    name: str
+    folder: Path
+    """Where checks may work; ``folder/cache`` is the cache."""
+    planned: set[tuple[str, str]] = field(default_factory=set)
+    """``(subject, check)`` of all that was planned."""
+    done: set[tuple[str, str]] | None = None
+    """Those that are done; None where somebody else, such as pytest, chooses and counts."""
+
+    def __post_init__(self) -> None:
+        status = self.status
+        self.modalities = [
+            ModalitySubject(self, self.host.modalities[n]) for n in status.modalities
+        ]
+        self.datasets = [DatasetSubject(self, self.host.datasets[n]) for n in status.datasets]
+        self.recipes = [RecipeSubject(self, self.host.recipes[n]) for n in status.recipes]
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return f"plugin {self.name}"
+
+    @property
+    def status(self) -> PluginStatus:
+        """What the host knows of it."""
+        return self.host.statuses[self.name]
+
+    @once
+    def answers(self) -> child.Answers:
+        """What a process of its own answers to all tasks."""
+        tasks = [dataset.label for dataset in self.datasets if dataset.spec.embedded]
+        tasks += [recipe.label for recipe in self.recipes]
+        return child.ask(
+            "tasks",
+            self.folder / "child",
+            plugins=child.describe_host(self.host, self.name),
+            plugin=self.name,
+            tasks=tasks,
+            threads=torch.get_num_threads(),
+        )
+
+    def answer(self, task: str) -> dict[str, Any]:
+        """Return what the process of its own found of ``recipe points/gan``, say.
+
+        Raises:
+            Unavailable: it did not get that far, or what it was to do failed.
+        """
+        found = self.answers.get(task, self.answers[""])
+        if "error" in found:
+            raise Unavailable(f"In a process of its own: {found['error']}")
+        return found
+
+
+@dataclass(eq=False)
+class ModalitySubject:
+    """A kind of content, on its own."""
+
+    plugin: PluginSubject
+    spec: ModalitySpec
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return f"modality {self.spec.name}"
+
+    def on_datasets(self) -> Iterator[ModalityOnDataset]:
+        """Yield it with each embedded dataset of its own that the plugin brings."""
+        for dataset in self.plugin.datasets:
+            if dataset.spec.embedded and dataset.spec.modality == self.spec.name:
+                yield ModalityOnDataset(self, dataset)
+
+
+@dataclass(eq=False)
+class DatasetSubject:
+    """A source of samples."""
+
+    plugin: PluginSubject
+    spec: DatasetSpec
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return f"dataset {self.spec.name}"
+
+    @once
+    def schema(self) -> type[ConfigModel] | None:
+        """The class of the dataset's options."""
+        if self.spec.options is None:
+            return None
+        schema: type[ConfigModel] = self.plugin.host.resolve(self.spec.options, self.plugin.name)
+        return schema
+
+    @once
+    def options(self) -> ConfigModel | None:
+        """The default options of the dataset."""
+        return None if self.schema is None else self.schema()
+
+    def make(self, cache: Path) -> Dataset:
+        """Make it with its default options and without data of the user's."""
+        cls = self.plugin.host.resolve(self.spec.code, self.plugin.name)
+        dataset: Dataset = cls(self.options, DataFolders(root=None, cache=cache))
+        return dataset
+
+    @once
+    def store(self) -> SampleStore:
+        """The samples of the dataset's first split."""
+        dataset = self.make(self.plugin.folder / "cache")
+        dataset.prepare()
+        return dataset.load(self.spec.splits[0])
+
+
+@dataclass(eq=False)
+class ModalityOnDataset:
+    """A kind of content with some real samples."""
+
+    of: ModalitySubject
+    dataset: DatasetSubject
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return f"{self.of.label} on {self.dataset.spec.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Where checks may write; made when missing."""
+        folder = self.of.plugin.folder / "modalities" / self.of.spec.name / self.dataset.spec.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @once
+    def modality(self) -> Modality:
+        """The modality for the dataset's samples."""
+        plugin = self.of.plugin
+        modality: Modality = plugin.host.resolve(self.of.spec.code, plugin.name)(
+            self.dataset.store.spec
+        )
+        return modality
+
+    @property
+    def stored(self) -> Tensor:
+        """A few samples as the dataset stores them, ``(n, *spec.shape)`` with n at most FEW."""
+        return self.spread(FEW)
+
+    def spread(self, most: int) -> Tensor:
+        """Return up to so many stored samples, from all over the dataset."""
+        samples = self.dataset.store.arrays["samples"]
+        return samples[:: max(1, len(samples) // most)][:most].clone()

@@ -1,0 +1,95 @@
+"""What a process of its own does for the checks that need one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from aigc_core.api import generate_files, train
+from aigc_core.plugins import use_host
+from aigc_core.runs import Run
+from aigc_core.testing.audit import WriteAudit
+from aigc_core.testing.child import make_host
+from aigc_core.testing.isolation import own_folders
+from aigc_core.testing.recipe_subject import SMALL, RecipeSubject
+from aigc_core.testing.results import CheckFailed, describe
+from aigc_core.testing.subjects import DatasetSubject, PluginSubject
+
+SEED = 5
+
+
+def do_tasks(job: dict[str, Any], say: Callable[[str, dict[str, Any]], None]) -> None:
+    """Do each task of a job and say what was found; one that raises does not stop the others.
+
+    Args:
+        job: ``plugins`` and ``plugin`` as for ``make_host``, ``tasks`` as labels of datasets and
+            recipes, ``threads`` and ``folder``.
+        say: takes a task and, of what was found, ``written`` outside of where it may be, and for
+            a recipe the file of its ``outcome``; or an ``error``.
+    """
+    torch.set_num_threads(job["threads"])
+    folder = Path(job["folder"])
+    audit = WriteAudit()
+    with own_folders(folder), audit.outside(folder / "cache") as at_import:
+        try:
+            host = make_host(job["plugins"])
+        except CheckFailed as error:
+            for task in job["tasks"]:
+                say(task, {"error": describe(error)})
+            return
+    plugin = PluginSubject(host, job["plugin"], folder)
+    subjects: dict[str, DatasetSubject | RecipeSubject] = {d.label: d for d in plugin.datasets}
+    subjects |= {recipe.label: recipe for recipe in plugin.recipes}
+    for number, task in enumerate(job["tasks"]):
+        work = folder / f"task-{number}"
+        work.mkdir()
+        try:
+            with use_host(host), own_folders(folder), contextlib.chdir(work):
+                found = _do(subjects[task], folder, audit)
+            # What libraries in C write is not seen, so it is looked for where it usually is.
+            found["written"] += [f"{path} (in the current folder)" for path in work.iterdir()]
+            found["written"] += at_import  # what importing the plugin wrote, with the first task
+            at_import = []
+        except (Exception, SystemExit) as error:
+            found = {"error": describe(error)}
+        say(task, found)
+
+
+def _do(subject: DatasetSubject | RecipeSubject, folder: Path, audit: WriteAudit) -> dict[str, Any]:
+    cache = folder / "cache"
+    if isinstance(subject, DatasetSubject):
+        with audit.outside(cache) as written:
+            made = subject.make(cache)
+            made.prepare()
+            for split in subject.spec.splits:
+                made.load(split)
+        return {"written": written}
+    runs = subject.folder / "runs"
+    runs.mkdir()
+    with audit.outside(cache, runs) as written:
+        train_and_generate(subject, runs / "run")
+    file = subject.folder / "outcome.safetensors"
+    safetensors.torch.save_file(outcome(subject), file)
+    return {"written": written, "outcome": str(file)}
+
+
+def train_and_generate(recipe: RecipeSubject, folder: Path) -> tuple[Run, list[Path]]:
+    """Train the tiny recipe and draw samples, as a user does; return the run and their files."""
+    run = train(recipe.spec.name, preset=recipe.preset, overrides=SMALL, out=folder)
+    generated = generate_files(run, count=3, device="cpu")
+    return run, [*generated.files, generated.preview]
+
+
+def outcome(recipe: RecipeSubject) -> dict[str, Tensor]:
+    """Return the weights after a step, and samples: what must be the same in every process."""
+    engine = recipe.engine()
+    engine.total_steps = 1
+    engine.fit()
+    tensors = {name: tensor.clone() for name, tensor in engine.state().weights.items()}
+    return tensors | {"samples": engine.sample(2, seed=SEED)}

@@ -1,0 +1,64 @@
+"""Puts the toy plugins where they can be imported, and checks' processes into this one."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "packages"))
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what checks ask of a process of its own be done here, in a fraction of the time.
+
+    Whether imports are light cannot be seen from here, and no plugin can be told from another by
+    the process it is in; both are checked with real processes elsewhere.
+    """
+    from aigc_core.testing import checks_networks, child, tasks
+
+    monkeypatch.setattr(checks_networks, "UPDATES", 8)  # enough for networks of this size
+    monkeypatch.setattr(child, "ask", lambda kind, folder, **job: _ask(kind, folder, job))
+    monkeypatch.setattr(tasks, "WriteAudit", _only_audit)
+
+
+@pytest.fixture
+def audit() -> Any:
+    return _only_audit()
+
+
+_audits: list[Any] = []
+
+
+def _only_audit() -> Any:
+    """One for all tests: an audit hook cannot be taken away."""
+    from aigc_core.testing.audit import WriteAudit
+
+    if not _audits:
+        _audits.append(WriteAudit())
+    return _audits[0]
+
+
+def _ask(kind: str, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    from aigc_core.testing import tasks
+
+    answers: dict[str, Any] = {"": {"error": "The process ended."}}
+    if kind == "imports":
+        return answers | {
+            name: {"torch": False} for name in (*job["references"], "aigc_extend_cli")
+        }
+    (folder / "tmp").mkdir(parents=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder / "tmp")
+    try:
+        for described in job["plugins"]:
+            described["module"] = None  # variants are in no file
+        with mock.patch.dict(os.environ):  # torch notes there which temporary folder it took
+            os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+            tasks.do_tasks({**job, "folder": str(folder)}, answers.__setitem__)
+    finally:
+        tempfile.tempdir = before
+    return answers
