@@ -69,6 +69,8 @@ class MetricSpec(ConfigModel):
     summary: str
     code: CodeRef
     """A subclass of ``aigc_core.Metric``."""
+    known_failures: KnownFailures = {}
+    """As for a modality."""
 
 
 class RecipeSpec(ConfigModel):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from aigc_core.plugins import DatasetSpec, RecipeSpec
 from aigc_core.testing.results import CheckFailed
 
-Kind = Literal["plugin", "modality", "modality on a dataset", "dataset", "recipe"]
+Kind = Literal["plugin", "modality", "modality on a dataset", "dataset", "recipe", "metric"]
 Function = TypeVar("Function", bound=Callable[[Any], str | None])
 
 
@@ -40,6 +40,10 @@ class Checks(list[Check]):
     def modality_on_a_dataset(self, function: Function) -> Function:
         """Check every modality, with each embedded dataset of its own plugin."""
         return self._add("modality on a dataset", function)
+
+    def metric(self, function: Function) -> Function:
+        """Check every metric."""
+        return self._add("metric", function)
 
     def dataset(self, applies: Callable[[DatasetSpec], bool]) -> Callable[[Function], Function]:
         """Check datasets with such a spec."""

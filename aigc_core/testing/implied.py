@@ -43,6 +43,7 @@ RECIPE = (
     "spawned-process",
     "writes-only-in-its-folder",
 )
+METRIC = ("compares",)
 CAPABILITY = {"adversarial": ("discriminator-logits",), "bf16": ("bf16-finite",)}
 
 
@@ -69,6 +70,8 @@ def implied_checks(host: PluginHost, plugin: str) -> list[tuple[str, str]]:
         pairs += [(f"dataset {name}", check) for check in dataset_checks(host.datasets[name])]
     for name in status.recipes:
         pairs += [(f"recipe {name}", check) for check in recipe_checks(host.recipes[name])]
+    for name in status.metrics:
+        pairs += [(f"metric {name}", check) for check in METRIC]
     return pairs
 
 
@@ -95,3 +98,6 @@ def known_failures(host: PluginHost, plugin: str) -> Iterator[tuple[str, str, tu
     for name in status.recipes:
         for check in host.recipes[name].known_failures:
             yield f"recipe {name}", check, recipe_checks(host.recipes[name])
+    for name in status.metrics:
+        for check in host.metrics[name].known_failures:
+            yield f"metric {name}", check, METRIC

@@ -8,6 +8,7 @@ from typing import Any
 
 from aigc_core.testing import (
     checks_dataset,
+    checks_metric,
     checks_modality,
     checks_networks,
     checks_plugin,
@@ -27,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     *checks_networks.CHECKS,
     *checks_training.CHECKS,
     *checks_run.CHECKS,
+    *checks_metric.CHECKS,
 )
 LAST: tuple[Check, ...] = tuple(completeness.CHECKS)
 
@@ -60,6 +62,8 @@ def plan(plugin: PluginSubject) -> list[Planned]:
         planned += _planned(CHECKS, "dataset", dataset, dataset.spec.known_failures)
     for recipe in plugin.recipes:
         planned += _planned(CHECKS, "recipe", recipe, recipe.spec.known_failures)
+    for metric in plugin.metrics:
+        planned += _planned(CHECKS, "metric", metric, metric.spec.known_failures)
     return [*planned, *_planned(LAST, "plugin", plugin, {})]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from aigc_core.interfaces import ConfigModel, DataFolders, Dataset, Modality, SampleStore
 from aigc_core.plugins import (
     DatasetSpec,
+    MetricSpec,
     ModalitySpec,
     PluginHost,
     PluginStatus,
@@ -47,6 +48,7 @@ class PluginSubject:
             ModalitySubject(self, self.host.modalities[n]) for n in status.modalities
         ]
         self.datasets = [DatasetSubject(self, self.host.datasets[n]) for n in status.datasets]
+        self.metrics = [MetricSubject(self, self.host.metrics[n]) for n in status.metrics]
         self.recipes = [RecipeSubject(self, self.host.recipes[n]) for n in status.recipes]
 
     @property
@@ -141,6 +143,44 @@ class DatasetSubject:
         dataset = self.make(self.plugin.folder / "cache")
         dataset.prepare()
         return dataset.load(self.spec.splits[0])
+
+
+@dataclass(eq=False)
+class MetricSubject:
+    """A comparison of samples."""
+
+    plugin: PluginSubject
+    spec: MetricSpec
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return f"metric {self.spec.name}"
+
+    def make(self) -> Any:
+        """Make it."""
+        return self.plugin.host.resolve(self.spec.code, self.plugin.name)()
+
+    def on_a_dataset(self) -> ModalityOnDataset:
+        """Return samples that it understands: of the first embedded dataset that any plugin brings.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        host = self.plugin.host
+        for spec in host.datasets.values():
+            fits = self.spec.modality in (None, spec.modality)
+            if spec.embedded and fits and spec.modality in host.modalities:
+                owner = PluginSubject(host, host.owner("dataset", spec.name), self.plugin.folder)
+                modality = ModalitySubject(
+                    PluginSubject(host, host.owner("modality", spec.modality), self.plugin.folder),
+                    host.modalities[spec.modality],
+                )
+                return ModalityOnDataset(modality, DatasetSubject(owner, spec))
+        raise Unavailable(
+            f"No plugin brings an embedded dataset of {self.spec.modality or 'any modality'}, so "
+            "there is nothing to compare."
+        )
 
 
 @dataclass(eq=False)

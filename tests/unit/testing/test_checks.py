@@ -7,6 +7,7 @@ import dots
 import pytest
 from dots_variants import GAN, MODALITY, MOMENTS, RING, STARS, dots_with, failed, plugin, results_of
 
+from aigc_core import MetricSpec
 from aigc_core.testing import checks_dataset, checks_recipe
 from aigc_core.testing.implied import CAPABILITY
 from aigc_core.testing.plan import CHECKS
@@ -29,6 +30,11 @@ def stars(name: str) -> types.ModuleType:
 
 def gan(name: str, **fields: Any) -> types.ModuleType:
     return dots_with(gan={"build": f"broken_dots.networks:{name}", **fields})
+
+
+def metric(name: str) -> types.ModuleType:
+    spec = {"name": "evenness", "summary": "", "code": f"broken_dots.metrics:{name}"}
+    return dots_with(register_metrics=[MetricSpec.model_validate(spec)])
 
 
 def raising(step: int) -> None:
@@ -140,6 +146,11 @@ MISTAKES = [  # check, the plugin with one mistake, words of the message
     ("bf16-finite", lambda: gan("breaks_in_bf16"), "In bf16, logits/real is nan at step 1"),
     ("loss-falls", lambda: gan("climbs"), "The phase 'generator', learning alone on one batch"),
     ("trains", lambda: modality("CannotShowFour"), "No preview of step 4: IndexError: no fourth"),
+    ("compares", lambda: metric("Nan"), "compare gave difference=nan"),
+    ("compares", lambda: metric("GivesTensors"), "Convert tensors with .item()"),
+    ("compares", lambda: metric("Draws"), "Seed what it draws"),
+    ("compares", lambda: metric("Sorts"), "changed the samples"),
+    ("compares", lambda: metric("Silent"), "compare gave no value"),
     ("writes-only-in-its-folder", lambda: gan("litters"), "built.log (open, from"),
 ]
 ELSEWHERE = {
@@ -188,6 +199,17 @@ def test_samples_that_differ_every_time() -> None:
     problems = failed(results_of(gan("restless")))
     assert "The same seed gave other samples" in problems["same-seed-same-samples"]
     assert "With the same rng, sample() depends on" in problems["sampling-leaves-no-trace"]
+
+
+def test_a_metric_that_keeps_its_promise() -> None:
+    assert not failed(results_of(metric("Good")))
+
+
+def test_a_metric_of_a_modality_that_nobody_brings() -> None:
+    spec = MetricSpec(name="m", modality="scent", summary="", code="broken_dots.metrics:Good")
+    problems = failed(results_of(dots_with(register_metrics=[spec])))
+    assert list(problems) == ["compares"]
+    assert "No plugin brings an embedded dataset of scent" in problems["compares"]
 
 
 @pytest.mark.parametrize("name", ["normalised", "recurrent", "shares_a_layer"])
