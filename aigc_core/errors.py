@@ -16,6 +16,10 @@ class AigcError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        """Return the message on one line, without what a terminal would obey instead of show."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+
 
 class UserError(AigcError, ValueError):
     """Bad usage or bad input. The message says what, where, and what would fix it."""

@@ -16,8 +16,10 @@ import yaml
 
 from aigc_core.errors import ConfigError, reason
 
-MAX_BYTES = 1 << 18  # some seconds of PyYAML's time at worst
+MAX_BYTES = 1 << 18
 MAX_DEPTH = 32
+MAX_VALUES = 10_000  # some tenths of a second of PyYAML's time
+MAX_KEY_LENGTH = 1024  # what YAML allows a key that stands before its colon
 _MAX_DIGITS = 400  # beyond any float64; keeps int() far from its quadratic and its own limit
 
 _STR = "tag:yaml.org,2002:str"
@@ -40,6 +42,7 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
     depth = 0
+    values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -49,6 +52,9 @@ class _Loader(yaml.SafeLoader):
             raise _error(event, f"the tag {_short(event.tag)} is not allowed; write a plain value")
         if self.depth >= MAX_DEPTH:
             raise _error(event, f"nested more than {MAX_DEPTH} levels deep")
+        if self.values >= MAX_VALUES:
+            raise _error(event, f"more than {MAX_VALUES:,} values and keys")
+        self.values += 1
         self.depth += 1
         try:
             return super().compose_node(parent, index)
@@ -61,6 +67,8 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key_node, yaml.ScalarNode):
                 raise _error(key_node, "a key must be text, not a list or a mapping")
             key = key_node.value
+            if len(key) > MAX_KEY_LENGTH:
+                raise _error(key_node, f"a key of {len(key)} characters is too long")
             if key_node.tag != _STR:
                 raise _error(key_node, f"the key '{_short(key)}' is not text; put it in quotes")
             if key in seen:

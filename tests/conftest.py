@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fake_plugins import FakePlugins
 
 QUICK = {  # a second instead of minutes; every part of a real run is there
     "engine.steps": 6,
@@ -38,13 +39,26 @@ class Result:
     err: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_from_outside() -> Iterator[None]:
+    """No variable of the user's reaches a test, nor a fixture of a module.
+
+    Not ``AIGC_STRICT`` either: with it no warning about a plugin could be tested. That the
+    project's own plugin loads strictly has its test in ``test_plugin_commands.py``.
+    """
+    with pytest.MonkeyPatch.context() as outside:
+        for name in [name for name in os.environ if name.startswith("AIGC_")]:
+            if name != "AIGC_TEST_DATA":
+                outside.delenv(name)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test works in an empty folder, with a cache of its own and no data of the user's."""
+    """Every test works in an empty folder, with a cache and a configuration of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AIGC_CACHE_DIR", str(tmp_path / "cache"))
-    for name in ("AIGC_DATA_DIR", "AIGC_REGISTRY"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AIGC_CONFIG_DIR", str(tmp_path / "config"))
     before = dict(os.environ)
     yield
     monkeypatch.undo()
@@ -68,6 +82,12 @@ def aigc(monkeypatch, capsys) -> Callable[..., Result]:
         return Result(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def fake_plugins(tmp_path: Path) -> FakePlugins:
+    """A folder to install plugins into, and ``aigc`` in a process that finds them."""
+    return FakePlugins(tmp_path / "installed")
 
 
 @pytest.fixture

@@ -35,8 +35,12 @@ def doctor(as_json: JsonOption = False) -> None:
     _check_torch(facts, problems)
     _check_folders(facts, problems)
     host = get_host()
-    facts["plugins"] = [f"{s.name} {s.version or ''}".strip() for s in host.statuses.values()]
-    problems += [f"The plugin '{s.name}': {s.error}" for s in host.broken()]
+    facts["plugins"] = [
+        f"{s.name} {s.version or ''} {'' if s.state == 'active' else s.state}".strip()
+        for s in host.statuses.values()
+    ]
+    problems += [f"The plugin '{s.name}': {s.what_to_do}" for s in host.broken()]
+    problems += [f"The plugin '{s.name}': {s.warning}" for s in host.statuses.values() if s.warning]
     if not host.statuses:
         problems.append("No plugin is installed: there is nothing to train. See: aigc modalities")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def take_global_options(arguments: Sequence[str]) -> tuple[HostOptions, list[str
                 value = remaining.pop(0)
             if not value:
                 raise UserError("--registry needs the path of a registry.yaml.")
-            found["registry"] = Path(value).expanduser()
+            found["registry"] = Path(os.path.expanduser(value))
         else:
             others.append(argument)
     return dataclasses.replace(HostOptions.from_environment(), **found), others

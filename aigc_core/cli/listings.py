@@ -6,6 +6,7 @@ import typer
 
 from aigc_core.cli.output import JsonOption, print_listing
 from aigc_core.plugins import get_host, load_catalogue
+from aigc_core.plugins.installed import normal_name
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -60,8 +61,11 @@ def modalities(as_json: JsonOption = False) -> None:
         if spec is not None:
             status, plugin = "active", host.owner("modality", name)
         elif slot is not None and slot.plugin is not None:
-            status = f"not installed, get it with: aigc plugins install {slot.plugin}"
             plugin = slot.plugin
+            status = f"not installed, get it with: aigc plugins install {plugin}"
+            for idle in host.statuses.values():
+                if normal_name(idle.distribution or "") == plugin:
+                    status = f"{idle.state}, see: aigc plugins info {plugin}"
         else:
             status = f"empty, fill it with: aigc plugins new NAME --modality {name}"
             plugin = None

@@ -79,20 +79,24 @@ def uninstall(names: NamesArgument) -> None:
     """Remove plugins with pip, broken ones too. Runs that they trained stay."""
     command, distributions = uninstall_command(names)
     _run(command)
-    left = {p.distribution for p in find_installed() if p.distribution} & set(distributions)
-    if left:
-        raise PluginError(
-            f"pip removed {', '.join(sorted(left))}, and metadata of it is still found on "
-            "sys.path. Remove that by hand: see location in aigc plugins info."
-        )
+    left = {p.distribution or p.name: p.location for p in find_installed()}
+    for name in distributions:
+        if name in left:
+            raise PluginError(
+                f"pip has done its work, and metadata of {name} is still found in {left[name]}. "
+                "Remove it there by hand."
+            )
     typer.echo(f"Removed: {', '.join(distributions)}.")
 
 
 def enable(names: NamesArgument) -> None:
     """Let plugins load again that were switched off."""
     for name in names:
-        entry = _entry(name, also=disabled_plugins())
-        changed = set_disabled(entry, False)
+        disabled = disabled_plugins()
+        entry = _entry(name, also=disabled)
+        meant = [plugin for plugin in find_installed() if is_called(plugin, entry)]
+        noted = [n for n in disabled if n == entry or any(is_called(p, n) for p in meant)]
+        changed = [set_disabled(other_name, False) for other_name in noted]
         typer.echo(f"{entry} is enabled." if changed else f"{entry} was enabled already.")
 
 

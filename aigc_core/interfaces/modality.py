@@ -29,9 +29,12 @@ class Modality(ABC):
         self.spec = spec
 
     @property
-    @abstractmethod
     def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample as a network sees it, without the batch dimension."""
+        """Shape of one sample as a network sees it, without the batch dimension.
+
+        That of the stored samples, unless ``to_model`` changes it.
+        """
+        return self.spec.shape
 
     @abstractmethod
     def to_model(self, stored: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def find_catalogue() -> Path:
         ConfigError: ``--registry`` or ``AIGC_REGISTRY`` names no file.
     """
     if chosen := host_options().registry:
-        if not chosen.is_file():
+        if not os.path.isfile(chosen):
             raise ConfigError(f"--registry names {chosen}, which is not a file.")
         return chosen
     local = Path(FILE_NAME)
@@ -90,7 +90,7 @@ def find_catalogue() -> Path:
         return local
     if configured := os.environ.get("AIGC_REGISTRY"):
         path = Path(configured)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ConfigError(f"AIGC_REGISTRY names {configured}, which is not a file.")
         return path
     package = Path(__file__).parents[1]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from packaging.requirements import InvalidRequirement, Requirement
 
 from aigc_core._version import __version__
+from aigc_core.errors import shown
 from aigc_core.plugins.installed import API_GROUP, InstalledPlugin, normal_name
 
 API_VERSION = 1
@@ -22,6 +25,7 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
     group ``aigc.api``. Without one it is taken to be written for version 1.
     """
     who = plugin.distribution or plugin.name
+    which = f"{who} {plugin.version}" if plugin.version else who
     upgrade_core = f"pip install --upgrade {CORE}"
     for text in plugin.requirements:
         try:
@@ -30,26 +34,34 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
             continue
         if normal_name(requirement.name) != CORE:
             continue
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        if not applies(requirement):
             continue
         if not requirement.specifier.contains(__version__, prereleases=True):
             return (
-                f"{who} {plugin.version} needs {CORE}{requirement.specifier}, and {CORE} "
+                f"{which} needs {CORE}{requirement.specifier}, and {CORE} "
                 f"{__version__} is installed.",
                 f"pip install --upgrade {CORE} {who}",
             )
     written_for = plugin.api_version or "1"
-    if not written_for.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,9}", written_for):
         return (
-            f"{who} names the API version '{written_for}' in its entry points [{API_GROUP}], "
+            f"{who} names the API version {shown(written_for)} in its entry points [{API_GROUP}], "
             "which is not a whole number.",
             f"pip install --upgrade {who}",
         )
     if int(written_for) != API_VERSION:
         newer = int(written_for) > API_VERSION
         return (
-            f"{who} {plugin.version} is written for version {int(written_for)} of the plugin API, "
+            f"{which} is written for version {int(written_for)} of the plugin API, "
             f"and {CORE} {__version__} has version {API_VERSION}.",
             upgrade_core if newer else f"pip install --upgrade {who}",
         )
     return None
+
+
+def applies(requirement: Requirement) -> bool:
+    """Whether a requirement holds in this environment, without extras."""
+    try:
+        return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    except Exception:  # a marker that compares what has no order
+        return False

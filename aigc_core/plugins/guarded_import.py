@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import logging
+import shlex
 import sys
 import threading
+from importlib.metadata import EntryPoint
 
+from packaging.requirements import Requirement
 from pydantic import ValidationError
 
 from aigc_core.complaints import first_complaint
 from aigc_core.errors import PluginError, Terminated, shown
+from aigc_core.plugins.compatibility import applies
 from aigc_core.plugins.installed import ENTRY_POINT_GROUP
 from aigc_core.plugins.status import PluginStatus
 
@@ -37,7 +40,7 @@ def import_plugin(status: PluginStatus) -> object:
     notice.daemon = True
     notice.start()
     try:
-        entry_point = importlib.metadata.EntryPoint(status.name, status.module, ENTRY_POINT_GROUP)
+        entry_point = EntryPoint(status.name, status.module, ENTRY_POINT_GROUP)
         plugin: object = entry_point.load()
     except MUST_PASS:
         raise
@@ -60,7 +63,11 @@ def describe(error: BaseException) -> str:
         complaint = first_complaint(error, None)
         where = f"{complaint.key}={shown(complaint.value)}: " if complaint.path else ""
         return f"{error.title} is not valid: {where}{complaint.problem}"
-    text = " ".join(str(error).split())
+    try:
+        words = " ".join(str(error).split())
+    except Exception:  # its own __str__ is broken
+        words = ""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -75,9 +82,35 @@ def _why(error: BaseException, status: PluginStatus) -> str:
                 f"{status.location}, editable, and no module {error.name} is there any more."
             )
         return f"Its files are gone: there is no module {error.name}."
-    if isinstance(error, ModuleNotFoundError) and status.distribution:
-        status.fix = f"pip install {error.name} (or disable it: aigc plugins disable {status.name})"
+    distribution = status.distribution if isinstance(error, ModuleNotFoundError) else None
+    if distribution and (needed := _not_installed(distribution)):
+        status.fix = f"pip install {shlex.join(needed)}"
+    if not EntryPoint.pattern.match(status.module):
+        return f"Its entry point names '{status.module}', which is no module."
     return f"Importing {status.module} failed: {describe(error)}"
+
+
+def _not_installed(distribution: str) -> list[str]:
+    """Return what a distribution requires that is not there.
+
+    By its own metadata: a distribution is often called otherwise than the module that is missing,
+    and whoever registered the module's name with a package index may be somebody else.
+    """
+    missing: list[str] = []
+    try:
+        requirements = importlib.metadata.requires(distribution) or []
+    except Exception:  # damaged in whatever way
+        return missing
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+            if applies(requirement):
+                importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(f"{requirement.name}{requirement.specifier}")
+        except Exception:  # a malformed line tells nothing
+            continue
+    return missing
 
 
 def _say_that_it_takes_long(status: PluginStatus) -> None:

@@ -11,6 +11,7 @@ import pluggy
 
 from aigc_core.errors import PluginError, did_you_mean
 from aigc_core.plugins import hookspecs
+from aigc_core.plugins.guarded_import import MUST_PASS, describe
 from aigc_core.plugins.options import host_options
 
 logger = logging.getLogger("aigc")
@@ -95,19 +96,20 @@ class HookCaller:
             wanted = (*implementation.argnames, *implementation.kwargnames)
             try:
                 implementation.function(**{a: arguments[a] for a in wanted if a in arguments})
-            except Exception as error:
+            except MUST_PASS:
+                raise
+            except (Exception, SystemExit) as error:
                 self._off.add(id(implementation.plugin))
                 if self._strict:
                     raise PluginError(
                         f"The plugin '{_shown_name(implementation)}' failed in {hook}, and "
-                        f"--strict makes that an error: {type(error).__name__}: {error}"
+                        f"--strict makes that an error: {describe(error)}"
                     ) from error
                 logger.warning(
-                    "The plugin '%s' failed in %s and is switched off for this run: %s: %s",
+                    "The plugin '%s' failed in %s and is switched off for this run: %s",
                     _shown_name(implementation),
                     hook,
-                    type(error).__name__,
-                    error,
+                    describe(error),
                 )
                 logger.debug("Its traceback:", exc_info=error)
 

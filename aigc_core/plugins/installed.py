@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +50,7 @@ def find_installed() -> list[InstalledPlugin]:
     for distribution in importlib.metadata.distributions():
         try:
             text = distribution.read_text("entry_points.txt")
-        except (OSError, UnicodeError) as error:
+        except Exception as error:  # of whatever finds metadata there
             logger.debug("Metadata that cannot be read: %s", error)
             continue
         if not text or ENTRY_POINT_GROUP not in text:
@@ -73,8 +72,9 @@ def normal_name(distribution: str) -> str:
 
 def is_called(plugin: InstalledPlugin, name: str) -> bool:
     """Whether a user means this plugin by ``name``: its own or its distribution's."""
-    distribution = normal_name(plugin.distribution or "")
-    return name == plugin.name or normal_name(name) == distribution
+    if name == plugin.name:
+        return True
+    return plugin.distribution is not None and normal_name(name) == normal_name(plugin.distribution)
 
 
 def _plugins_of(
@@ -127,9 +127,10 @@ def _location(distribution: importlib.metadata.Distribution) -> tuple[str | None
     try:
         direct = json.loads(distribution.read_text("direct_url.json") or "{}")
         if direct.get("dir_info", {}).get("editable"):
-            path = urllib.parse.urlparse(direct["url"]).path
-            return urllib.request.url2pathname(path), True
-    except (OSError, ValueError, AttributeError, KeyError):
+            from urllib.request import url2pathname  # here, since it takes its time
+
+            return url2pathname(urllib.parse.urlparse(direct["url"]).path), True
+    except Exception:  # damaged in whatever way, it tells nothing
         pass
     try:
         return os.path.abspath(str(distribution.locate_file(""))), False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import os
 import shlex
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from aigc_core.errors import AigcError, PluginError, did_you_mean
 from aigc_core.plugins.catalogue import Catalogue, find_catalogue, load_catalogue
@@ -59,7 +62,7 @@ def every_target() -> list[Target]:
 
 def _find_target(name: str, catalogue: Catalogue, checkout: Path) -> Target:
     if _is_path(name):
-        return _local(Path(name).expanduser(), name)
+        return _local(Path(os.path.expanduser(name)), name)
     for wanted in (name, f"aigc-{name}"):
         entry = next((n for n in catalogue.plugins if normal_name(n) == normal_name(wanted)), None)
         if entry is not None:
@@ -92,9 +95,12 @@ def _find_target(name: str, catalogue: Catalogue, checkout: Path) -> Target:
 
 
 def _twin(name: str, catalogue: Catalogue) -> str | None:
-    """Return the registry's name that another one could be taken for."""
-    close = difflib.get_close_matches(name, catalogue.plugins, n=1, cutoff=0.85)
-    return close[0] if close else None
+    """Return the registry's name that another one, with aigc- or without, could be taken for."""
+    names = [*catalogue.plugins, *(f"aigc-{modality}" for modality in catalogue.modalities)]
+    for wanted in (name, f"aigc-{name}"):
+        for close in difflib.get_close_matches(wanted, names, n=1, cutoff=0.85):
+            return close if close in catalogue.plugins else close.removeprefix("aigc-")
+    return None
 
 
 def _is_path(name: str) -> bool:
@@ -104,24 +110,34 @@ def _is_path(name: str) -> bool:
 
 
 def _local(path: Path, name: str) -> Target:
-    if path.is_dir():
+    if os.path.isdir(path):
         file = path / "pyproject.toml"
         if not file.is_file():
             raise PluginError(f"The folder {name} has no pyproject.toml, so it is no package.")
         try:
-            project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+            project = tomllib.loads(file.read_text(encoding="utf-8")).get("project")
         except (OSError, ValueError) as error:
             raise PluginError(f"{file} cannot be read: {error}.") from None
-        found = project.get("name")
-        return Target(str(path.absolute()), normal_name(found) if found else None, True)
-    if not path.is_file():
+        found = project.get("name") if isinstance(project, dict) else None
+        distribution = normal_name(found) if isinstance(found, str) else None  # else pip tells
+        return Target(str(path.absolute()), distribution, True)
+    if not os.path.isfile(path):
         raise PluginError(f"There is no file or folder {name}.")
-    return Target(str(path.absolute()), normal_name(path.name.split("-")[0]))
+    return Target(str(path.absolute()), _distribution_in(path.name))
+
+
+def _distribution_in(file: str) -> str | None:
+    """Return the distribution that a wheel or a source archive is of, by the file's name."""
+    try:
+        parsed = parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
+    except ValueError:
+        return None
+    return parsed[0]
 
 
 def install_command(targets: Sequence[Target], *, editable: bool = False) -> list[str]:
     """Return the command that installs targets into this environment."""
-    command = [*installer(), "install"]
+    command = installer("install")
     constraints = find_catalogue().absolute().parent / CONSTRAINTS
     if constraints.is_file() and any(
         Path(target.argument).is_relative_to(constraints.parent) for target in targets
@@ -153,20 +169,20 @@ def uninstall_command(names: Sequence[str]) -> tuple[list[str], list[str]]:
                 "Name one of them."
             )
         distributions += [d for d in found if d not in distributions]
-    yes = [] if installer()[0] == "uv" else ["--yes"]
-    return [*installer(), "uninstall", *yes, *distributions], distributions
+    return [*installer("uninstall"), *distributions], distributions
 
 
-def installer() -> list[str]:
+def installer(verb: Literal["install", "uninstall"]) -> list[str]:
     """Return how to call pip for this environment, or uv where there is no pip.
 
     Raises:
         PluginError: there is neither.
     """
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    if shutil.which("uv"):
-        return ["uv", "pip", "--python", sys.executable]
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", verb]
+        return [*pip, "--yes"] if verb == "uninstall" else pip
+    if shutil.which("uv"):  # which never asks
+        return ["uv", "pip", verb, "--python", sys.executable]
     raise PluginError(
         f"{sys.executable} has no pip, and there is no uv. "
         f"Get pip with: {shlex.quote(sys.executable)} -m ensurepip"

@@ -19,7 +19,7 @@ from aigc_core.plugins.catalogue import Kind
 from aigc_core.plugins.compatibility import incompatibility
 from aigc_core.plugins.guarded_import import MUST_PASS, describe, import_plugin
 from aigc_core.plugins.hooks import check_hooks
-from aigc_core.plugins.installed import InstalledPlugin, find_installed, normal_name
+from aigc_core.plugins.installed import InstalledPlugin, find_installed
 from aigc_core.plugins.missing import missing
 from aigc_core.plugins.options import HostOptions, host_options
 from aigc_core.plugins.specs import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec
@@ -49,14 +49,16 @@ class PluginHost:
         """Load every installed plugin that may load, in the order of their names.
 
         Args:
-            about_to_load: called with a plugin's key in ``statuses`` before its code runs.
+            about_to_load: called with a plugin's key in ``statuses`` before its code runs; a
+                ``PluginError`` that it raises stands for the plugin's own.
 
         Raises:
-            PluginError: with the option ``strict`` alone: one does not load, or warns.
+            PluginError: ``--no-plugins`` names what is not installed; with the option ``strict``:
+                a plugin does not load, or warns.
         """
+        self.options.check_names()
         for plugin in find_installed():
             self.load(plugin, about_to_load)
-        self._check_names()
         for status in self.statuses.values() if self.options.strict else ():
             if status.broken:
                 raise PluginError(
@@ -69,19 +71,6 @@ class PluginHost:
                     f"{status.warning}"
                 )
 
-    def _check_names(self) -> None:
-        """Tell a name in a list of plugins that nothing is called: it was probably misspelt."""
-        known = {status.name for status in self.statuses.values()}
-        known |= {status.distribution for status in self.statuses.values() if status.distribution}
-        wishes = {"--no-plugins": self.options.not_these, "AIGC_PLUGINS": self.options.only or ()}
-        for source, names in wishes.items():
-            for name in names:
-                if name not in known and normal_name(name) not in map(normal_name, known):
-                    text = f"{source} names '{name}', which is no installed plugin."
-                    if source == "--no-plugins" or self.options.strict:
-                        raise PluginError(text + did_you_mean(name, known))
-                    logger.warning("%s%s", text, did_you_mean(name, known))
-
     def load(
         self, plugin: InstalledPlugin, about_to_load: Callable[[str], None] = lambda key: None
     ) -> PluginStatus:
@@ -91,13 +80,15 @@ class PluginHost:
         while (other := self.statuses.get(key)) is not None:
             if (other.distribution, other.module) == (status.distribution, status.module):
                 return other
-            status.fail(
-                "error",
-                f"The distributions {self.statuses[status.name].distribution} and "
-                f"{status.distribution} both bring a plugin named '{status.name}'; the first is "
-                "used.",
-                f"aigc plugins uninstall {status.distribution}",
-            )
+            if other.state != "disabled":
+                first, second = (s.distribution or s.module for s in (other, status))
+                remove = f"aigc plugins uninstall {second}" if status.distribution else None
+                status.fail(
+                    "error",
+                    f"The distributions {first} and {second} both bring a plugin named "
+                    f"'{status.name}'; the first is used.",
+                    remove,
+                )
             key += "'"
         self.statuses[key] = status
         if blocked := self.options.blocked(plugin):
@@ -110,8 +101,8 @@ class PluginHost:
         elif misfit := incompatibility(plugin):
             status.fail("incompatible", *misfit)
         else:
-            about_to_load(key)
             try:
+                about_to_load(key)
                 module = import_plugin(status)
             except PluginError as error:
                 status.fail("error", str(error), status.fix)

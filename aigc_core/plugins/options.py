@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from aigc_core.plugins.installed import InstalledPlugin, is_called
+from aigc_core.errors import PluginError, did_you_mean
+from aigc_core.plugins.installed import InstalledPlugin, find_installed, is_called
 from aigc_core.plugins.user_state import disabled_plugins
+
+logger = logging.getLogger("aigc")
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,28 @@ class HostOptions:
             if named(self.only):
                 return None
             return "AIGC_PLUGINS does not name it.", "unset AIGC_PLUGINS"
-        if named(self.disabled):
-            return (
-                "It was switched off with aigc plugins disable.",
-                f"aigc plugins enable {plugin.name}",
-            )
+        for name in self.disabled:
+            if is_called(plugin, name):
+                off = "It was switched off with aigc plugins disable."
+                return off, f"aigc plugins enable {name}"
         return None
+
+    def check_names(self) -> None:
+        """Tell a name in a list of plugins that nothing is called: it was probably misspelt.
+
+        Raises:
+            PluginError: in ``--no-plugins``, or with the option ``strict``; else it is a warning.
+        """
+        wishes = {"--no-plugins": self.not_these, "AIGC_PLUGINS": self.only or ()}
+        installed = find_installed() if any(wishes.values()) else []
+        known = {n for plugin in installed for n in (plugin.name, plugin.distribution) if n}
+        for source, names in wishes.items():
+            for name in names:
+                if not any(is_called(plugin, name) for plugin in installed):
+                    text = f"{source} names '{name}', which is no installed plugin."
+                    if source == "--no-plugins" or self.strict:
+                        raise PluginError(text + did_you_mean(name, known))
+                    logger.warning("%s%s", text, did_you_mean(name, known))
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -89,8 +109,3 @@ def use_options(options: HostOptions) -> Iterator[None]:
         yield
     finally:
         _chosen.remove(options)
-
-
-def without_plugins(options: HostOptions, names: tuple[str, ...]) -> HostOptions:
-    """Return the options with more plugins left out."""
-    return replace(options, not_these=(*options.not_these, *names))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
-import filelock
 import platformdirs
 
 from aigc_core.errors import ConfigError, StorageError, reason, shown
 from aigc_core.files import write_text_atomically
-from aigc_core.strict_yaml import load_yaml
+from aigc_core.strict_yaml import dump_yaml, load_yaml
 
 _HEADER = "# Plugins that `aigc plugins disable` switched off. Written by aigc.\n"
 
@@ -30,7 +28,7 @@ def disabled_plugins() -> tuple[str, ...]:
         ConfigError: the file is malformed. It is not ignored: what was switched off stays off.
     """
     path = state_file()
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, also where the folder may not be looked into
         return ()
     data = load_yaml(path)
     names = data.get("disabled") if isinstance(data, dict) and set(data) == {"disabled"} else None
@@ -49,6 +47,8 @@ def set_disabled(name: str, disabled: bool) -> bool:
         StorageError: the file could not be written.
         ConfigError: the file that is there is malformed.
     """
+    import filelock  # here, since listings are to start fast
+
     path = state_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,10 +57,9 @@ def set_disabled(name: str, disabled: bool) -> bool:
             if (name in before) == disabled:
                 return False
             names = sorted({*before, name} if disabled else set(before) - {name})
-            lines = "".join(f"- {json.dumps(name)}\n" for name in names)
-            text = f"disabled:\n{lines}" if names else "disabled: []\n"
-            write_text_atomically(path, _HEADER + text)
+            write_text_atomically(path, _HEADER + dump_yaml({"disabled": names}))
             return True
-    except (OSError, filelock.Timeout) as error:
-        why = reason(error) if isinstance(error, OSError) else "another aigc holds its lock"
-        raise StorageError(f"Could not write {path}: {why}.") from error
+    except filelock.Timeout as error:
+        raise StorageError(f"Could not write {path}: another aigc holds its lock.") from error
+    except OSError as error:
+        raise StorageError(f"Could not write {path}: {reason(error)}.") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aigc_core.errors import ConfigError
-from aigc_core.plugins import get_host, load_catalogue
+from aigc_core.plugins import HostOptions, get_host, load_catalogue, use_options
 from aigc_core.plugins.catalogue import find_catalogue
 
 REPOSITORY = Path(__file__).parents[3]
@@ -197,7 +197,25 @@ def test_the_current_folder_comes_before_the_variable(
     assert list(load_catalogue().modalities) == ["song", "taste"]
 
 
-@pytest.mark.parametrize("value", ["missing.yaml", "."])
+def test_the_command_line_s_comes_before_all_others(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIGC_REGISTRY", "missing.yaml")
+    Path("registry.yaml").write_text(VALID.replace("scent", "taste"))
+    with use_options(HostOptions(registry=elsewhere)):
+        assert list(load_catalogue().modalities) == ["song", "scent"]
+
+
+@pytest.mark.parametrize("value", ["missing.yaml", ".", "x" * 5000])
+def test_a_command_line_that_names_no_file_is_an_error(elsewhere: Path, value: str) -> None:
+    with (
+        use_options(HostOptions(registry=Path(value))),
+        pytest.raises(ConfigError, match=r"--registry names .*, which is not a file"),
+    ):
+        load_catalogue()
+
+
+@pytest.mark.parametrize("value", ["missing.yaml", ".", "x" * 5000])
 def test_a_variable_that_names_no_file_is_an_error(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:

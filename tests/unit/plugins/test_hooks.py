@@ -1,13 +1,11 @@
 """Hooks are checked strictly, and a faulty observer never stops a training."""
 
-import logging
-
 import pluggy
 import pytest
 
 from aigc_core import hookimpl
-from aigc_core.errors import PluginError
-from aigc_core.plugins import hookspecs
+from aigc_core.errors import PluginError, Terminated
+from aigc_core.plugins import HostOptions, hookspecs, use_options
 from aigc_core.plugins.hooks import HookCaller, check_hooks
 
 
@@ -16,15 +14,6 @@ def manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     return manager
-
-
-@pytest.fixture
-def log_of_aigc(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("aigc"), "propagate", True)  # the CLI switches it off
-    caplog.set_level(logging.WARNING, logger="aigc")
-    return caplog
 
 
 class Watcher:
@@ -97,6 +86,52 @@ def test_one_that_raises_is_named_once_and_switched_off_for_every_hook(
         "The plugin 'faulty' failed in aigc_metrics_logged and is switched off for this run: "
         "KeyError: 'loss/generator'"
     ]
+
+
+def test_one_that_ends_the_program_or_cannot_say_why_it_failed_is_switched_off_too(
+    manager: pluggy.PluginManager, log_of_aigc: pytest.LogCaptureFixture
+) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    class Leaving:
+        @hookimpl
+        def aigc_metrics_logged(self, step: int) -> None:
+            raise SystemExit(3) if step == 1 else MuteError
+
+    manager.register(Leaving())
+    log(HookCaller(manager), 1)
+    log(HookCaller(manager), 2)
+    whys = [message.partition("for this run: ")[2] for message in log_of_aigc.messages]
+    assert whys == ["SystemExit: 3", "MuteError"]
+
+
+def test_strict_ends_the_training_at_the_first_that_raises(manager: pluggy.PluginManager) -> None:
+    watcher = Watcher()
+    manager.register(Faulty(), name="faulty")
+    manager.register(watcher)
+    with use_options(HostOptions(strict=True)):
+        caller = HookCaller(manager)
+    with pytest.raises(PluginError) as caught:
+        log(caller, 1)
+    assert str(caught.value) == (
+        "The plugin 'faulty' failed in aigc_metrics_logged, and --strict makes that an error: "
+        "KeyError: 'loss/generator'"
+    )
+    caller.call("aigc_run_finished", run=None, step=1, status="failed")  # it is not called again
+    assert watcher.seen == []
+
+
+def test_sigterm_passes_through(manager: pluggy.PluginManager) -> None:
+    class Ended:
+        @hookimpl
+        def aigc_metrics_logged(self) -> None:
+            raise Terminated(143)
+
+    manager.register(Ended())
+    with pytest.raises(Terminated):
+        log(HookCaller(manager), 1)
 
 
 def test_an_observer_without_a_name_is_called_by_its_class(

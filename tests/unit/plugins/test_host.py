@@ -1,50 +1,16 @@
 """The host loads each plugin under guard: whatever one does wrong, the others work."""
 
-import importlib.metadata
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from fake_plugins import RECIPE as GOOD
+from fake_plugins import FakePlugins
 
 from aigc_core.errors import PluginError
-from aigc_core.plugins import PluginHost, PluginStatus
-from aigc_core.plugins.loader import ENTRY_POINT_GROUP
-
-GOOD = """
-from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
-
-@hookimpl
-def aigc_register_modalities():
-    return [ModalitySpec(name="{0}", summary="", code="{0}_code:Modality")]
-
-@hookimpl
-def aigc_register_datasets():
-    return [DatasetSpec(name="{0}-data", modality="{0}", summary="", code="{0}_code:Data")]
-
-@hookimpl
-def aigc_register_recipes():
-    return [
-        RecipeSpec(name="{0}/net", summary="", build="{0}_code:build", model="{0}_code:Model",
-                   trainer="{0}_code:Trainer", dataset="{0}-data")
-    ]
-"""
-
-
-class Distribution(importlib.metadata.Distribution):
-    """Installed metadata that is nowhere on disk."""
-
-    def __init__(self, metadata: str | None) -> None:
-        self._metadata = metadata
-
-    def read_text(self, filename: str) -> str | None:
-        if self._metadata is None:
-            raise OSError("the file is gone")
-        return self._metadata if filename == "METADATA" else None
-
-    def locate_file(self, path):
-        return Path(path)
+from aigc_core.plugins import HostOptions, InstalledPlugin, PluginHost, PluginStatus, use_options
 
 
 class World:
@@ -54,17 +20,18 @@ class World:
         self.folder = folder
         self.host = PluginHost()
 
-    def entry_point(self, name: str, code: str, distribution: str | None = "unnamed"):
+    def plugin(
+        self, name: str, code: str, distribution: str | None = None, **more: str
+    ) -> InstalledPlugin:
         module = f"toyplugin_{name.replace('-', '_')}_{len(list(self.folder.iterdir()))}"
         (self.folder / f"{module}.py").write_text(textwrap.dedent(code), encoding="utf-8")
-        entry_point = importlib.metadata.EntryPoint(name, module, ENTRY_POINT_GROUP)
-        if distribution == "unnamed":
-            return entry_point
-        metadata = None if distribution is None else f"Name: {distribution}\nVersion: 1.2\n"
-        return entry_point._for(Distribution(metadata))
+        version = "1.2" if distribution else None
+        return InstalledPlugin(name, module, distribution, version, **more)
 
-    def load(self, name: str, code: str, distribution: str | None = "unnamed") -> PluginStatus:
-        return self.host.load(self.entry_point(name, code, distribution))
+    def load(
+        self, name: str, code: str, distribution: str | None = None, **more: str
+    ) -> PluginStatus:
+        return self.host.load(self.plugin(name, code, distribution, **more))
 
 
 @pytest.fixture
@@ -97,16 +64,20 @@ def test_a_plugin_brings_what_it_registers(world: World) -> None:
         ["good-data"],
         ["good/net"],
     )
+    assert status.hooks == [f"aigc_register_{k}" for k in ("datasets", "modalities", "recipes")]
+    assert (status.error, status.fix, status.warning) == (None, None, None)
     assert world.host.owner("recipe", "good/net") == "good"
     assert_only_works(world, "good")
 
 
-def test_plugins_are_loaded_in_the_order_of_their_names(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = [world.entry_point(name, GOOD.format(name)) for name in ("b", "c", "a")]
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found)
-    world.host.discover()
+def test_installed_plugins_are_loaded_in_the_order_of_their_names(world: World) -> None:
+    fakes = FakePlugins(world.folder)
+    for name in ("b", "c", "a"):
+        fakes.add(name, GOOD.format(name), module=f"toyplugin_{name}")
+    world.host = PluginHost(HostOptions(only=("a", "b", "c")))
+    about_to_load: list[str] = []
+    world.host.discover(about_to_load.append)
+    assert about_to_load == ["a", "b", "c"]
     assert_only_works(world, "a", "b", "c")
 
 
@@ -167,30 +138,87 @@ def test_a_broken_plugin_is_told_and_the_others_work(world: World, code: str, er
     world.load("good", GOOD.format("good"))
     status = world.load("my-broken", code)
     world.load("later", GOOD.format("later"))
-    assert status.state == "error"
+    assert (status.state, status.fix) == ("error", "aigc plugins disable my-broken")
     assert error in (status.error or "")
     assert "\n" not in (status.error or "")
     assert world.host.broken() == [status]
     assert_only_works(world, "good", "later")
-    with pytest.raises(PluginError, match=r"The plugin 'my-broken' could not be loaded: "):
+    with pytest.raises(PluginError) as caught:
         world.host.recipe("my-broken/net")
+    assert str(caught.value) == (
+        "The recipe 'my-broken/net' needs the plugin 'my-broken', which could not be loaded. "
+        f"{status.what_to_do}"
+    )
 
 
 def test_a_missing_attribute_is_told(world: World) -> None:
-    module = world.entry_point("good", GOOD.format("good")).value
-    entry_point = importlib.metadata.EntryPoint("x", f"{module}:Missing", ENTRY_POINT_GROUP)
-    assert "has no attribute 'Missing'" in (world.host.load(entry_point).error or "")
+    module = world.plugin("good", GOOD.format("good")).module
+    status = world.host.load(InstalledPlugin("x", f"{module}:Missing"))
+    assert "has no attribute 'Missing'" in (status.error or "")
 
 
 def test_an_entry_point_that_is_no_reference_is_told(world: World) -> None:
-    entry_point = importlib.metadata.EntryPoint("x", "not a module!", ENTRY_POINT_GROUP)
-    assert world.host.load(entry_point).state == "error"
+    status = world.host.load(InstalledPlugin("x", "not a module!"))
+    assert status.error == "Its entry point names 'not a module!', which is no module."
 
 
-def test_a_half_removed_distribution_does_not_stop_the_host(world: World) -> None:
-    status = world.load("good", GOOD.format("good"), None)
-    assert status.version is None
-    assert_only_works(world, "good")
+def test_an_error_that_cannot_be_printed_is_told_all_the_same(world: World) -> None:
+    """Paths that are not UTF-8 come as lone surrogates, which a terminal's encoding refuses."""
+    status = world.load("lone", r"raise OSError('\udcff and \x1b[31m red')")
+    assert status.error is not None
+    assert status.error.endswith(r"OSError: \udcff and \x1b[31m red")
+    status = world.load("mute", "class E(Exception):\n    def __str__(self): return 1 / 0\nraise E")
+    assert (status.error or "").endswith(" failed: E")
+
+
+def test_what_the_metadata_says_is_wrong_is_told_and_nothing_is_imported(world: World) -> None:
+    status = world.load("good", "1 / 0", "aigc-good", problem="its entry_points.txt is damaged")
+    assert status.error == "aigc-good: its entry_points.txt is damaged"
+    assert status.fix == "pip install --force-reinstall --no-deps aigc-good"
+
+
+def test_a_plugin_for_another_core_is_not_imported(world: World) -> None:
+    status = world.load("good", "1 / 0", "aigc-good", api_version="99")
+    assert (status.state, status.broken) == ("incompatible", True)
+    assert "written for version 99 of the plugin API" in (status.error or "")
+    assert status.fix == "pip install --upgrade aigc-core"
+
+
+def test_files_that_are_gone_are_told_with_how_to_clean_up(world: World) -> None:
+    status = world.host.load(InstalledPlugin("x", "toyplugin_gone.sub:plugin", "aigc-x", "1.0"))
+    assert status.error == "Its files are gone: there is no module toyplugin_gone."
+    assert status.fix == "aigc plugins uninstall aigc-x"
+
+
+def test_an_editable_installation_whose_folder_is_gone_names_the_folder(world: World) -> None:
+    plugin = InstalledPlugin("x", "toyplugin_gone", "aigc-x", "1.0", "/home/me/x", editable=True)
+    status = world.host.load(plugin)
+    assert status.error == (
+        "Its files are gone: aigc-x was installed from the folder /home/me/x, editable, and no "
+        "module toyplugin_gone is there any more."
+    )
+    assert status.fix == "aigc plugins uninstall aigc-x"
+
+
+def test_of_its_requirements_those_that_are_not_installed_are_named(world: World) -> None:
+    """The missing module may belong to a distribution of another name, or to nobody's."""
+    requires = ["numpy", "no-such-yaml[fast]>=2; python_version>'3'", "other; extra=='x'", "!"]
+    FakePlugins(world.folder).add("needy", distribution="aigc-needy", requires=requires)
+    status = world.load("needy", "import nosuchyaml", "aigc-needy")
+    assert "No module named 'nosuchyaml'" in (status.error or "")
+    assert status.fix == "pip install 'no-such-yaml>=2'"
+
+
+def test_torch_imported_while_loading_is_a_warning(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [n for n in sys.modules if n.split(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    (world.folder / "torch.py").write_text("")
+    status = world.load("heavy", "import torch\n" + GOOD.format("heavy"))
+    assert status.warning is not None
+    assert "imports torch while it is loaded" in status.warning
+    assert_only_works(world, "heavy")
 
 
 def test_ctrl_c_while_loading_passes_through(world: World) -> None:
@@ -225,9 +253,10 @@ def test_of_two_plugins_with_one_name_the_first_stays_and_the_second_is_forgotte
     world.load("first", GOOD.format("first"))
     status = world.load("second", clash)
     assert status.error == (
-        f"The {kind} '{name}' is already brought by the plugin 'first'. "
-        "Uninstall 'first' or 'second'."
+        f"The plugins 'first' and 'second' both bring the {kind} '{name}'; that of 'first' is "
+        "used. Disable one of them."
     )
+    assert status.fix == "aigc plugins disable second"
     assert (status.modalities, status.datasets, status.recipes) == ([], [], [])
     assert world.host.owner(kind, name) == "first"
     assert_only_works(world, "first")
@@ -237,25 +266,92 @@ def test_of_two_distributions_with_one_plugin_name_the_first_stays(world: World)
     world.load("twin", GOOD.format("twin"), "dist-a")
     status = world.load("twin", GOOD.format("other"), "dist-b")
     assert status.error == (
-        "The distribution dist-a brings a plugin named 'twin' too, and comes first. "
-        "Uninstall one of them."
+        "The distributions dist-a and dist-b both bring a plugin named 'twin'; the first is used."
     )
+    assert status.fix == "aigc plugins uninstall dist-b"
     assert [s.distribution for s in world.host.statuses.values()] == ["dist-a", "dist-b"]
     assert_only_works(world, "twin")
 
 
+def test_of_two_distributions_the_second_is_used_when_the_first_is_switched_off(
+    world: World,
+) -> None:
+    world.host = PluginHost(HostOptions(disabled=("Dist_A",)))
+    first = world.load("twin", "1 / 0", "dist-a")
+    assert (first.state, first.fix) == ("disabled", "aigc plugins enable Dist_A")
+    world.load("twin", GOOD.format("twin"), "dist-b")
+    third = world.load("twin", "1 / 0", "dist-c")
+    assert "dist-b and dist-c both bring" in (third.error or "")
+    assert_only_works(world, "twin")
+
+
 def test_the_same_metadata_seen_twice_is_one_plugin(world: World) -> None:
-    entry_point = world.entry_point("good", GOOD.format("good"), "aigc-good")
-    assert world.host.load(entry_point) is world.host.load(entry_point)
+    plugin = world.plugin("good", GOOD.format("good"), "aigc-good")
+    assert world.host.load(plugin) is world.host.load(plugin)
     assert_only_works(world, "good")
 
 
 def test_one_module_under_two_names_is_told(world: World) -> None:
-    entry_point = world.entry_point("good", GOOD.format("good"))
-    world.host.load(entry_point)
-    again = importlib.metadata.EntryPoint("again", entry_point.value, ENTRY_POINT_GROUP)
-    assert "is registered already, as 'good'" in (world.host.load(again).error or "")
+    plugin = world.plugin("good", GOOD.format("good"))
+    world.host.load(plugin)
+    again = world.host.load(InstalledPlugin("again", plugin.module))
+    assert "is registered already, as 'good'" in (again.error or "")
     assert_only_works(world, "good")
+
+
+# Blocked and strict
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "fix"),
+    [
+        (HostOptions(none=True), "--no-plugins leaves it out.", "leave --no-plugins out"),
+        (HostOptions(not_these=("aigc-x",)), "--no-plugins leaves", "leave --no-plugins out"),
+        (HostOptions(without=("x",)), "AIGC_DISABLE_PLUGINS", "unset AIGC_DISABLE_PLUGINS"),
+        (HostOptions(only=()), "AIGC_PLUGINS does not name it", "unset AIGC_PLUGINS"),
+        (HostOptions(disabled=("x",)), "aigc plugins disable", "aigc plugins enable x"),
+    ],
+)
+def test_a_blocked_plugin_is_listed_and_not_imported(
+    world: World, options: HostOptions, error: str, fix: str
+) -> None:
+    world.host = PluginHost(options)
+    status = world.load("x", "1 / 0", "aigc-x", api_version="99", problem="damaged")
+    assert (status.state, status.fix, status.broken) == ("disabled", fix, False)
+    assert error in (status.error or "")
+    with pytest.raises(PluginError, match=r"needs the plugin 'x', which is disabled\. .*" + fix):
+        world.host.recipe("x/net")
+
+
+def discover_strictly(world: World, code: str) -> str:
+    FakePlugins(world.folder).add("my", code, module="toyplugin_my")
+    world.host = PluginHost(HostOptions(only=("my",), strict=True))
+    with pytest.raises(PluginError) as caught:
+        world.host.discover()
+    return str(caught.value)
+
+
+def test_strict_makes_an_error_of_a_broken_plugin(world: World) -> None:
+    message = discover_strictly(world, "1 / 0")
+    assert message.startswith("The plugin 'my' could not be loaded, and --strict makes that an er")
+    assert message.endswith("To mend it: aigc plugins disable my")
+
+
+def test_strict_makes_an_error_of_a_warning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    code = "import sys, types; sys.modules['torch'] = types.ModuleType('torch')"
+    message = discover_strictly(world, code)
+    assert message.startswith("The plugin 'my' warns, and --strict makes that an error: toyplugin")
+
+
+def test_the_options_in_use_are_a_new_host_s(world: World) -> None:
+    options = HostOptions(none=True)
+    with use_options(options):
+        assert PluginHost().options is options
+    assert PluginHost().options == HostOptions()
+
+
+# By name
 
 
 def test_a_hook_is_found_under_another_name(world: World) -> None:
@@ -314,14 +410,14 @@ def test_what_a_catalogued_plugin_brings_says_how_to_install_it(
         getattr(world.host, kind)(name)
     assert str(caught.value) == (
         f"The {kind} '{name}' needs the plugin aigc-song, which is not installed. "
-        "Install it with: pip install aigc-song"
+        "Install it with: aigc plugins install aigc-song"
     )
 
 
 def test_an_installed_plugin_that_is_broken_is_not_said_to_be_missing(world: World) -> None:
     (world.folder / "registry.yaml").write_text(CATALOGUE)
     world.load("song", "import no_such_module", "Aigc_Song")
-    with pytest.raises(PluginError, match="The plugin 'song' could not be loaded: Importing"):
+    with pytest.raises(PluginError, match=r"'song', which could not be loaded\. Importing"):
         world.host.recipe("song/net")
 
 

@@ -1,0 +1,283 @@
+"""What pip is asked to do, and what is told of how it ended."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from fake_plugins import FakePlugins
+
+from aigc_core.errors import PluginError
+from aigc_core.plugins import installer as module
+from aigc_core.plugins.installer import (
+    InstallError,
+    Target,
+    every_target,
+    find_targets,
+    install_command,
+    run_installer,
+    uninstall_command,
+)
+
+CATALOGUE = """
+schema_version: 1
+modalities:
+  song: {summary: Songs, plugin: aigc-song}
+  tune: {summary: Songs too, plugin: aigc-song}
+  scent: {summary: Smells, plugin: null}
+plugins:
+  aigc-song: {summary: s, folder: plugins/song, modalities: [song]}
+  aigc-far: {summary: s, folder: plugins/far}
+  nearby: {summary: s}
+"""
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path) -> Path:
+    """A catalogue, and the folder of one of its plugins."""
+    (tmp_path / "registry.yaml").write_text(CATALOGUE)
+    folder = tmp_path / "plugins" / "song"
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text("[project]\nname = 'Aigc_Song'\n")
+    return tmp_path
+
+
+def refused(name: str) -> str:
+    with pytest.raises(PluginError) as caught:
+        find_targets([name])
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# What a name stands for
+
+
+@pytest.mark.parametrize("name", ["aigc-song", "song", "Aigc_Song", "tune"])
+def test_a_plugin_of_the_checkout_is_installed_from_its_folder(checkout: Path, name: str) -> None:
+    target = Target(str(checkout / "plugins" / "song"), "aigc-song", is_folder=True)
+    assert find_targets([name]) == [target]
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution"),
+    [("far", "aigc-far"), ("nearby", "nearby"), ("aigc.far", "aigc-far")],
+)
+def test_a_plugin_whose_folder_is_not_here_is_asked_of_the_index(
+    name: str, distribution: str
+) -> None:
+    assert find_targets([name]) == [Target(distribution, distribution)]
+
+
+def test_all_of_the_catalogue(checkout: Path) -> None:
+    assert [target.distribution for target in every_target()] == ["aigc-song", "aigc-far", "nearby"]
+
+
+@pytest.mark.parametrize("name", ["./plugins/song", "plugins/song/", "../{0}/plugins/song"])
+def test_a_folder_is_a_package_of_the_name_in_its_file(checkout: Path, name: str) -> None:
+    (target,) = find_targets([name.format(checkout.name)])
+    assert (target.distribution, target.is_folder) == ("aigc-song", True)
+    assert Path(target.argument).samefile(checkout / "plugins" / "song")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "project = 5", "[project]\n", "[project]\nname = 5", "[build-system]", "[[project]]"],
+)
+def test_a_folder_that_does_not_say_its_name_is_left_to_pip(checkout: Path, text: str) -> None:
+    (checkout / "plugins/song/pyproject.toml").write_text(text)
+    (target,) = find_targets(["./plugins/song"])
+    assert target.distribution is None
+
+
+@pytest.mark.parametrize(
+    ("file", "distribution"),
+    [
+        ("aigc_song-1.0-py3-none-any.whl", "aigc-song"),
+        ("Aigc_Song-1.0-py3-none-any.whl", "aigc-song"),
+        ("./aigc_song-1.0.tar.gz", "aigc-song"),
+        ("./aigc-song-1.0.tar.gz", "aigc-song"),
+        ("./song.zip", None),
+        ("./nonsense.whl", None),
+    ],
+)
+def test_a_file_is_of_the_distribution_in_its_name(
+    checkout: Path, file: str, distribution: str | None
+) -> None:
+    Path(file).write_text("")
+    assert find_targets([file]) == [Target(str(Path(file).absolute()), distribution)]
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution"),
+    [
+        ("other-plugin", "other-plugin"),
+        ("aigc-points", "aigc-points"),
+        ("requests", "requests"),
+        ("aigc-song==1.0", "aigc-song"),
+        ("aigc-sogn>=2", "aigc-sogn"),
+        ("Other[fast] ~= 1.0", "other"),
+        ("other @ https://example.org/other-1.0.zip", "other"),
+    ],
+)
+def test_a_requirement_is_passed_on(name: str, distribution: str) -> None:
+    assert find_targets([name]) == [Target(name, distribution)]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("aigc-sogn", "The registry has no plugin 'aigc-sogn'. Did you mean 'aigc-song'? If not,"),
+        ("sogn", "Did you mean 'aigc-song'? If not, install it with: pip install sogn"),
+        ("scant", "The registry has no plugin 'scant'. Did you mean 'scent'?"),
+        ("nearbye", "Did you mean 'nearby'?"),
+        (
+            "scent",
+            "No plugin of the registry brings the modality 'scent' yet. Begin one with: aigc",
+        ),
+        ("./missing", "There is no file or folder ./missing."),
+        ("missing.whl", "There is no file or folder missing.whl."),
+        ("~/missing", "There is no file or folder ~/missing."),
+        ("~nobody-of-that-name/x", "There is no file or folder ~nobody-of-that-name/x."),
+        ("./" + "x" * 5000, "There is no file or folder ./xxx"),
+        (".", "The folder . has no pyproject.toml, so it is no package."),
+        (
+            "--index-url=x",
+            "'--index-url=x' is no plugin of the registry, no path and no requirement",
+        ),
+        ("-r", "'-r' is no plugin of the registry, no path and no requirement of pip's: "),
+        ("", "'' is no plugin of the registry, no path and no requirement of pip's: "),
+        ("a b", "'a b' is no plugin"),
+        ("https://example.org/x.zip", "'https://example.org/x.zip' is no plugin of the registry"),
+    ],
+)
+def test_what_stands_for_nothing_is_refused(name: str, told: str) -> None:
+    assert told in refused(name)
+
+
+def test_a_folder_with_a_damaged_file_is_refused(checkout: Path) -> None:
+    (checkout / "plugins/song/pyproject.toml").write_text("[[[")
+    assert "pyproject.toml cannot be read" in refused("./plugins/song")
+    (checkout / "plugins/song/pyproject.toml").write_bytes(b"\xff")
+    assert "pyproject.toml cannot be read" in refused("./plugins/song")
+
+
+# Commands
+
+
+def test_pip_of_this_python_is_called(checkout: Path) -> None:
+    song = find_targets(["song"])
+    folder = str(checkout / "plugins" / "song")
+    assert install_command(song) == [*PIP, "install", folder]
+    assert install_command(song, editable=True) == [*PIP, "install", "-e", folder]
+    assert install_command([Target("other", "other")], editable=True) == [*PIP, "install", "other"]
+
+
+def test_plugins_of_a_checkout_are_installed_under_its_constraints(checkout: Path) -> None:
+    (checkout / "constraints.txt").write_text("numpy<3\n")
+    command = install_command(find_targets(["song", "other"]))
+    assert command[:8] == [*PIP, "install", "-c", str(checkout / "constraints.txt")]
+    assert "-c" not in install_command(find_targets(["other"]))
+
+
+def test_uninstalling_names_distributions_and_asks_nothing(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes = FakePlugins(checkout / "installed")
+    fakes.add("twin", distribution="dist-a", module="a")
+    fakes.add("twin", distribution="dist-b", module="b")
+    monkeypatch.syspath_prepend(fakes.folder)
+    command, distributions = uninstall_command(["image", "Aigc_Image", "dist-a"])
+    assert command == [*PIP, "uninstall", "--yes", "aigc-image", "dist-a"]
+    assert distributions == ["aigc-image", "dist-a"]
+    for name, told in {
+        "twin": "Several distributions bring a plugin 'twin': dist-a, dist-b. Name one of them.",
+        "imge": "The plugin 'imge' is not installed. Did you mean 'image'?",
+        "": "The plugin '' is not installed.",
+        "aigc-core": "aigc-core is no plugin. Remove it with: pip uninstall aigc-core",
+    }.items():
+        with pytest.raises(PluginError) as caught:
+            uninstall_command([name])
+        assert str(caught.value).startswith(told)
+
+
+@pytest.fixture
+def without_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+
+
+def test_without_pip_uv_is_called(without_pip: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``uv pip`` takes ``--python`` after its own command only."""
+    monkeypatch.setattr(module.shutil, "which", lambda name: "/usr/bin/uv")
+    python = ["--python", sys.executable]
+    assert install_command([Target("other", None)]) == ["uv", "pip", "install", *python, "other"]
+    assert uninstall_command(["image"])[0] == ["uv", "pip", "uninstall", *python, "aigc-image"]
+
+
+def test_with_neither_it_says_how_to_get_pip(
+    without_pip: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "executable", "/my env/bin/python")
+    with pytest.raises(PluginError) as caught:
+        install_command([Target("other", None)])
+    assert str(caught.value) == (
+        "/my env/bin/python has no pip, and there is no uv. "
+        "Get pip with: '/my env/bin/python' -m ensurepip"
+    )
+
+
+# How it ended
+
+
+def run(code: str) -> list[str]:
+    said: list[str] = []
+    run_installer([sys.executable, "-c", code], said.append)
+    return said
+
+
+def test_what_pip_says_is_passed_on_line_by_line() -> None:
+    assert run("import sys; print('one'); print('two', file=sys.stderr)") in (
+        ["one", "two"],
+        ["two", "one"],
+    )
+
+
+def test_what_is_no_text_is_passed_on_all_the_same() -> None:
+    assert run(r"import os; os.write(1, b'\xff\n')") == ["\ufffd"]
+
+
+def test_pip_is_asked_nothing() -> None:
+    """Where it asked, there would be no answer, and no end."""
+    assert run("import sys; print(repr(sys.stdin.read()))") == ["''"]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("ERROR: no such thing", "exit code 3: ERROR: no such thing ("),
+        ("error: in uv's words", "exit code 3: error: in uv's words ("),
+        ("much\nERROR: first\nmore\nERROR: second", "3: ERROR: first ERROR: second ("),
+        ("a\nb\nc\nd", "exit code 3: b c d ("),
+    ],
+)
+def test_a_failure_repeats_pip_s_errors_and_says_that_nothing_changed(said: str, told: str) -> None:
+    with pytest.raises(InstallError) as caught:
+        run(f"print({said!r}); raise SystemExit(3)")
+    assert str(caught.value).startswith("pip failed with ")
+    assert told in str(caught.value)
+    assert str(caught.value).endswith("(The plugins of this environment are as they were.)")
+
+
+def test_a_failure_that_changed_plugins_says_so(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = FakePlugins(checkout / "installed").add("half")
+    monkeypatch.syspath_prepend(checkout / "installed")
+    with pytest.raises(InstallError, match="CHANGED: see aigc plugins list"):
+        run(f"import shutil; shutil.rmtree({str(info)!r}); raise SystemExit(1)")
+
+
+def test_a_program_that_does_not_start_is_told() -> None:
+    with pytest.raises(InstallError, match="/nowhere/pip could not be run: "):
+        run_installer(["/nowhere/pip"], print)
