@@ -26,7 +26,7 @@ from aigc_core.api.session import RunRecorder
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine, EngineState, FitResult
-from aigc_core.errors import RunError, StorageError, TrainingError
+from aigc_core.errors import PluginError, RunError, StorageError, TrainingError
 from aigc_core.interfaces import Modality, SampleStore
 from aigc_core.observers import default_observers
 from aigc_core.plugins import PluginHost, get_host
@@ -131,21 +131,24 @@ class Training:
         try:
             result = self.engine.fit()
             status = "completed" if result.signal is None else "interrupted"
-            return result
-        except KeyboardInterrupt:
-            status = "interrupted"
-            raise
-        except RuntimeError as error:
-            if _is_out_of_memory(error):
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                status = "interrupted"
+            with contextlib.suppress(PluginError):  # with --strict: the first error is the one told
+                self._finish(status)
+            if isinstance(error, RuntimeError) and _is_out_of_memory(error):
                 raise TrainingError(
                     f"Out of memory at step {self.engine.step}, with batches of "
                     f"{self.engine.config.batch_size}. Set a smaller engine.batch_size, or "
                     "engine.accumulate to split batches."
                 ) from error
             raise
-        finally:
-            step = self.engine.step
-            self.hooks.call("aigc_run_finished", run=self.run, step=step, status=status)
+        self._finish(status)
+        return result
+
+    def _finish(self, status: str) -> None:
+        step = self.engine.step
+        self.hooks.call("aigc_run_finished", run=self.run, step=step, status=status)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

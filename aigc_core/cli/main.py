@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import sys
@@ -52,6 +53,9 @@ for _group in (train, generate, evaluate, runs, listings, config, plugins, docto
 
 def main() -> None:
     """Run the command line; the exit code is 0 done, 1 failed, 2 bad usage or input, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):  # a path may hold what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     console = error_console()
     logging.getLogger("aigc").handlers = [ConsoleHandler(console)]
     logging.getLogger("aigc").propagate = False

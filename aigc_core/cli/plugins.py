@@ -8,11 +8,11 @@ import typer
 from rich.console import Console
 
 from aigc_core.cli import plugins_manage
-from aigc_core.cli.plugins_check import check
 from aigc_core.cli.output import JsonOption, print_json, print_listing, say
+from aigc_core.cli.plugins_check import check
 from aigc_core.config.descriptions import described_schema
 from aigc_core.errors import PluginError, did_you_mean
-from aigc_core.plugins import Catalogue, PluginStatus, load_catalogue
+from aigc_core.plugins import Catalogue, PluginStatus, host_options, load_catalogue
 from aigc_core.plugins.installed import normal_name
 from aigc_core.plugins.probe import probe_plugins
 
@@ -34,19 +34,24 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def list_plugins(as_json: JsonOption = False) -> None:
-    """List installed plugins, with what is wrong with those that do not load, and the catalogue."""
+    """List installed plugins, with what is wrong with those that do not load, and the catalogue.
+
+    With --strict the exit code is 2 when something is.
+    """
     statuses, catalogue = probe_plugins(), load_catalogue()
     rows = [_row(status) for status in statuses] + _not_installed(catalogue, statuses)
     columns = ["plugin", "status", "distribution", "version", "modalities", "recipes"]
     print_listing(rows, columns, as_json)
-    if as_json:
-        return
-    console = Console(highlight=False)
-    for status in statuses:
-        if status.state != "active":
-            say(console, f"{status.name}: {status.state}. {status.what_to_do}")
-        if status.warning:
-            say(console, f"{status.name}: warning. {status.warning}")
+    if not as_json:
+        console = Console(highlight=False)
+        for status in statuses:
+            if status.state != "active":
+                say(console, f"{status.name}: {status.state}. {status.what_to_do}")
+            if status.warning:
+                say(console, f"{status.name}: warning. {status.warning}")
+    faulty = [status.name for status in statuses if status.broken or status.warning]
+    if faulty and host_options().strict:
+        raise PluginError(f"Not in order, and --strict makes that an error: {', '.join(faulty)}.")
 
 
 def info(name: NameArgument, as_json: JsonOption = False) -> None:

@@ -121,6 +121,12 @@ class PluginHost:
             self.manager.register(plugin, name=status.name)
             self._take_specs(plugin, status)
             status.hooks = [caller.name for caller in self.manager.get_hookcallers(plugin) or ()]
+            if not status.hooks:
+                empty = (
+                    f"{status.module} implements no hook, so it brings nothing. Its author should "
+                    "put @aigc_core.hookimpl above its functions."
+                )
+                status.warning = f"{status.warning} {empty}" if status.warning else empty
         except MUST_PASS:
             raise
         except BaseException as error:  # as at import

@@ -197,6 +197,23 @@ def test_one_that_imports_torch_works_and_is_told(fake_plugins: FakePlugins) -> 
     assert done.err.startswith("Error: The plugin 'heavy' warns, and --strict makes that an erro")
 
 
+def test_one_that_implements_no_hook_is_told(fake_plugins: FakePlugins) -> None:
+    fake_plugins.add("mute", "def register(): pass")
+    done = fake_plugins.aigc("plugins", "list")
+    assert "mute: warning. fake_mute implements no hook, so it brings nothing." in done.out
+    assert done.code == 0
+
+
+def test_a_strict_listing_lists_and_fails(fakes: FakePlugins) -> None:
+    done = fakes.aigc("plugins", "list", "--strict")
+    assert done.code == 2
+    assert "image" in done.out
+    assert done.err.startswith("Error: Not in order, and --strict makes that an error: ")
+    assert all(name in done.err for name in BROKEN)
+    good = fakes.aigc("plugins", "list", "--strict", "--json", AIGC_PLUGINS="image")
+    assert (good.code, good.err) == (0, "")
+
+
 # What ends or holds up the process that imports it
 
 
@@ -323,6 +340,26 @@ def test_an_observer_that_raises_ends_a_strict_training(
         "error: RuntimeError: no plot of step 1\n"
     )
     assert (Path("run") / "config.yaml").exists()
+
+
+def test_an_observer_that_fails_at_the_end_does_not_hide_why_the_training_ended(
+    fake_plugins: FakePlugins, aigc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_plugins.add("late", HOOK + "def aigc_run_finished(): raise RuntimeError('no mail')")
+    monkeypatch.syspath_prepend(fake_plugins.folder)
+    monkeypatch.setenv("AIGC_PLUGINS", "image,late")
+    done = aigc("train", "image/dcgan", *TINY, "--out", "good", "--strict")
+    assert done.code == 2
+    assert "failed in aigc_run_finished, and --strict makes that an error" in done.err
+
+    def exhausted(self: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("aigc_core.engine.Engine.fit", exhausted)
+    done = aigc("train", "image/dcgan", *TINY, "--out", "bad", "--strict")
+    assert done.code == 1
+    assert done.err.startswith("Error: Out of memory at step 0")
+    sys.modules.pop("fake_late", None)
 
 
 @pytest.mark.parametrize(
