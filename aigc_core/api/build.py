@@ -6,8 +6,10 @@ import datetime
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +32,7 @@ from aigc_core.interfaces import (
 from aigc_core.plugins import PluginHost
 from aigc_core.runs import DatasetFacts, Run
 
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
 _DIGEST_BYTES = 1 << 30  # hashing a gigabyte takes about a second
 
 
@@ -141,28 +144,43 @@ def _needed_plugins(host: PluginHost, config: RunConfig) -> dict[str, Any]:
 
 
 def require_plugins(host: PluginHost, run: Run) -> None:
-    """Check that the plugins are active that a run was made with.
+    """Check that what a run is made of is there.
 
     Raises:
-        PluginError: one is not; names it, and what would bring it back. A run whose
-            ``environment.json`` does not tell is let through.
+        PluginError: it is not; names the plugin that the run was made with, and what would bring
+            it back. Where ``environment.json`` does not tell, whoever looks the name up does.
     """
+    dataset = run.config.get("dataset")
+    names = {"recipe": run.recipe, "modality": run.recipe.split("/")[0]}
+    if isinstance(dataset, dict) and isinstance(dataset.get("name"), str):
+        names["dataset"] = dataset["name"]
+    tables: dict[str, Mapping[str, object]] = {
+        "recipe": host.recipes,
+        "modality": host.modalities,
+        "dataset": host.datasets,
+    }
     try:
         needs = dict(run.environment.get("needs") or {})
     except (RunError, TypeError, ValueError):
         return
-    for what, plugin in needs.items():
-        if not isinstance(plugin, dict) or not isinstance(plugin.get("plugin"), str):
+    for what, name in names.items():
+        plugin = needs.get(what)
+        if name in tables[what] or not isinstance(plugin, dict):
             continue
-        name, distribution = plugin["plugin"], plugin.get("distribution") or plugin["plugin"]
-        status = host.statuses.get(name)
-        needed = f"{run.path} needs the plugin '{name}' ({distribution}) for its {what}, which"
-        if status is None:
+        needed = f"{run.path} needs the {what} '{name}'"
+        distribution = plugin.get("distribution")
+        for status in host.statuses.values():
+            if status.distribution == distribution and status.state != "active":
+                raise PluginError(
+                    f"{needed} of the plugin '{status.name}', which is not active. "
+                    f"{status.what_to_do}"
+                )
+        # A run's folder may come from anybody, and what is said here gets typed.
+        if isinstance(distribution, str) and _DISTRIBUTION.fullmatch(distribution):
             raise PluginError(
-                f"{needed} is not installed. Install it with: aigc plugins install {distribution}"
+                f"{needed} of the plugin {distribution}, which is not installed. Install it with: "
+                f"aigc plugins install {distribution}"
             )
-        if status.state != "active":
-            raise PluginError(f"{needed} is not active. {status.what_to_do}")
 
 
 def _commit() -> str | None:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from aigc_core.api.build import load_data
 from aigc_core.api.generate import Sampler
 from aigc_core.engine import derive_seed
-from aigc_core.errors import ConfigError, PluginError, StorageError, did_you_mean, reason
-from aigc_core.interfaces import Metric
+from aigc_core.errors import (
+    ConfigError,
+    PluginError,
+    StorageError,
+    UserError,
+    did_you_mean,
+    reason,
+)
+from aigc_core.interfaces import Metric, Modality
 from aigc_core.plugins import MetricSpec, get_host
+from aigc_core.plugins.guarded_import import MUST_PASS, describe
 from aigc_core.runs import Run
 
+logger = logging.getLogger("aigc")
 FILE_NAME = "evaluations.jsonl"
 
 
@@ -78,15 +90,46 @@ def evaluate(
     real = store.arrays["samples"][chosen]
     found: dict[str, float] = {}
     for spec in specs:
-        owner = host.owner("metric", spec.name)
-        metric = host.resolve(spec.code, owner)()
-        if not isinstance(metric, Metric):
-            raise PluginError(f"The plugin '{owner}' names {spec.code}, which is not a Metric.")
-        values = metric.compare(real, generated, sampler.parts.modality)
-        found |= {f"{spec.name}/{name}": float(value) for name, value in values.items()}
+        values = _compare(spec, real, generated, sampler.parts.modality)
+        found |= {f"{spec.name}/{name}": value for name, value in values.items()}
     result = Evaluation(sampler.step, count, seed, split, found)
-    _append(sampler.run, result)
+    try:
+        _append(sampler.run, result)
+    except StorageError as error:  # the result is there, and took its time
+        logger.warning("%s", error)
     return result
+
+
+def _compare(
+    spec: MetricSpec, real: Tensor, generated: Tensor, modality: Modality
+) -> dict[str, float]:
+    """Return a metric's values by name.
+
+    Raises:
+        PluginError: the plugin's code failed, whatever it raised, or gave no numbers.
+    """
+    host = get_host()
+    owner = host.owner("metric", spec.name)
+    metric = host.resolve(spec.code, owner)()
+    if not isinstance(metric, Metric):
+        raise PluginError(f"The plugin '{owner}' names {spec.code}, which is not a Metric.")
+    try:
+        values = metric.compare(real, generated, modality)
+        return {str(name): float(value) for name, value in values.items()}
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, MUST_PASS):
+            raise
+        raise PluginError(
+            f"The metric '{spec.name}' of the plugin '{owner}' failed: {describe(error)}"
+        ) from error
+
+
+def to_json(result: Evaluation) -> dict[str, Any]:
+    """Return plain data; a number that is not finite becomes None, since JSON has none."""
+    finite = {n: v if math.isfinite(v) else None for n, v in result.metrics.items()}
+    return {**vars(result), "metrics": finite}
 
 
 def _choose(names: Sequence[str], modality: str) -> list[MetricSpec]:
@@ -97,7 +140,7 @@ def _choose(names: Sequence[str], modality: str) -> list[MetricSpec]:
 
 
 def _append(run: Run, result: Evaluation) -> None:
-    row: dict[str, Any] = dict(vars(result))
+    row: dict[str, Any] = to_json(result)
     path = run.path / FILE_NAME
     try:
         with path.open("a", encoding="utf-8") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated
 
 import typer
@@ -29,13 +28,14 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Compare samples of a run with its data, by metrics."""
-    from aigc_core.api import evaluate as run_evaluation
+    from aigc_core.api.evaluate import evaluate as run_evaluation
+    from aigc_core.api.evaluate import to_json
 
     result = run_evaluation(
         run, metrics=metric or (), count=count, seed=seed, split=split, device=device
     )
     if as_json:
-        print_json(dataclasses.asdict(result))
+        print_json(to_json(result))
         return
     say(
         error_console(),

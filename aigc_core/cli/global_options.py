@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aigc_core.errors import UserError
+from aigc_core.errors import ConfigError, UserError
 from aigc_core.plugins import HostOptions
 from aigc_core.plugins.options import split_names
 
+logger = logging.getLogger("aigc")
+NAMES = {"--no-plugins", "--strict", "--registry"}
 GLOBAL_OPTIONS = """\
 Anywhere: --no-plugins loads no plugin, --no-plugins=a,b not these; --strict makes warnings about
 plugins errors; --registry FILE takes another registry.yaml.
@@ -52,4 +55,11 @@ def take_global_options(arguments: Sequence[str]) -> tuple[HostOptions, list[str
             found["registry"] = Path(os.path.expanduser(value))
         else:
             others.append(argument)
-    return dataclasses.replace(HostOptions.from_environment(), **found), others
+    try:
+        options = HostOptions.from_environment()
+    except ConfigError as error:
+        if not all(argument in ("-h", "--help", "--version") for argument in others):
+            raise
+        logger.warning("%s", error)  # the program's own help answers, whatever is broken
+        options = HostOptions(none=True)
+    return dataclasses.replace(options, **found), others

@@ -12,21 +12,13 @@ import typer
 
 from aigc_core._version import __version__
 from aigc_core.cli import config, doctor, evaluate, generate, listings, plugins, runs, train
+from aigc_core.cli.extend import add_plugin_commands
 from aigc_core.cli.global_options import GLOBAL_OPTIONS, take_global_options
 from aigc_core.cli.output import ConsoleHandler, error_console, say
 from aigc_core.errors import AigcError, Interrupted, Terminated
 from aigc_core.plugins import get_host, use_options
-from aigc_core.plugins.hooks import HookCaller
 
 logger = logging.getLogger("aigc")
-app = typer.Typer(
-    name="aigc",
-    help="Train and use generative models of any kind of content.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
 
 
 def _print_version(wanted: bool) -> None:
@@ -35,7 +27,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog=GLOBAL_OPTIONS)
 def _options(
     version: Annotated[
         bool,
@@ -47,8 +38,20 @@ def _options(
     pass
 
 
-for _group in (train, generate, evaluate, runs, listings, config, plugins, doctor):
-    _group.add_commands(app)
+def make_app() -> typer.Typer:
+    """Return the program with the core's own commands."""
+    app = typer.Typer(
+        name="aigc",
+        help="Train and use generative models of any kind of content.",
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    app.callback(epilog=GLOBAL_OPTIONS)(_options)
+    for group in (train, generate, evaluate, runs, listings, config, plugins, doctor):
+        group.add_commands(app)
+    return app
 
 
 def main() -> None:
@@ -64,8 +67,9 @@ def main() -> None:
     try:
         options, arguments = take_global_options(sys.argv[1:])
         with use_options(options):
+            app = make_app()
             if _loads_plugins(arguments):
-                _load_plugins()
+                _load_plugins(app)
             app(args=arguments, prog_name="aigc", standalone_mode=True)
     except Interrupted as stop:
         say(console, str(stop))
@@ -88,15 +92,16 @@ def _terminate(number: int, frame: object) -> None:
 
 def _loads_plugins(arguments: list[str]) -> bool:
     """Whether plugins load at the start: all but what must work when one of them is broken."""
-    words = [argument for argument in arguments if not argument.startswith("-")]
-    return words[:1] != ["plugins"] and "--version" not in arguments
+    first = next((argument for argument in arguments if not argument.startswith("-")), None)
+    before = arguments if first is None else arguments[: arguments.index(first)]
+    return first != "plugins" and "--version" not in before
 
 
-def _load_plugins() -> None:
+def _load_plugins(app: typer.Typer) -> None:
     host = get_host()
     for status in host.broken():
         logger.warning("The plugin '%s' could not be loaded. %s", status.name, status.what_to_do)
     for status in host.statuses.values():
         if status.warning:
             logger.warning("The plugin '%s': %s", status.name, status.warning)
-    HookCaller(host.manager).call("aigc_extend_cli", app=app)
+    add_plugin_commands(app, host)

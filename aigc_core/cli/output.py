@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys instead of showing it, apart from tabs and newlines."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -34,7 +38,12 @@ class ConsoleHandler(logging.Handler):
 
 def say(console: Console, text: str) -> None:
     """Print text as it is: brackets in a path are no markup, and lines are not cut."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Return text with control characters as escapes; newlines and tabs stay."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def shown(path: Path) -> str:
@@ -65,7 +74,8 @@ def print_listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_jso
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*[Text(_cell(row[column])) for column in columns])
+        cells = [printable(_cell(row[column])).replace("\n", "\\n") for column in columns]
+        table.add_row(*map(Text, cells))
     # In a pipe a line holds a row: 80 columns would break names that another program wants to read.
     console = Console(highlight=False)
     if not console.is_terminal:

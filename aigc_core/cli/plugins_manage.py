@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import Annotated
 
 import typer
 
-from aigc_core.cli.output import error_console, say
+from aigc_core.cli.output import error_console, printable, say
 from aigc_core.errors import PluginError, UserError, did_you_mean
 from aigc_core.plugins import PluginStatus, find_installed
-from aigc_core.plugins.installed import is_called, normal_name
+from aigc_core.plugins.installed import as_argument, is_called, normal_name
 from aigc_core.plugins.installer import (
+    Target,
     every_target,
     find_targets,
     install_command,
@@ -55,22 +57,27 @@ def install(
     targets = every_target() if everything else find_targets(names or [])
     if not targets:
         raise PluginError("The registry has no plugin.")
+    for target in targets:
+        if target.registry is not None:
+            say(error_console(), f"{target.distribution}, as {target.registry} says")
     before = find_installed()
     _run(install_command(targets, editable=editable))
-    ours = {target.distribution for target in targets}
+    ours = _distributions(targets)
     brought = [
         status
-        for status in probe_plugins()
+        for status in probe_plugins(patient=True)
         if normal_name(status.distribution or "") in ours
         or not any(p.name == status.name and p.version == status.version for p in before)
     ]
     if not brought:
-        raise PluginError(
-            f"{', '.join(target.argument for target in targets)} was installed, and brings no "
-            "plugin of aigc."
-        )
+        what = ", ".join(target.argument for target in targets)
+        if any(target.distribution is None for target in targets) and find_installed() == before:
+            raise PluginError(
+                f"{what} was installed already, nothing changed; or it brings no plugin of aigc."
+            )
+        raise PluginError(f"{what} was installed, and brings no plugin of aigc.")
     for status in brought:
-        typer.echo(_summary(status))
+        typer.echo(printable(_summary(status)))
     if any(status.broken for status in brought):
         raise typer.Exit(1)
 
@@ -79,12 +86,11 @@ def uninstall(names: NamesArgument) -> None:
     """Remove plugins with pip, broken ones too. Runs that they trained stay."""
     command, distributions = uninstall_command(names)
     _run(command)
-    left = {p.distribution or p.name: p.location for p in find_installed()}
-    for name in distributions:
-        if name in left:
+    for plugin in find_installed():
+        if plugin.distribution in distributions:
             raise PluginError(
-                f"pip has done its work, and metadata of {name} is still found in {left[name]}. "
-                "Remove it there by hand."
+                f"pip has done its work, and metadata of {plugin.distribution} is still found: "
+                f"{plugin.metadata_path or plugin.location}. Remove it by hand."
             )
     typer.echo(f"Removed: {', '.join(distributions)}.")
 
@@ -105,8 +111,18 @@ def disable(names: NamesArgument) -> None:
     for name in names:
         entry = _entry(name)
         changed = set_disabled(entry, True)
-        again = f"Again: aigc plugins enable {entry}"
+        again = f"Again: aigc plugins enable {as_argument(entry)}"
         typer.echo(f"{entry} is disabled. {again}" if changed else f"{entry} was disabled already.")
+
+
+def _distributions(targets: list[Target]) -> set[str]:
+    """Return what was installed; pip noted from where it has that of which no name was known."""
+    names = {target.distribution for target in targets if target.distribution is not None}
+    unnamed = {os.path.realpath(t.argument) for t in targets if t.distribution is None}
+    for plugin in find_installed():
+        if plugin.distribution and plugin.source and os.path.realpath(plugin.source) in unnamed:
+            names.add(normal_name(plugin.distribution))
+    return names
 
 
 def _entry(name: str, also: tuple[str, ...] = ()) -> str:

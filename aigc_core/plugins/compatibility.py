@@ -27,6 +27,7 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
     who = plugin.distribution or plugin.name
     which = f"{who} {plugin.version}" if plugin.version else who
     upgrade_core = f"pip install --upgrade {CORE}"
+    upgrade = f"pip install --upgrade {who}" if plugin.distribution else plugin.removal
     for text in plugin.requirements:
         try:
             requirement = Requirement(text)
@@ -40,21 +41,21 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
             return (
                 f"{which} needs {CORE}{requirement.specifier}, and {CORE} "
                 f"{__version__} is installed.",
-                f"pip install --upgrade {CORE} {who}",
+                f"{upgrade_core} {who}" if plugin.distribution else upgrade_core,
             )
     written_for = plugin.api_version or "1"
     if not re.fullmatch(r"[0-9]{1,9}", written_for):
         return (
             f"{who} names the API version {shown(written_for)} in its entry points [{API_GROUP}], "
             "which is not a whole number.",
-            f"pip install --upgrade {who}",
+            upgrade,
         )
     if int(written_for) != API_VERSION:
         newer = int(written_for) > API_VERSION
         return (
             f"{which} is written for version {int(written_for)} of the plugin API, "
             f"and {CORE} {__version__} has version {API_VERSION}.",
-            upgrade_core if newer else f"pip install --upgrade {who}",
+            upgrade_core if newer else upgrade,
         )
     return None
 

@@ -36,4 +36,4 @@ def use_host(host: PluginHost) -> Iterator[PluginHost]:
     try:
         yield host
     finally:
-        _used.remove(host)
+        _used.pop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import shlex
-import sys
 import threading
 from importlib.metadata import EntryPoint
 
@@ -29,13 +28,12 @@ MUST_PASS = (KeyboardInterrupt, Terminated)
 def import_plugin(status: PluginStatus) -> object:
     """Import what a plugin's entry point names.
 
-    Says so when it takes long. Notes a warning in ``status`` when torch was imported on the way.
+    Says so when it takes long.
 
     Raises:
         PluginError: it cannot be imported, for whatever reason; ``status.fix`` is set where more
             helps than disabling it.
     """
-    had_torch = "torch" in sys.modules
     notice = threading.Timer(NOTICE_AFTER_S, _say_that_it_takes_long, [status])
     notice.daemon = True
     notice.start()
@@ -49,11 +47,6 @@ def import_plugin(status: PluginStatus) -> object:
         raise PluginError(_why(error, status)) from error
     finally:
         notice.cancel()
-    if "torch" in sys.modules and not had_torch:
-        status.warning = (
-            f"{status.module} imports torch while it is loaded, which makes every command seconds "
-            "slower. Its author should move that import into the modules that its specs name."
-        )
     return plugin
 
 

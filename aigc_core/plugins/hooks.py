@@ -24,6 +24,10 @@ def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
         PluginError: an unknown hook, a hook that is not marked, a wrapper, or an argument that
             the hook does not have; names the nearest valid name.
     """
+    if inspect.isclass(plugin):
+        raise PluginError(
+            f"The entry point names the class {plugin.__name__}; name a module or an instance."
+        )
     known = [name for name in vars(hookspecs) if name.startswith("aigc_")]
     for name in dir(plugin):
         options = manager.parse_hookimpl_opts(plugin, name)
@@ -34,6 +38,9 @@ def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
         hook = options.get("specname") or name
         if hook in known:
             _check_arguments(plugin, name, hook)
+            function = getattr(plugin, name)
+            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+                raise PluginError(f"'{name}' is async; hooks of aigc are called plainly.")
             if options.get("wrapper") or options.get("hookwrapper"):
                 raise PluginError(f"'{name}' is a wrapper, which hooks of aigc do not have.")
         elif not options.get("optionalhook"):

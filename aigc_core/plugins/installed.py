@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import logging
 import os
 import re
+import shlex
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from typing import Any
 logger = logging.getLogger("aigc")
 ENTRY_POINT_GROUP = "aigc.plugins"
 API_GROUP = "aigc.api"
+_PLUGIN_NAME = re.compile(r"\w[\w.-]*")
+_DISTRIBUTION_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class InstalledPlugin:
     """One entry point of the group ``aigc.plugins``, and the distribution that it came with."""
 
     name: str
-    """The entry point's name, such as ``image``."""
+    """The entry point's name, such as ``image``; always printable."""
     module: str
     """What it names, such as ``aigc_image``; imported only by the host."""
     distribution: str | None = None
@@ -31,12 +35,23 @@ class InstalledPlugin:
     location: str | None = None
     """The folder it was installed into, or of an editable installation the source's."""
     editable: bool = False
+    source: str | None = None
+    """The folder or file it was installed from, where pip noted one (PEP 610)."""
+    metadata_path: str | None = None
+    """The ``.dist-info`` folder."""
     requirements: tuple[str, ...] = ()
     """What the distribution requires, as it says (PEP 508)."""
     api_version: str | None = None
     """The API version that it is written for; None where it does not say."""
     problem: str | None = None
     """What is wrong with its metadata."""
+    fix: str | None = None
+    """What mends the problem: a command, as one would type it."""
+
+    @property
+    def removal(self) -> str:
+        """What removes it: a command, or words where pip cannot."""
+        return removal(self.distribution, self.metadata_path)
 
 
 def find_installed() -> list[InstalledPlugin]:
@@ -46,8 +61,12 @@ def find_installed() -> list[InstalledPlugin]:
     ``importlib.metadata.entry_points``, which one malformed file stops.
     """
     plugins: dict[tuple[str, str, str | None], InstalledPlugin] = {}
-    seen: set[str] = set()
+    homes: dict[str, str] = {}  # normal name of a distribution to the folder that it is in
+    versions: dict[str, set[str]] = {}  # and to its versions there
     for distribution in importlib.metadata.distributions():
+        path = _metadata_path(distribution)
+        if os.path.basename(path or "").startswith("~"):  # pip was interrupted while it replaced it
+            continue
         try:
             text = distribution.read_text("entry_points.txt")
         except Exception as error:  # of whatever finds metadata there
@@ -56,13 +75,19 @@ def find_installed() -> list[InstalledPlugin]:
         if not text or ENTRY_POINT_GROUP not in text:
             continue
         name = _text(distribution, "Name")
+        if name is not None and not _DISTRIBUTION_NAME.fullmatch(name):
+            name = None
         if name is not None:
-            if normal_name(name) in seen:  # another folder of sys.path has it too; the first counts
+            normal, home = normal_name(name), os.path.dirname(path or "")
+            known = normal in homes
+            if homes.setdefault(normal, home) == home:
+                versions.setdefault(normal, set()).add(_version(distribution) or "?")
+            if known:  # if in another folder of sys.path, that has no effect
                 continue
-            seen.add(normal_name(name))
         for plugin in _plugins_of(distribution, name):
             plugins.setdefault((plugin.name, plugin.module, plugin.distribution), plugin)
-    return sorted(plugins.values(), key=lambda p: (p.name, p.module, p.distribution or ""))
+    found = [_told_when_mixed(p, versions) for p in plugins.values()]
+    return sorted(found, key=lambda p: (p.name, p.module, p.distribution or ""))
 
 
 def normal_name(distribution: str) -> str:
@@ -77,33 +102,73 @@ def is_called(plugin: InstalledPlugin, name: str) -> bool:
     return plugin.distribution is not None and normal_name(name) == normal_name(plugin.distribution)
 
 
+def as_argument(name: str) -> str:
+    """Return a name as one would type it in a shell, as an argument of ``aigc``."""
+    return f"-- {shlex.quote(name)}" if name.startswith("-") else shlex.quote(name)
+
+
+def removal(distribution: str | None, metadata_path: str | None) -> str:
+    """Return what removes a plugin: a command, or words where its metadata is damaged.
+
+    Never an entry point's name for pip: somebody else's distribution may be called like it.
+    """
+    if distribution is not None:
+        return f"aigc plugins uninstall {as_argument(distribution)}"
+    return f"remove the folder {shlex.quote(metadata_path)}" if metadata_path else "remove it"
+
+
+def _told_when_mixed(plugin: InstalledPlugin, versions: dict[str, set[str]]) -> InstalledPlugin:
+    """Note a problem where a folder has metadata of several versions of a plugin."""
+    if plugin.distribution is None or plugin.problem:
+        return plugin
+    mixed = sorted(versions[normal_name(plugin.distribution)])
+    if len(mixed) < 2:
+        return plugin
+    return dataclasses.replace(
+        plugin,
+        problem=f"{len(mixed)} versions are installed over one another: {' and '.join(mixed)}",
+        fix=f"pip install --force-reinstall {plugin.distribution}",
+    )
+
+
 def _plugins_of(
     distribution: importlib.metadata.Distribution, name: str | None
 ) -> Iterator[InstalledPlugin]:
-    location, editable = _location(distribution)
     about: dict[str, Any] = {
         "distribution": name,
-        "version": _text(distribution, "Version"),
-        "location": location,
+        "version": _version(distribution),
+        "metadata_path": _metadata_path(distribution),
+        **_location(distribution),
     }
+    remove = removal(name, about["metadata_path"])
     try:
         entry_points = list(distribution.entry_points)
     except Exception as error:  # whatever a parser of a damaged file raises
         problem = f"its entry_points.txt cannot be read: {error}"
-        yield InstalledPlugin(name or "?", "?", **about, editable=editable, problem=problem)
+        fix = f"pip install --force-reinstall --no-deps {name}" if name else remove
+        yield InstalledPlugin(name or "?", "?", **about, problem=problem, fix=fix)
         return
     requirements = tuple(_requirements(distribution))
     api = next((e.name for e in entry_points if e.group == API_GROUP), None)
     for entry_point in entry_points:
         if entry_point.group == ENTRY_POINT_GROUP:
+            printable = _printable(entry_point.name)
+            valid = _PLUGIN_NAME.fullmatch(entry_point.name)
+            problem = f"its name '{printable}' is not valid: letters, digits, . - _"
             yield InstalledPlugin(
-                entry_point.name,
+                printable,
                 entry_point.value,
                 **about,
-                editable=editable,
                 requirements=requirements,
                 api_version=api,
+                problem=None if valid else problem,
+                fix=None if valid else remove,
             )
+
+
+def _printable(text: str) -> str:
+    """Return text without what a terminal would obey instead of show."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _text(distribution: importlib.metadata.Distribution, key: str) -> str | None:
@@ -115,6 +180,17 @@ def _text(distribution: importlib.metadata.Distribution, key: str) -> str | None
     return str(value) if value else None
 
 
+def _version(distribution: importlib.metadata.Distribution) -> str | None:
+    version = _text(distribution, "Version")
+    return None if version is None else _printable(version)
+
+
+def _metadata_path(distribution: importlib.metadata.Distribution) -> str | None:
+    """Return the folder of the metadata; other finders than Python's own may have none."""
+    path = getattr(distribution, "_path", None)
+    return None if path is None else os.path.abspath(str(path))
+
+
 def _requirements(distribution: importlib.metadata.Distribution) -> list[str]:
     try:
         return distribution.requires or []
@@ -122,17 +198,22 @@ def _requirements(distribution: importlib.metadata.Distribution) -> list[str]:
         return []
 
 
-def _location(distribution: importlib.metadata.Distribution) -> tuple[str | None, bool]:
-    """Return where a distribution is, and whether it is editable (PEP 610)."""
+def _location(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
+    """Return where a distribution is and comes from, and whether it is editable (PEP 610)."""
+    source = None
     try:
         direct = json.loads(distribution.read_text("direct_url.json") or "{}")
-        if direct.get("dir_info", {}).get("editable"):
+        url = urllib.parse.urlparse(direct.get("url", ""))
+        if url.scheme == "file":
             from urllib.request import url2pathname  # here, since it takes its time
 
-            return url2pathname(urllib.parse.urlparse(direct["url"]).path), True
+            source = url2pathname(url.path)
+            if direct.get("dir_info", {}).get("editable"):
+                return {"location": source, "editable": True, "source": source}
     except Exception:  # damaged in whatever way, it tells nothing
         pass
     try:
-        return os.path.abspath(str(distribution.locate_file(""))), False
+        location = os.path.abspath(str(distribution.locate_file("")))
     except Exception:
-        return None, False
+        return {"location": None, "editable": False, "source": source}
+    return {"location": location, "editable": False, "source": source}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -19,13 +21,14 @@ from typing import Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
-from aigc_core.errors import AigcError, PluginError, did_you_mean
+from aigc_core.errors import AigcError, PluginError, Terminated, did_you_mean
 from aigc_core.plugins.catalogue import Catalogue, find_catalogue, load_catalogue
 from aigc_core.plugins.compatibility import CORE
-from aigc_core.plugins.installed import find_installed, is_called, normal_name
+from aigc_core.plugins.installed import InstalledPlugin, find_installed, is_called, normal_name
 
 CONSTRAINTS = "constraints.txt"
 """Pins beside a checkout's ``registry.yaml``, under which its plugins are installed."""
+ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Target:
     distribution: str | None
     """The distribution's name, where it can be known before."""
     is_folder: bool = False
+    registry: Path | None = None
+    """The registry that made this of another name, where it is not the core's own."""
 
 
 class InstallError(AigcError):
@@ -50,9 +55,9 @@ def find_targets(names: Sequence[str]) -> list[Target]:
         PluginError: a path that is not there, an empty slot, or a name that is almost one of the
             registry's, which could be somebody else's trap.
     """
-    path = find_catalogue()
+    path = find_catalogue().absolute()
     catalogue = load_catalogue(path)
-    return [_find_target(name, catalogue, path.absolute().parent) for name in names]
+    return [_find_target(name, catalogue, path) for name in names]
 
 
 def every_target() -> list[Target]:
@@ -60,24 +65,9 @@ def every_target() -> list[Target]:
     return find_targets(list(load_catalogue().plugins))
 
 
-def _find_target(name: str, catalogue: Catalogue, checkout: Path) -> Target:
+def _find_target(name: str, catalogue: Catalogue, path: Path) -> Target:
     if _is_path(name):
         return _local(Path(os.path.expanduser(name)), name)
-    for wanted in (name, f"aigc-{name}"):
-        entry = next((n for n in catalogue.plugins if normal_name(n) == normal_name(wanted)), None)
-        if entry is not None:
-            folder = catalogue.plugins[entry].folder
-            if folder is not None and (checkout / folder / "pyproject.toml").is_file():
-                return Target(str(checkout / folder), normal_name(entry), is_folder=True)
-            return Target(entry, normal_name(entry))
-    if name in catalogue.modalities:
-        slot = catalogue.modalities[name]
-        if slot.plugin is not None:
-            return _find_target(slot.plugin, catalogue, checkout)
-        raise PluginError(
-            f"No plugin of the registry brings the modality '{name}' yet. "
-            f"Begin one with: aigc plugins new NAME --modality {name}"
-        )
     try:
         requirement = Requirement(name)
     except InvalidRequirement as error:
@@ -85,13 +75,39 @@ def _find_target(name: str, catalogue: Catalogue, checkout: Path) -> Target:
             f"'{name}' is no plugin of the registry, no path and no requirement of pip's: "
             f"{str(error).splitlines()[0]}.{did_you_mean(name, catalogue.plugins)}"
         ) from None
-    plain = name.strip() == requirement.name
-    if plain and (close := _twin(name, catalogue)) is not None:
+    if requirement.url:  # who says where from says whose
+        return Target(name, normal_name(requirement.name))
+    wanted = normal_name(requirement.name)
+    slot = catalogue.modalities.get(wanted)
+    for called in (wanted, f"aigc-{wanted}", slot.plugin if slot else None):
+        for entry in catalogue.plugins:
+            if called is not None and normal_name(entry) == normal_name(called):
+                return _catalogued(entry, requirement, catalogue, path)
+    if slot is not None:
         raise PluginError(
-            f"The registry has no plugin '{name}'. Did you mean '{close}'? "
-            f"If not, install it with: pip install {name}"
+            f"No plugin of the registry brings the modality '{wanted}' yet. "
+            f"Begin one with: aigc plugins new NAME --modality {wanted}"
         )
-    return Target(name, normal_name(requirement.name))
+    if (close := _twin(requirement.name, catalogue)) is not None:
+        raise PluginError(
+            f"The registry has no plugin '{requirement.name}'. Did you mean '{close}'? "
+            f"If not, install it with: pip install {shlex.quote(name)}"
+        )
+    return Target(name, wanted)
+
+
+def _catalogued(entry: str, requirement: Requirement, catalogue: Catalogue, path: Path) -> Target:
+    """Return a plugin of the registry, with what was asked of it: its folder, or the index's."""
+    package = Path(__file__).resolve().parents[1]
+    own = path.resolve().parent in (package, package.parent)
+    registry = None if own else path
+    folder = catalogue.plugins[entry].folder
+    here = folder is not None and (path.parent / folder / "pyproject.toml").is_file()
+    if here and not requirement.specifier and requirement.marker is None:
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        return Target(f"{path.parent / str(folder)}{extras}", normal_name(entry), True, registry)
+    requirement.name = entry
+    return Target(str(requirement), normal_name(entry), registry=registry)
 
 
 def _twin(name: str, catalogue: Catalogue) -> str | None:
@@ -106,7 +122,7 @@ def _twin(name: str, catalogue: Catalogue) -> str | None:
 def _is_path(name: str) -> bool:
     if "://" in name or " @ " in name:
         return False
-    return name.startswith((".", "~")) or "/" in name or "\\" in name or name.endswith(".whl")
+    return name.startswith((".", "~")) or "/" in name or "\\" in name or name.endswith(ARCHIVES)
 
 
 def _local(path: Path, name: str) -> Target:
@@ -152,24 +168,34 @@ def uninstall_command(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the command that removes plugins, and their distributions' names.
 
     Raises:
-        PluginError: a name that no installed plugin has.
+        PluginError: a name that no installed plugin has, or one whose metadata is damaged.
     """
     installed = find_installed()
     distributions: list[str] = []
     for name in names:
         if normal_name(name) == CORE:
             raise PluginError(f"{CORE} is no plugin. Remove it with: pip uninstall {CORE}")
-        found = {p.distribution or p.name for p in installed if is_called(p, name)}
+        meant = [p for p in installed if is_called(p, name)]
+        found = sorted({p.distribution or _damaged(p) for p in meant})
         if not found:
             known = {n for p in installed for n in (p.name, p.distribution) if n}
             raise PluginError(f"The plugin '{name}' is not installed.{did_you_mean(name, known)}")
         if len(found) > 1:
             raise PluginError(
-                f"Several distributions bring a plugin '{name}': {', '.join(sorted(found))}. "
+                f"Several distributions bring a plugin '{name}': {', '.join(found)}. "
                 "Name one of them."
+            )
+        if meant[0].distribution is None:
+            raise PluginError(
+                f"pip cannot remove the plugin '{name}': its metadata is damaged and does not say "
+                f"which distribution it is of. To remove it, {meant[0].removal}."
             )
         distributions += [d for d in found if d not in distributions]
     return [*installer("uninstall"), *distributions], distributions
+
+
+def _damaged(plugin: InstalledPlugin) -> str:
+    return f"one with damaged metadata in {plugin.metadata_path or plugin.location}"
 
 
 def installer(verb: Literal["install", "uninstall"]) -> list[str]:
@@ -179,7 +205,8 @@ def installer(verb: Literal["install", "uninstall"]) -> list[str]:
         PluginError: there is neither.
     """
     if importlib.util.find_spec("pip") is not None:
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", verb]
+        # -P: no pip.py of the current folder
+        pip = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", verb]
         return [*pip, "--yes"] if verb == "uninstall" else pip
     if shutil.which("uv"):  # which never asks
         return ["uv", "pip", verb, "--python", sys.executable]
@@ -192,12 +219,28 @@ def installer(verb: Literal["install", "uninstall"]) -> list[str]:
 def run_installer(command: Sequence[str], say: Callable[[str], None]) -> None:
     """Run pip; pass on what it says, line by line.
 
+    An interruption is passed on to it, and goes on when pip has ended: cut off, it would leave
+    plugins half installed.
+
     Raises:
         InstallError: it failed; repeats what pip named as errors, and says whether the
             environment's plugins are as they were.
     """
     before = find_installed()
     lines: list[str] = []
+
+    def state() -> str:
+        importlib.invalidate_caches()
+        same = find_installed() == before
+        return "are as they were" if same else "CHANGED: see aigc plugins list"
+
+    def run_to_the_end() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            say(lines[-1])
+        process.wait()
+
     try:
         with subprocess.Popen(
             command,
@@ -206,19 +249,35 @@ def run_installer(command: Sequence[str], say: Callable[[str], None]) -> None:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            env={name: value for name, value in os.environ.items() if name != "FORCE_COLOR"},
+            start_new_session=True,  # a terminal's Ctrl-C is for us: it comes once, in any case
         ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                say(lines[-1])
+            try:
+                run_to_the_end()
+            except (KeyboardInterrupt, Terminated):
+                _interrupt(process)
+                say("Waiting for pip to end. Once more, and it is killed.")
+                try:
+                    run_to_the_end()
+                except (KeyboardInterrupt, Terminated):
+                    process.kill()
+                    process.wait()
+                say(f"pip was interrupted. The plugins of this environment {state()}.")
+                raise
     except OSError as error:
         raise InstallError(f"{command[0]} could not be run: {error}.") from error
     importlib.invalidate_caches()
     if process.returncode != 0:
         errors = [line for line in lines if line.lower().startswith("error")] or lines[-3:]
-        same = find_installed() == before
-        state = "are as they were" if same else "CHANGED: see aigc plugins list"
         raise InstallError(
             f"pip failed with exit code {process.returncode}: {' '.join(errors)} "
-            f"(The plugins of this environment {state}.)"
+            f"(The plugins of this environment {state()}.)"
         )
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """Do to pip, and to what it has started, what Ctrl-C would."""
+    if os.name == "nt":  # there a console's Ctrl-C reached it already
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it is ending just now
+        os.killpg(process.pid, signal.SIGINT)

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
+from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
-from aigc_core.errors import PluginError, UserError, did_you_mean
-from aigc_core.plugins import builtin, hookspecs
-from aigc_core.plugins.catalogue import Kind
+from aigc_core.errors import ConfigError, PluginError, UserError, did_you_mean
+from aigc_core.plugins import hookspecs
+from aigc_core.plugins.catalogue import Kind, load_catalogue
 from aigc_core.plugins.compatibility import incompatibility
 from aigc_core.plugins.guarded_import import MUST_PASS, describe, import_plugin
 from aigc_core.plugins.hooks import check_hooks
-from aigc_core.plugins.installed import InstalledPlugin, find_installed
+from aigc_core.plugins.installed import InstalledPlugin, find_installed, normal_name
 from aigc_core.plugins.missing import missing
 from aigc_core.plugins.options import HostOptions, host_options
+from aigc_core.plugins.registrations import Registrations
 from aigc_core.plugins.specs import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec
 from aigc_core.plugins.status import PluginStatus
+from aigc_core.plugins.undisturbed import undisturbed
 
 logger = logging.getLogger("aigc")
-AnySpec = TypeVar("AnySpec", ModalitySpec, DatasetSpec, RecipeSpec, MetricSpec)
 
 
 class PluginHost:
@@ -38,18 +41,18 @@ class PluginHost:
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
         self.statuses: dict[str, PluginStatus] = {}
-        self.modalities: dict[str, ModalitySpec] = {}
-        self.datasets: dict[str, DatasetSpec] = {}
-        self.recipes: dict[str, RecipeSpec] = {}
-        self.metrics = {spec.name: spec for spec in builtin.METRICS}
-        # (kind, name) -> plugin
-        self._owners = {("metric", name): builtin.OWNER for name in self.metrics}
+        self.registered = Registrations()
+        tables = self.registered.tables
+        self.modalities: dict[str, ModalitySpec] = tables["modality"]
+        self.datasets: dict[str, DatasetSpec] = tables["dataset"]
+        self.recipes: dict[str, RecipeSpec] = tables["recipe"]
+        self.metrics: dict[str, MetricSpec] = tables["metric"]
 
     def discover(self, about_to_load: Callable[[str], None] = lambda key: None) -> None:
         """Load every installed plugin that may load, in the order of their names.
 
         Args:
-            about_to_load: called with a plugin's key in ``statuses`` before its code runs; a
+            about_to_load: called with what tells a plugin from others before its code runs; a
                 ``PluginError`` that it raises stands for the plugin's own.
 
         Raises:
@@ -57,7 +60,7 @@ class PluginHost:
                 a plugin does not load, or warns.
         """
         self.options.check_names()
-        for plugin in find_installed():
+        for plugin in _the_known_first(find_installed()):
             self.load(plugin, about_to_load)
         for status in self.statuses.values() if self.options.strict else ():
             if status.broken:
@@ -76,39 +79,72 @@ class PluginHost:
     ) -> PluginStatus:
         """Import and register one plugin; an error is kept in the returned status."""
         status = PluginStatus.of(plugin)
-        key = status.name
-        while (other := self.statuses.get(key)) is not None:
-            if (other.distribution, other.module) == (status.distribution, status.module):
-                return other
-            if other.state != "disabled":
-                first, second = (s.distribution or s.module for s in (other, status))
-                remove = f"aigc plugins uninstall {second}" if status.distribution else None
-                status.fail(
-                    "error",
-                    f"The distributions {first} and {second} both bring a plugin named "
-                    f"'{status.name}'; the first is used.",
-                    remove,
-                )
-            key += "'"
-        self.statuses[key] = status
         if blocked := self.options.blocked(plugin):
             status.fail("disabled", *blocked)
-        elif status.state == "error":
-            pass
         elif plugin.problem:
             fix = f"pip install --force-reinstall --no-deps {plugin.distribution}"
             status.fail("error", f"{plugin.distribution}: {plugin.problem}", fix)
         elif misfit := incompatibility(plugin):
             status.fail("incompatible", *misfit)
-        else:
-            try:
-                about_to_load(key)
+        twins = [s for s in self.statuses.values() if s.name == status.name]
+        key = self._note(status)
+        if self.statuses[key] is status and status.state == "active":
+            called = f"{status.name} ({status.distribution})" if twins else status.name
+            self._run(status, called, about_to_load)
+        return self.statuses[key]
+
+    def _note(self, status: PluginStatus) -> str:
+        """Enter a status and return its key: its name, which an active plugin has before others."""
+        key = status.name
+        while (other := self.statuses.get(key)) is not None:
+            if (other.distribution, other.module) == (status.distribution, status.module):
+                return key  # the same metadata, met twice
+            if other.state != "active" and status.state == "active":
+                self._note_elsewhere(key, other)
+                break
+            if other.state == "active" and status.state == "active":
+                first, second = (s.distribution or s.module for s in (other, status))
+                status.fail(
+                    "error",
+                    f"The distributions {first} and {second} both bring a plugin named "
+                    f"'{status.name}'; that of {first} is used. Disable either of them.",
+                    f"aigc plugins disable {second}",
+                )
+            key += "'"
+        self.statuses[key] = status
+        return key
+
+    def _note_elsewhere(self, key: str, idle: PluginStatus) -> None:
+        other = key
+        while other in self.statuses:
+            other += "'"
+        self.statuses[other] = idle
+
+    def _run(self, status: PluginStatus, called: str, about_to_load: Callable[[str], None]) -> None:
+        """Run a plugin's code: import it and let it register what it brings."""
+        had_torch = "torch" in sys.modules
+        try:
+            with undisturbed() as changed:
+                about_to_load(called)
                 module = import_plugin(status)
-            except PluginError as error:
-                status.fail("error", str(error), status.fix)
-            else:
+                where = "it is loaded"
+                had_torch_then = "torch" in sys.modules
                 self.register(module, status)
-        return status
+        except PluginError as error:
+            status.fail("error", str(error), status.fix)
+            return
+        if "torch" in sys.modules and not had_torch:
+            if not had_torch_then:
+                where = "its hooks aigc_register_… are called"
+            status.warn(
+                f"{status.module} imports torch while {where}, which makes every command seconds "
+                "slower. Its author should move that import into the modules that its specs name."
+            )
+        if changed:
+            status.warn(
+                f"{status.module} changes {' and '.join(changed)} while it is loaded; that was "
+                "undone."
+            )
 
     def register(self, plugin: object, status: PluginStatus) -> None:
         """Register a loaded plugin and take its specs; an error is kept in ``status``."""
@@ -119,77 +155,20 @@ class PluginHost:
             if known is not None:
                 raise PluginError(f"{status.module} is registered already, as '{known}'.")
             self.manager.register(plugin, name=status.name)
-            self._take_specs(plugin, status)
+            self.registered.take(self.manager, plugin, status)
             status.hooks = [caller.name for caller in self.manager.get_hookcallers(plugin) or ()]
             if not status.hooks:
-                empty = (
+                status.warn(
                     f"{status.module} implements no hook, so it brings nothing. Its author should "
                     "put @aigc_core.hookimpl above its functions."
                 )
-                status.warning = f"{status.warning} {empty}" if status.warning else empty
         except MUST_PASS:
             raise
         except BaseException as error:  # as at import
             if self.manager.get_plugin(status.name) is plugin:
                 self.manager.unregister(name=status.name)
-            self._forget(status)
+            self.registered.forget(status)
             status.fail("error", str(error) if isinstance(error, UserError) else describe(error))
-
-    def _take_specs(self, plugin: object, status: PluginStatus) -> None:
-        kinds: list[tuple[Kind, str, type[Any], dict[str, Any], list[str]]] = [
-            ("modality", "modalities", ModalitySpec, self.modalities, status.modalities),
-            ("dataset", "datasets", DatasetSpec, self.datasets, status.datasets),
-            ("recipe", "recipes", RecipeSpec, self.recipes, status.recipes),
-            ("metric", "metrics", MetricSpec, self.metrics, status.metrics),
-        ]
-        for kind, plural, cls, table, names in kinds:
-            hook = f"aigc_register_{plural}"
-            for spec in self._call_register_hook(plugin, hook, cls):
-                owner = self._owners.get((kind, spec.name))
-                if owner == status.name:
-                    raise PluginError(f"{hook} returned the {kind} '{spec.name}' twice.")
-                if owner is not None:
-                    raise PluginError(
-                        f"The plugins '{owner}' and '{status.name}' both bring the {kind} "
-                        f"'{spec.name}'; that of '{owner}' is used. Disable one of them."
-                    )
-                self._owners[kind, spec.name] = status.name
-                table[spec.name] = spec
-                names.append(spec.name)
-
-    def _call_register_hook(self, plugin: object, hook: str, cls: type[AnySpec]) -> list[AnySpec]:
-        specs: list[AnySpec] = []
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            if implementation.plugin is not plugin:
-                continue
-            try:
-                returned = implementation.function()
-            except Exception as error:
-                raise PluginError(f"{hook} failed: {describe(error)}") from error
-            if not isinstance(returned, list | tuple):
-                raise PluginError(
-                    f"{hook} must return a list of {cls.__name__}; found {type(returned).__name__}."
-                )
-            for spec in returned:
-                if not isinstance(spec, cls):
-                    raise PluginError(
-                        f"{hook} must return a list of {cls.__name__}; "
-                        f"one of its items is {type(spec).__name__}."
-                    )
-            specs.extend(returned)
-        return specs
-
-    def _forget(self, status: PluginStatus) -> None:
-        tables: dict[str, dict[str, Any]] = {
-            "modality": self.modalities,
-            "dataset": self.datasets,
-            "recipe": self.recipes,
-            "metric": self.metrics,
-        }
-        for kind, name in [key for key, owner in self._owners.items() if owner == status.name]:
-            del self._owners[kind, name]
-            del tables[kind][name]
-        status.modalities, status.datasets, status.recipes, status.metrics = [], [], [], []
 
     def recipe(self, name: str) -> RecipeSpec:
         """Return a recipe by name; raise ``PluginError`` that says how to get a missing one."""
@@ -230,7 +209,7 @@ class PluginHost:
 
     def owner(self, kind: Kind, name: str) -> str:
         """Return the plugin that brought the modality, dataset, recipe or metric ``name``."""
-        return self._owners[kind, name]
+        return self.registered.owner(kind, name)
 
     def resolve(self, reference: str, owner: str) -> Any:
         """Import what a spec's ``"package.module:Name"`` names.
@@ -251,3 +230,18 @@ class PluginHost:
     def broken(self) -> list[PluginStatus]:
         """Return the plugins that should be active and could not be loaded."""
         return [status for status in self.statuses.values() if status.broken]
+
+
+def _the_known_first(plugins: list[InstalledPlugin]) -> list[InstalledPlugin]:
+    """Return plugins in the order to load: of several with one name, the registry's first."""
+    names = Counter(plugin.name.casefold() for plugin in plugins)
+    if max(names.values(), default=0) < 2:
+        return plugins
+    try:
+        known = {normal_name(name) for name in load_catalogue().plugins}
+    except ConfigError:
+        return plugins
+    return sorted(
+        plugins,
+        key=lambda p: (p.name.casefold(), normal_name(p.distribution or "") not in known),
+    )

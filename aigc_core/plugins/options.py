@@ -47,7 +47,7 @@ class HostOptions:
             only=None if only is None else split_names(only),
             without=split_names(os.environ.get("AIGC_DISABLE_PLUGINS", "")),
             disabled=disabled_plugins(),
-            strict=os.environ.get("AIGC_STRICT", "0") not in ("", "0"),
+            strict=os.environ.get("AIGC_STRICT", "").lower() not in ("", "0", "false", "no", "off"),
         )
 
     def blocked(self, plugin: InstalledPlugin) -> tuple[str, str] | None:
@@ -108,4 +108,4 @@ def use_options(options: HostOptions) -> Iterator[None]:
     try:
         yield
     finally:
-        _chosen.remove(options)
+        _chosen.pop()

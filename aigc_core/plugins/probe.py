@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from aigc_core.errors import PluginError
+from aigc_core.plugins.installed import as_argument
 from aigc_core.plugins.loader import PluginHost
 from aigc_core.plugins.options import HostOptions, host_options
 from aigc_core.plugins.status import PluginStatus
@@ -26,29 +28,47 @@ from aigc_core.plugins.status import PluginStatus
 logger = logging.getLogger("aigc")
 NOTICE_AFTER_S = 3.0
 GIVE_UP_AFTER_S = 10.0
-"""Seconds that a plugin may take; torch, imported by mistake, takes about half of it."""
+"""Seconds that a plugin may take where many are listed; torch takes about half of it."""
+PATIENT_S = 60.0
+"""Seconds that it may take where it matters, as on a cold disk; and that Python may, to start."""
+END_S = 5.0
+"""Seconds in which a process that has closed its files is to end."""
 
 
-def probe_plugins(options: HostOptions | None = None) -> list[PluginStatus]:
+def probe_plugins(
+    options: HostOptions | None = None, *, patient: bool = False
+) -> list[PluginStatus]:
     """Return the status of every installed plugin; nothing is imported in this process.
 
     A plugin that ends or holds up the child is found in error, and the others are tried without
     it.
+
+    Args:
+        options: those in use if not given.
+        patient: give a plugin ``PATIENT_S`` to load instead of ``GIVE_UP_AFTER_S``.
 
     Raises:
         PluginError: ``--no-plugins`` names what is not installed, or no child can be started.
     """
     options = dataclasses.replace(options or host_options(), strict=False)
     options.check_names()
+    limit_s = PATIENT_S if patient else GIVE_UP_AFTER_S
+    late = f"Importing it takes longer than {limit_s:.0f} seconds."
     culprits: dict[str, str] = {}  # key of a plugin to how it ended the child
     while True:  # each attempt finds one more culprit, or is the last
-        outcome = _attempt(options, culprits)
+        outcome = _attempt(options, culprits, limit_s, late)
         if isinstance(outcome, list):
-            return sorted(outcome, key=lambda status: status.name)
+            break
         culprits.update(outcome)
+    for status in outcome:
+        if status.error == late and not patient:  # it may be slow only: that waits longer
+            status.fix = f"aigc plugins info {as_argument(status.name)}"
+    return sorted(outcome, key=lambda status: status.name)
 
 
-def _attempt(options: HostOptions, culprits: dict[str, str]) -> list[PluginStatus] | dict[str, str]:
+def _attempt(
+    options: HostOptions, culprits: dict[str, str], limit_s: float, late: str
+) -> list[PluginStatus] | dict[str, str]:
     """Return all statuses, or else which plugin kept the child from ending, and how it did."""
     command = [sys.executable, "-P", "-m", __name__, _to_json(options), json.dumps(culprits)]
     child = subprocess.Popen(
@@ -65,41 +85,51 @@ def _attempt(options: HostOptions, culprits: dict[str, str]) -> list[PluginStatu
     current: str | None = None
     try:
         while True:
-            message = _next(lines, current)
+            message = _next(lines, current, limit_s)
             if "loading" in message:
                 current = message["loading"]
             elif "statuses" in message:
                 return [PluginStatus(**status) for status in message["statuses"]]
             elif "late" in message:
-                why = f"Importing it was given up after {GIVE_UP_AFTER_S:.0f} seconds."
+                why, how = late, f"did not come to the first of them in {PATIENT_S:.0f} seconds"
                 break
             else:
-                why = f"Importing it ended the whole process, {_how(child.wait())}."
+                why, how = _ending(child)
                 break
     finally:
         child.kill()
         child.wait()
     if current is None:
         raise PluginError(
-            "The process in which plugins are tried out ended before the first of them, "
-            f"{_how(child.returncode)}. See why with: {sys.executable} -P -m {__name__}"
+            f"The process in which plugins are tried out {how}. "
+            f"See why with: {shlex.quote(sys.executable)} -P -m {__name__}"
         )
     return {current: why}
 
 
-def _next(lines: queue.Queue[str], current: str | None) -> dict[str, Any]:
-    """Wait for the child's next message: ``{}`` at its end, ``late`` when a plugin holds it up."""
-    if current is None:  # Python itself is starting, however slow the disk is
-        line = lines.get()
-    else:
-        try:
-            line = lines.get(timeout=NOTICE_AFTER_S)
-        except queue.Empty:
-            logger.warning("Waiting for the plugin '%s' to load. Ctrl-C ends this.", current)
+def _ending(child: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return how a child ended that says nothing any more, of a plugin and of itself."""
+    try:
+        how = _how(child.wait(timeout=END_S))
+    except subprocess.TimeoutExpired:  # a plugin closed the files of the whole process
+        how = f"closed its output and went on, and was given up after {END_S:.0f} seconds"
+        return f"The process in which it is imported {how}.", how
+    return f"Importing it ended the whole process, {how}.", f"ended before the first of them, {how}"
+
+
+def _next(lines: queue.Queue[str], current: str | None, limit_s: float) -> dict[str, Any]:
+    """Wait for the child's next message: ``{}`` at its end, ``late`` when it does not come."""
+    try:
+        if current is None:  # Python itself is starting, on a slow disk perhaps
+            line = lines.get(timeout=PATIENT_S)
+        else:
             try:
-                line = lines.get(timeout=GIVE_UP_AFTER_S - NOTICE_AFTER_S)
+                line = lines.get(timeout=NOTICE_AFTER_S)
             except queue.Empty:
-                return {"late": current}
+                logger.warning("Waiting for the plugin '%s' to load. Ctrl-C ends this.", current)
+                line = lines.get(timeout=limit_s - NOTICE_AFTER_S)
+    except queue.Empty:
+        return {"late": current}
     return dict(json.loads(line)) if line else {}
 
 

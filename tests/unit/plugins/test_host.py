@@ -1,5 +1,9 @@
 """The host loads each plugin under guard: whatever one does wrong, the others work."""
 
+import dataclasses
+import logging
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -39,11 +43,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = set(sys.modules)
+    torch = sys.modules.get("torch")
     yield World(tmp_path)
-    for name in set(sys.modules) - before:
-        if name.startswith("toyplugin_"):
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+    if torch is None:  # some tests put something in its place
+        sys.modules.pop("torch", None)
 
 
 def assert_only_works(world: World, *names: str) -> None:
@@ -266,9 +272,10 @@ def test_of_two_distributions_with_one_plugin_name_the_first_stays(world: World)
     world.load("twin", GOOD.format("twin"), "dist-a")
     status = world.load("twin", GOOD.format("other"), "dist-b")
     assert status.error == (
-        "The distributions dist-a and dist-b both bring a plugin named 'twin'; the first is used."
+        "The distributions dist-a and dist-b both bring a plugin named 'twin'; that of dist-a is "
+        "used. Disable either of them."
     )
-    assert status.fix == "aigc plugins uninstall dist-b"
+    assert status.fix == "aigc plugins disable dist-b"
     assert [s.distribution for s in world.host.statuses.values()] == ["dist-a", "dist-b"]
     assert_only_works(world, "twin")
 
@@ -469,3 +476,76 @@ def test_torch_is_not_imported_by(code: str, tmp_path: Path) -> None:
         [sys.executable, "-c", check], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_an_idle_twin_leaves_its_name_to_the_active_one(world: World) -> None:
+    world.host.options = dataclasses.replace(world.host.options, without=("dist-a",))
+    world.load("twin", GOOD.format("other"), "dist-a")
+    status = world.load("twin", GOOD.format("twin"), "dist-b")
+    assert world.host.statuses["twin"] is status
+    assert world.host.statuses["twin'"].state == "disabled"
+    assert world.host.owner("recipe", "twin/net") == "twin"
+    assert_only_works(world, "twin")
+
+
+def test_of_twins_the_registry_s_is_loaded_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("registry.yaml").write_text(
+        "schema_version: 1\nmodalities: {}\nplugins: {dist-b: {summary: The real one}}\n"
+    )
+    found = [world.plugin("twin", GOOD.format("twin"), name) for name in ("dist-a", "dist-b")]
+    monkeypatch.setattr("aigc_core.plugins.loader.find_installed", lambda: found)
+    world.host.discover()
+    assert world.host.statuses["twin"].distribution == "dist-b"
+    assert world.host.statuses["twin'"].fix == "aigc plugins disable dist-a"
+
+
+def test_a_class_is_no_plugin(world: World) -> None:
+    status = world.load("good", GOOD.format("good") + "\nclass Plugin: ...")
+    plugin = sys.modules[status.module]
+    host = PluginHost()
+    host.register(plugin.Plugin, PluginStatus("x", "x"))
+    assert "names the class Plugin; name a module or an instance" in (
+        host.statuses["x"].error or ""
+    )
+
+
+def test_an_async_hook_is_refused(world: World) -> None:
+    status = world.load("later", HOOK + "async def aigc_run_finished(run): pass")
+    assert status.error == "'aigc_run_finished' is async; hooks of aigc are called plainly."
+
+
+UNTIDY = {
+    "prints": ("print('hello')", None),
+    "another folder": ("import os; os.chdir('/')", "the current folder"),
+    "ctrl-c": (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
+        "the handler of SIGINT",
+    ),
+    "silence": ("import logging; logging.disable(logging.CRITICAL)", "what logging leaves out"),
+}
+
+
+@pytest.mark.parametrize(("code", "changed"), UNTIDY.values(), ids=UNTIDY)
+def test_what_a_plugin_changes_while_it_loads_is_undone_and_told(
+    world: World, capsys: pytest.CaptureFixture[str], code: str, changed: str | None
+) -> None:
+    before = (os.getcwd(), signal.getsignal(signal.SIGINT), logging.root.manager.disable)
+    status = world.load("untidy", GOOD.format("untidy") + "\n" + code)
+    assert status.state == "active"
+    assert before == (os.getcwd(), signal.getsignal(signal.SIGINT), logging.root.manager.disable)
+    assert capsys.readouterr().out == ""
+    if changed is None:
+        assert status.warning is None
+    else:
+        assert f"changes {changed} while it is loaded; that was undone" in (status.warning or "")
+
+
+def test_torch_imported_in_a_hook_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in sys.modules if n.split(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    (world.folder / "torch.py").write_text("")
+    code = GOOD.format("heavy").replace("    return [", "    import torch\n    return [")
+    status = world.load("heavy", code)
+    assert "imports torch while its hooks aigc_register_… are called" in (status.warning or "")

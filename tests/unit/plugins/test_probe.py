@@ -113,7 +113,7 @@ def test_of_two_with_one_name_the_one_that_crashes_is_told(fakes: FakePlugins) -
     fakes.add("twin", "", distribution="dist-b", module="fake_b")
     errors = {s.distribution: s.error for s in probe_plugins() if s.name == "twin"}
     assert "with exit code 3" in (errors["dist-a"] or "")
-    assert "both bring a plugin named 'twin'" in (errors["dist-b"] or "")
+    assert errors["dist-b"] is None  # the other is not active, so it may be
 
 
 def test_options_reach_the_child(fakes: FakePlugins) -> None:
