@@ -25,6 +25,7 @@ from aigc_core.engine.optimizers import (
 from aigc_core.engine.precision import choose_precision
 from aigc_core.engine.sampler import ShuffledOrder
 from aigc_core.engine.sampling import draw_samples
+from aigc_core.engine.schedules import learning_rate
 from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.settings import torch_settings
 from aigc_core.engine.signals import StopRequest
@@ -90,15 +91,18 @@ class Engine:
         self.data = ResidentData(data, self.device, transform)
         self._order = ShuffledOrder(len(self.data), config.seed, self.data.index_device)
         phases = build_phases(self.networks, list(trainer.phases()), self.device)
-        self._steps = StepRunner(phases, self.device, self.precision, config.accumulate)
-        self._meter = Meter(self.device)
-        self._observers = list(observers)
-        self.samples_per_step = config.batch_size * self._steps.repeats
-        self.step = 0
-        self._halfway = False  # inside a step, or an exception left one unfinished
+        repeats = max((runner.phase.repeats for runner in phases), default=1)
+        self.samples_per_step = config.batch_size * repeats
         self.total_steps = config.steps or max(
             1, math.ceil((config.epochs or 0) * len(self.data) / self.samples_per_step)
         )
+        self._steps = StepRunner(
+            phases, self.device, self.precision, config.accumulate, self.total_steps
+        )
+        self._meter = Meter(self.device)
+        self._observers = list(observers)
+        self.step = 0
+        self._halfway = False  # inside a step, or an exception left one unfinished
         self.train_seconds = 0.0
         self._logged = (0, 0.0)  # step and train_seconds at the last log
 
@@ -184,6 +188,10 @@ class Engine:
         steps, elapsed = self.step - self._logged[0], seconds - self._logged[1]
         metrics["epoch"] = self.step * self.samples_per_step / len(self.data)
         metrics["samples_per_second"] = steps * self.samples_per_step / max(elapsed, 1e-9)
+        for runner in self._steps.runners:
+            if runner.phase.optimizer.scheduled:
+                lr = learning_rate(runner.phase.optimizer, self.step - 1, self.total_steps)
+                metrics[f"learning_rate/{runner.phase.name}"] = lr
         self._logged = (self.step, seconds)
         self._tell("metrics_logged", metrics)
         if skipped_in_a_row >= self.config.max_skipped_steps:
