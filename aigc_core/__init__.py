@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     )
     from aigc_core.plugins import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec, hookimpl
     from aigc_core.runs import Run, find_runs, open_run
-    from aigc_core.trainers import AdversarialConfig, AdversarialTrainer
+    from aigc_core.trainers import (
+        AdversarialConfig,
+        AdversarialTrainer,
+        Decoder,
+        Encoder,
+        VariationalConfig,
+        VariationalTrainer,
+    )
 
 _WHERE = {
     "api": ("evaluate", "generate", "resume", "train"),
@@ -52,7 +59,14 @@ _WHERE = {
     ),
     "plugins": ("DatasetSpec", "MetricSpec", "ModalitySpec", "RecipeSpec", "hookimpl"),
     "runs": ("Run", "find_runs", "open_run"),
-    "trainers": ("AdversarialConfig", "AdversarialTrainer"),
+    "trainers": (
+        "AdversarialConfig",
+        "AdversarialTrainer",
+        "Decoder",
+        "Encoder",
+        "VariationalConfig",
+        "VariationalTrainer",
+    ),
 }
 __getattr__ = lazy_exports(
     __name__, {name: module for module, names in _WHERE.items() for name in names}
@@ -70,7 +84,9 @@ __all__ = [
     "DataFolders",
     "Dataset",
     "DatasetSpec",
+    "Decoder",
     "Discriminator",
+    "Encoder",
     "Engine",
     "EngineConfig",
     "EngineObserver",
@@ -93,6 +109,8 @@ __all__ = [
     "StepState",
     "Trainer",
     "UserError",
+    "VariationalConfig",
+    "VariationalTrainer",
     "__version__",
     "evaluate",
     "find_runs",

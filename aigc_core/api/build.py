@@ -8,11 +8,13 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from aigc_core._version import __version__
 from aigc_core.config import Layer, RunConfig, cache_folder, data_root
@@ -90,6 +92,28 @@ def load_data(host: PluginHost, config: RunConfig, split: str = "train") -> Samp
         return cast(SampleStore, dataset.load(split))
     except (OSError, MemoryError) as error:
         raise DataError(f"The dataset '{spec.name}' could not be loaded: {error}.") from error
+
+
+def load_held_out(
+    host: PluginHost, config: RunConfig, spec: SampleSpec
+) -> Mapping[str, Tensor] | None:
+    """Return the arrays of the split ``validation``, else ``test``, or None without either.
+
+    Raises:
+        DataError: as for ``load_data``, or its samples are not like those trained on.
+    """
+    recipe = host.recipe(config.recipe)
+    splits = host.dataset(config.dataset.name, recipe.modality).splits
+    split = next((name for name in ("validation", "test") if name in splits), None)
+    if split is None:
+        return None
+    store = load_data(host, config, split)
+    if store.spec != spec:
+        raise DataError(
+            f"The split '{split}' of '{config.dataset.name}' holds {store.spec}, and the training "
+            f"data {spec}."
+        )
+    return store.arrays
 
 
 def describe_data(store: SampleStore) -> DatasetFacts:

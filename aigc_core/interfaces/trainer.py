@@ -89,3 +89,11 @@ class Trainer(ABC):
     @abstractmethod
     def generator(self) -> Generator:
         """Return the network that samples are drawn from; the engine swaps in its EMA copy."""
+
+    def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]] | None:
+        """Return what is measured on held-out data, or None where there is nothing to measure.
+
+        It gives named scalar means over the batch; ``loss`` among them, lower is better, is what
+        decides where a number must. It is called without gradients, in evaluation mode.
+        """
+        return None

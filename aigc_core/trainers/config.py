@@ -32,3 +32,20 @@ class AdversarialConfig(ConfigModel):
                 "the wasserstein loss needs a constraint on the critic: set gradient_penalty to 10"
             )
         return self
+
+
+class VariationalConfig(ConfigModel):
+    """Settings of a variational autoencoder."""
+
+    reconstruction: Literal["bernoulli", "gaussian", "laplace"] = "bernoulli"
+    """Likelihood of a sample given its latents; gaussian is the squared error, laplace the
+    absolute, both with a scale of 0.1 where samples span 2."""
+    binarize: bool = False
+    """Draw each value as black or white, with its brightness as probability: makes bernoulli a
+    likelihood, whose ELBO compares with published ones."""
+    beta: float = Field(default=1.0, ge=0)
+    """Weight of the KL divergence (Higgins et al. 2017); 1 is the evidence lower bound."""
+    free_bits: float = Field(default=0.0, ge=0)
+    """Nats per latent dimension below which the KL costs nothing (Kingma et al. 2016)."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3)
+    """The optimiser of encoder and decoder."""
