@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aigc_core.engine import Engine, EngineObserver, FitResult
     from aigc_core.interfaces import (
         Batch,
+        ClassifyingDiscriminator,
         DataFolders,
         Dataset,
         Discriminator,
@@ -44,6 +45,7 @@ _WHERE = {
     "engine": ("Engine", "EngineObserver", "FitResult"),
     "interfaces": (
         "Batch",
+        "ClassifyingDiscriminator",
         "DataFolders",
         "Dataset",
         "Discriminator",
@@ -78,6 +80,7 @@ __all__ = [
     "AigcError",
     "Batch",
     "CheckpointConfig",
+    "ClassifyingDiscriminator",
     "ConfigError",
     "ConfigModel",
     "DataError",

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from aigc_core.api.build import load_data
-from aigc_core.api.generate import Sampler
+from aigc_core.api.sampler import Sampler
 from aigc_core.engine import derive_seed
 from aigc_core.errors import ConfigError, PluginError, StorageError, did_you_mean, reason
 from aigc_core.interfaces import Metric

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aigc_core.cli.output import JsonOption, error_console, print_json, say, shown
+from aigc_core.errors import UserError
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -19,6 +20,15 @@ def generate(
     run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
     count: Annotated[int, typer.Option(help="How many samples, up to 1,000,000.")] = 16,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
+    label: Annotated[
+        str | None, typer.Option(help="Name or number of a class, for a conditional run.")
+    ] = None,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="Samples on the way from one latent to another.")
+    ] = False,
+    reconstruct: Annotated[
+        bool, typer.Option("--reconstruct", help="Pairs: held-out data, and what is made of it.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="A new folder; otherwise one inside the run.")
     ] = None,
@@ -32,7 +42,18 @@ def generate(
     """Draw samples from a trained run's newest checkpoint."""
     from aigc_core.api import generate_files
 
-    files = generate_files(run, count=count, seed=seed, device=device, format=format, out=out)
+    if interpolate and reconstruct:
+        raise UserError("Give --interpolate or --reconstruct, not both.")
+    files = generate_files(
+        run,
+        count=count,
+        seed=seed,
+        label=label,
+        kind="interpolation" if interpolate else "reconstructions" if reconstruct else "samples",
+        device=device,
+        format=format,
+        out=out,
+    )
     if as_json:
         print_json(
             {

@@ -8,17 +8,18 @@ from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
     from aigc_core.interfaces.dataset import DataFolders, Dataset, SampleStore
-    from aigc_core.interfaces.discriminator import Discriminator
+    from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
     from aigc_core.interfaces.generator import Generator, LatentGenerator
     from aigc_core.interfaces.metric import Metric
     from aigc_core.interfaces.modality import Modality
     from aigc_core.interfaces.recipe import RecipeContext
-    from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
+    from aigc_core.interfaces.trainer import Batch, Phase, Reconstructs, StepState, Trainer
 
 __getattr__ = lazy_exports(
     __name__,
     {
         "Batch": "trainer",
+        "ClassifyingDiscriminator": "discriminator",
         "DataFolders": "dataset",
         "Dataset": "dataset",
         "Discriminator": "discriminator",
@@ -28,6 +29,7 @@ __getattr__ = lazy_exports(
         "Modality": "modality",
         "Phase": "trainer",
         "RecipeContext": "recipe",
+        "Reconstructs": "trainer",
         "SampleStore": "dataset",
         "StepState": "trainer",
         "Trainer": "trainer",
@@ -36,6 +38,7 @@ __getattr__ = lazy_exports(
 
 __all__ = [
     "Batch",
+    "ClassifyingDiscriminator",
     "ConfigModel",
     "DataFolders",
     "Dataset",
@@ -47,6 +50,7 @@ __all__ = [
     "OptimizerConfig",
     "Phase",
     "RecipeContext",
+    "Reconstructs",
     "SampleSpec",
     "SampleStore",
     "StepState",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -97,3 +97,11 @@ class Trainer(ABC):
         decides where a number must. It is called without gradients, in evaluation mode.
         """
         return None
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A trainer that can give a sample back from what its networks keep of it."""
+
+    def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return samples ``(B, *sample_shape)`` as they are given back, of the same shape."""

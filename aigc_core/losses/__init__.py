@@ -9,6 +9,7 @@ from aigc_core.losses.adversarial import (
     Wasserstein,
     adversarial_loss,
 )
+from aigc_core.losses.classification import classification
 from aigc_core.losses.divergence import gaussian_kl
 from aigc_core.losses.penalties import gradient_penalty
 from aigc_core.losses.reconstruction import reconstruction_loss, reconstruction_of
@@ -21,6 +22,7 @@ __all__ = [
     "NonSaturating",
     "Wasserstein",
     "adversarial_loss",
+    "classification",
     "gaussian_kl",
     "gradient_penalty",
     "reconstruction_loss",

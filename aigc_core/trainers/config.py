@@ -18,6 +18,9 @@ class AdversarialConfig(ConfigModel):
     """The adversarial loss; non-saturating is binary cross-entropy on logits."""
     gradient_penalty: float = Field(default=0.0, ge=0)
     """Weight of WGAN-GP's gradient penalty (the paper: 10); 0 for none."""
+    classification: float = Field(default=1.0, ge=0)
+    """Weight of the classification loss where the discriminator tells classes (Odena et al. 2017,
+    "Conditional Image Synthesis with Auxiliary Classifier GANs")."""
     critic_steps: int = Field(default=1, ge=1, le=100)
     """Updates of the discriminator per update of the generator, each on its own batch."""
     generator: OptimizerConfig = OptimizerConfig(betas=(0.5, 0.999))

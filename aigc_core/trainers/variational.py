@@ -72,10 +72,11 @@ class VariationalTrainer(Trainer):
         if self._config.binarize:  # dynamically: Salakhutdinov & Murray 2008, in every pass anew
             bright = state.rand(*samples.shape) < (samples + 1) / 2
             samples = bright.to(samples.dtype) * 2 - 1
-        mean, log_variance = self._encoder(samples)  # (B, *latent_shape) each
+        labels = batch["labels"] if self._decoder.label_count else None
+        mean, log_variance = self._encoder(samples, labels)  # (B, *latent_shape) each
         noise = state.randn(*mean.shape)
         latents = mean.float() + (0.5 * log_variance.float()).exp() * noise
-        raw = self._decoder.raw(latents)  # (B, *sample_shape)
+        raw = self._decoder.raw(latents, labels)  # (B, *sample_shape)
         return self._reconstruction(raw, samples), gaussian_kl(mean, log_variance)
 
     def _loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:

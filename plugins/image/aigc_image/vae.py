@@ -6,7 +6,9 @@ through one hidden layer to the latents; the decoder mirrors it. 64 and 128 pixe
 
 import math
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from aigc_core import Decoder, Encoder, RecipeContext, VariationalTrainer
 from aigc_core.errors import ConfigError
@@ -20,38 +22,47 @@ def _widths(width: int, size: int) -> list[int]:
     return [width * 2**layer for layer in range(int(math.log2(size)) - 2)]
 
 
+def _with_label(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:
+    """Return features with the label beside them, one-hot: (B, F) and (B,) -> (B, F + K)."""
+    if labels is None:
+        return features
+    return torch.cat([features, one_hot(labels, classes).to(features.dtype)], dim=1)
+
+
 class VAEEncoder(Encoder):
     """Images ``(B, C, S, S)`` in [-1, 1] to mean and log-variance, each ``(B, latent_size)``."""
 
-    def __init__(self, config: VAEConfig, channels: int, size: int) -> None:
+    def __init__(self, config: VAEConfig, channels: int, size: int, classes: int = 0) -> None:
         super().__init__()
+        self.label_count = classes
         layers: list[nn.Module] = []
         before = channels
         for after in _widths(config.width, size):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.SiLU()]  # halves the size
             before = after
-        layers += [
-            nn.Flatten(),  # (B, W, 4, 4) -> (B, 16 W)
-            nn.Linear(before * _SMALLEST**2, config.hidden_size),
+        self.convolutions = nn.Sequential(*layers, nn.Flatten())  # -> (B, 16 W)
+        self.layers = nn.Sequential(
+            nn.Linear(before * _SMALLEST**2 + classes, config.hidden_size),
             nn.SiLU(),
             nn.Linear(config.hidden_size, 2 * config.latent_size),
-        ]
-        self.layers = nn.Sequential(*layers)
+        )
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.layers(samples).chunk(2, dim=1)  # (B, 2 Z) -> 2 x (B, Z)
+        features = _with_label(self.convolutions(samples), condition, self.label_count)
+        mean, log_variance = self.layers(features).chunk(2, dim=1)  # (B, 2 Z) -> 2 x (B, Z)
         return mean, log_variance
 
 
 class VAEDecoder(Decoder):
     """Latents ``(B, latent_size)`` to images ``(B, C, S, S)`` in (-1, 1)."""
 
-    def __init__(self, config: VAEConfig, channels: int, size: int) -> None:
+    def __init__(self, config: VAEConfig, channels: int, size: int, classes: int = 0) -> None:
         super().__init__()
         self.latent_shape = (config.latent_size,)
+        self.label_count = classes
         widths = _widths(config.width, size)[::-1]
         layers: list[nn.Module] = [
-            nn.Linear(config.latent_size, config.hidden_size),
+            nn.Linear(config.latent_size + classes, config.hidden_size),
             nn.SiLU(),
             nn.Linear(config.hidden_size, widths[0] * _SMALLEST**2),
             nn.SiLU(),
@@ -62,7 +73,7 @@ class VAEDecoder(Decoder):
         self.layers = nn.Sequential(*layers[:-1])  # no activation at the end
 
     def raw(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        images: Tensor = self.layers(latents)
+        images: Tensor = self.layers(_with_label(latents, condition, self.label_count))
         return images
 
 
@@ -71,12 +82,13 @@ def _initialize(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight)
-            nn.init.zeros_(module.bias)
         elif isinstance(module, nn.ConvTranspose2d):
             # each output pixel gets kernel/stride of the inputs' contributions in each direction
             inputs = module.in_channels * (module.kernel_size[0] / module.stride[0]) ** 2
             nn.init.normal_(module.weight, 0.0, math.sqrt(2 / inputs))
-            nn.init.zeros_(module.bias)
+        bias = getattr(module, "bias", None)
+        if bias is not None:
+            nn.init.zeros_(bias)
 
 
 def build(context: RecipeContext) -> VariationalTrainer:
@@ -87,8 +99,9 @@ def build(context: RecipeContext) -> VariationalTrainer:
             f"image/vae makes square images of 32, 64, 128 or 256 pixels, not {height}x{width}. "
             "Set dataset.options.size."
         )
-    encoder = VAEEncoder(context.model, channels, height)
-    decoder = VAEDecoder(context.model, channels, height)
+    classes = context.classes_if(context.model.conditional)
+    encoder = VAEEncoder(context.model, channels, height, classes)
+    decoder = VAEDecoder(context.model, channels, height, classes)
     _initialize(encoder)
     _initialize(decoder)
     return VariationalTrainer(encoder, decoder, context.trainer)

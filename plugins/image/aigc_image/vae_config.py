@@ -14,3 +14,5 @@ class VAEConfig(ConfigModel):
     """Channels of the layers next to the image; doubles with every layer away from it."""
     hidden_size: int = Field(default=256, ge=4, le=8192)
     """Units of the layer between convolutions and latents."""
+    conditional: bool = False
+    """Ask for classes: encoder and decoder know the label (Sohn et al. 2015)."""
