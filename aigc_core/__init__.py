@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from aigc_core._lazy import lazy_exports
 from aigc_core._version import __version__
 from aigc_core.errors import AigcError, ConfigError, DataError, PluginError, RunError, UserError
-from aigc_core.interfaces.config import ConfigModel, OptimizerConfig
+from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, SamplingConfig
 from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aigc_core.config import CheckpointConfig, EngineConfig
     from aigc_core.engine import Engine, EngineObserver, FitResult
     from aigc_core.interfaces import (
+        AutoregressiveGenerator,
         Batch,
         ClassifyingDiscriminator,
         DataFolders,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from aigc_core.trainers import (
         AdversarialConfig,
         AdversarialTrainer,
+        AutoregressiveConfig,
+        AutoregressiveTrainer,
         Decoder,
         Encoder,
         VariationalConfig,
@@ -44,6 +47,7 @@ _WHERE = {
     "config": ("CheckpointConfig", "EngineConfig"),
     "engine": ("Engine", "EngineObserver", "FitResult"),
     "interfaces": (
+        "AutoregressiveGenerator",
         "Batch",
         "ClassifyingDiscriminator",
         "DataFolders",
@@ -64,6 +68,8 @@ _WHERE = {
     "trainers": (
         "AdversarialConfig",
         "AdversarialTrainer",
+        "AutoregressiveConfig",
+        "AutoregressiveTrainer",
         "Decoder",
         "Encoder",
         "VariationalConfig",
@@ -78,6 +84,9 @@ __all__ = [
     "AdversarialConfig",
     "AdversarialTrainer",
     "AigcError",
+    "AutoregressiveConfig",
+    "AutoregressiveGenerator",
+    "AutoregressiveTrainer",
     "Batch",
     "CheckpointConfig",
     "ClassifyingDiscriminator",
@@ -109,6 +118,7 @@ __all__ = [
     "RunError",
     "SampleSpec",
     "SampleStore",
+    "SamplingConfig",
     "StepState",
     "Trainer",
     "UserError",

@@ -57,7 +57,7 @@ def build_parts(host: PluginHost, config: RunConfig, spec: SampleSpec, label_cou
     _expect(modality, Modality, modality_spec.code, owner)
     owner = host.owner("recipe", recipe.name)
     build = host.resolve(recipe.build, owner)
-    context = RecipeContext(config.model, config.trainer, modality.sample_shape, label_count)
+    context = RecipeContext(config.model, config.trainer, modality.sample_shape, spec, label_count)
     seed = derive_seed(config.engine.seed, "weights")
     with isolated_rng(torch.device("cpu"), seed):
         trainer = build(context)

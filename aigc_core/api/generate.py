@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -37,6 +39,9 @@ def generate(
     count: int = 16,
     seed: int = 0,
     label: str | int | None = None,
+    prompt: str | None = None,
+    tokens: int | None = None,
+    sampling: Mapping[str, Any] | None = None,
     device: str = "auto",
 ) -> Tensor:
     """Draw samples from a run's newest whole checkpoint.
@@ -49,6 +54,9 @@ def generate(
         count: 1 to 1,000,000.
         seed: at least 0.
         label: name or number of a class, for a conditional run; None for each class in turn.
+        prompt: for text: what comes before, not part of the sample.
+        tokens: for sequences: how many tokens a sample has.
+        sampling: for sequences: settings such as ``{"temperature": 0.8}``.
         device: as for training.
 
     Returns:
@@ -59,7 +67,9 @@ def generate(
         ConfigError: a count, seed, label or device that is not valid.
     """
     sampler = Sampler(run, device)
-    return torch.cat(list(sampler.draw(count, seed, None if label is None else str(label))))
+    controls = sampler.controls(prompt, tokens, sampling)
+    wanted = None if label is None else str(label)
+    return torch.cat(list(sampler.draw(count, seed, wanted, controls)))
 
 
 def generate_files(
@@ -68,6 +78,9 @@ def generate_files(
     count: int = 16,
     seed: int = 0,
     label: str | int | None = None,
+    prompt: str | None = None,
+    tokens: int | None = None,
+    sampling: Mapping[str, Any] | None = None,
     kind: Kind = "samples",
     device: str = "auto",
     format: str | None = None,
@@ -80,6 +93,9 @@ def generate_files(
         count: 1 to 1,000,000; memory does not grow with it.
         seed: at least 0.
         label: name or number of a class, for a conditional run; None for each class in turn.
+        prompt: for text: what comes before, not part of the sample.
+        tokens: for sequences: how many tokens a sample has.
+        sampling: for sequences: settings such as ``{"temperature": 0.8}``.
         kind: ``samples``; ``interpolation`` for samples on the way from one latent to another; or
             ``reconstructions`` for ``count`` pairs of a held-out sample and what is made of it.
         device: as for training.
@@ -100,14 +116,20 @@ def generate_files(
     wanted = None if label is None else str(label)
     if kind == "reconstructions" and wanted is not None:
         raise ConfigError("Samples to reconstruct are not chosen by label: leave --label out.")
+    controls = sampler.controls(prompt, tokens, sampling)
+    if controls and kind != "samples":
+        raise ConfigError(f"A prompt, tokens and sampling options do not go with {kind}.")
     drawn = {
-        "samples": lambda: sampler.draw(count, seed, wanted),
+        "samples": lambda: sampler.draw(count, seed, wanted, controls),
         "interpolation": lambda: sampler.interpolate(count, seed, wanted),
         "reconstructions": lambda: sampler.reconstruct(count, seed),
     }[kind]()
     about: list[str] = [] if kind == "samples" else [kind]
     if wanted is not None:
         about.append(f"label-{sampler.label_of(wanted)}")
+    if controls:
+        told = json.dumps([prompt, tokens, dict(sampling or {})], sort_keys=True)
+        about.append(hashlib.blake2b(told.encode(), digest_size=4).hexdigest())
     name = "-".join([f"step-{sampler.step:06d}-seed-{seed}-count-{count}", *about, format])
     folder = Path(out).expanduser() if out is not None else sampler.run.path / "generated" / name
     try:
@@ -132,9 +154,10 @@ def _write(
         if format == "npy":
             names = ["samples.npy"]
             array = stack.enter_context((folder / names[0]).open("wb"))
-            _write_npy_header(array, (count, *sampler.spec.shape), sampler.spec.dtype)
         for stored in drawn:
             if array is not None:
+                if start == 0:
+                    _write_npy_header(array, (count, *stored.shape[1:]), sampler.spec.dtype)
                 array.write(stored.contiguous().numpy().tobytes())
             else:
                 saved = sampler.parts.modality.save(stored, folder, format=format, start=start)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from aigc_core.api.build import (
@@ -19,6 +21,7 @@ from aigc_core.api.build import (
     run_layer,
 )
 from aigc_core.config import resolve_config
+from aigc_core.config.explain import Section, explain
 from aigc_core.engine import (
     choose_device,
     derive_seed,
@@ -28,7 +31,13 @@ from aigc_core.engine import (
     load_weights,
 )
 from aigc_core.errors import ConfigError, did_you_mean
-from aigc_core.interfaces import LatentGenerator, Reconstructs
+from aigc_core.interfaces import (
+    AutoregressiveGenerator,
+    LatentGenerator,
+    Readable,
+    Reconstructs,
+    SamplingConfig,
+)
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, load_weights_only, open_run
 
@@ -79,11 +88,50 @@ class Sampler:
             return int(name)
         raise ConfigError(f"There is no class '{name}'.{did_you_mean(name, names)}")
 
-    def draw(self, count: int, seed: int, label: str | None = None) -> Iterator[Tensor]:
+    def controls(
+        self, prompt: str | None, tokens: int | None, sampling: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the generator's sampling options for what a user asked.
+
+        Raises:
+            ConfigError: the generator takes none, or one that is not valid.
+        """
+        if prompt is None and tokens is None and not sampling:
+            return {}
+        if not isinstance(self.generator, AutoregressiveGenerator):
+            raise ConfigError(
+                f"{self.run.recipe} makes a sample at once: it takes no prompt, number of tokens "
+                "or sampling options."
+            )
+        controls: dict[str, Any] = {"sampling": read_sampling(sampling or {})}
+        if tokens is not None:
+            if not 1 <= tokens <= MAX_COUNT:
+                raise ConfigError(f"tokens={tokens} is not valid: from 1 to {MAX_COUNT:,}.")
+            controls["length"] = tokens
+        if prompt:
+            if not isinstance(self.parts.modality, Readable):
+                raise ConfigError(f"{self.run.recipe} makes no text, so it takes no prompt.")
+            controls["prompt"] = self.parts.modality.encode(prompt)
+        return controls
+
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        label: str | None = None,
+        controls: Mapping[str, Any] | None = None,
+    ) -> Iterator[Tensor]:
         """Yield ``count`` samples, chunk by chunk; of one class, or else of each in turn."""
         check_count(count, seed)
         labels = None if label is None else torch.full((count,), self.label_of(label))
-        chunks = draw_samples(self.generator, count, seed=seed, device=self.device, labels=labels)
+        chunks = draw_samples(
+            self.generator,
+            count,
+            seed=seed,
+            device=self.device,
+            labels=labels,
+            controls=controls,
+        )
         for samples in chunks:
             yield self.parts.modality.to_stored(samples).cpu()
 
@@ -145,6 +193,15 @@ class Sampler:
                 again = trainer.reconstruct(to_model(stored.to(self.device)), labels)
                 pairs = torch.stack([stored, to_stored(again).cpu()], dim=1)  # (n, 2, *shape)
                 yield pairs.flatten(0, 1)  # -> (2 n, *shape)
+
+
+def read_sampling(values: Mapping[str, Any]) -> SamplingConfig:
+    """Validate sampling options; raise ``ConfigError`` that names what is wrong."""
+    section = Section("sampling", SamplingConfig, "sampling")
+    try:
+        return SamplingConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(explain(section, error, values, {}, [section])) from None
 
 
 def check_count(count: int, seed: int) -> None:

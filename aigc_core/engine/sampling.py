@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +32,14 @@ def draw_samples(
     seed: int,
     device: torch.device,
     labels: Tensor | None = None,
+    controls: Mapping[str, Any] | None = None,
 ) -> Iterator[Tensor]:
     """Draw ``count`` samples in chunks, in float32 whatever the training's precision was.
 
-    A conditional generator is asked for ``labels`` ``(count,)``, or else for each class in turn.
-    Chunk c is computed whole, by its own random generator, from (seed, c) alone: sample i of a
-    seed does not depend on ``count``. The network's mode and torch's global random state are
-    left as they were.
+    A conditional generator is asked for ``labels`` ``(count,)``, or else for each class in turn;
+    ``controls`` are the generator's own sampling options. Chunk c is computed whole, by its own
+    random generator, from (seed, c) alone: sample i of a seed does not depend on ``count``. The
+    network's mode and torch's global random state are left as they were.
 
     Yields:
         ``(n, *sample_shape)`` in the model's range, on ``device``; n is ``sample_chunk``, the last
@@ -56,7 +58,7 @@ def draw_samples(
             condition = condition.to(device)
         rng = torch.Generator(device).manual_seed(chunk_seed)
         with torch.no_grad(), evaluation_mode(generator), isolated_rng(device, chunk_seed):
-            samples = generator.sample(size, rng=rng, condition=condition)
+            samples = generator.sample(size, rng=rng, condition=condition, **(controls or {}))
         yield samples[: count - start]
 
 

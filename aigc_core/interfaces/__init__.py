@@ -3,21 +3,23 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
-from aigc_core.interfaces.config import ConfigModel, OptimizerConfig
+from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, SamplingConfig
 from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
+    from aigc_core.interfaces.autoregressive import AutoregressiveGenerator
     from aigc_core.interfaces.dataset import DataFolders, Dataset, SampleStore
     from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
     from aigc_core.interfaces.generator import Generator, LatentGenerator
     from aigc_core.interfaces.metric import Metric
-    from aigc_core.interfaces.modality import Modality
+    from aigc_core.interfaces.modality import Modality, Readable
     from aigc_core.interfaces.recipe import RecipeContext
     from aigc_core.interfaces.trainer import Batch, Phase, Reconstructs, StepState, Trainer
 
 __getattr__ = lazy_exports(
     __name__,
     {
+        "AutoregressiveGenerator": "autoregressive",
         "Batch": "trainer",
         "ClassifyingDiscriminator": "discriminator",
         "DataFolders": "dataset",
@@ -28,6 +30,7 @@ __getattr__ = lazy_exports(
         "Metric": "metric",
         "Modality": "modality",
         "Phase": "trainer",
+        "Readable": "modality",
         "RecipeContext": "recipe",
         "Reconstructs": "trainer",
         "SampleStore": "dataset",
@@ -37,6 +40,7 @@ __getattr__ = lazy_exports(
 )
 
 __all__ = [
+    "AutoregressiveGenerator",
     "Batch",
     "ClassifyingDiscriminator",
     "ConfigModel",
@@ -49,10 +53,12 @@ __all__ = [
     "Modality",
     "OptimizerConfig",
     "Phase",
+    "Readable",
     "RecipeContext",
     "Reconstructs",
     "SampleSpec",
     "SampleStore",
+    "SamplingConfig",
     "StepState",
     "Trainer",
 ]

@@ -71,3 +71,16 @@ class OptimizerConfig(ConfigModel):
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas must each be at least 0 and less than 1")
         return self
+
+
+class SamplingConfig(ConfigModel):
+    """How tokens are drawn from what a network expects next."""
+
+    temperature: float = Field(default=1.0, gt=0, le=100)
+    """Divides the logits: below 1 more certain, above 1 more varied."""
+    top_k: int | None = Field(default=None, ge=1)
+    """Only the k most probable tokens; null for all."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Only the smallest set of tokens with this probability together."""
+    repetition_penalty: float = Field(default=1.0, ge=1, le=100)
+    """Makes tokens that were there less probable; 1 for no penalty."""

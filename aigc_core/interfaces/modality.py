@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -66,3 +66,14 @@ class Modality(ABC):
         Returns:
             The path of the written file.
         """
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A modality whose samples are tokens that stand for text."""
+
+    def encode(self, text: str) -> Tensor:
+        """Return int64 tokens ``(T,)``; raise ``ConfigError`` for text that has none."""
+
+    def decode(self, tokens: Tensor) -> str:
+        """Return the text of tokens ``(T,)``; half a character at the end becomes U+FFFD."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aigc_core.errors import ConfigError
+from aigc_core.interfaces.sample import SampleSpec
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class RecipeContext:
     """The validated ``trainer.*``: an instance of the recipe's trainer configuration class."""
     sample_shape: tuple[int, ...]
     """Shape of one sample as a network sees it (``Modality.sample_shape``)."""
+    spec: SampleSpec
+    """Facts of the stored samples, such as ``units["sample_rate_hz"]``."""
     label_count: int
     """How many classes the data has; 0 without labels."""
 

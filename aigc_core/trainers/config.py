@@ -52,3 +52,22 @@ class VariationalConfig(ConfigModel):
     """Nats per latent dimension below which the KL costs nothing (Kingma et al. 2016)."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3)
     """The optimiser of encoder and decoder."""
+
+
+class AutoregressiveConfig(ConfigModel):
+    """Settings of maximum likelihood, token by token."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target's probability that is spread over all tokens."""
+    optimizer: OptimizerConfig = OptimizerConfig(
+        name="adamw",
+        lr=1e-3,
+        betas=(0.9, 0.99),
+        weight_decay=0.1,
+        decay_matrices_only=True,
+        clip_grad_norm=1.0,
+        schedule="cosine",
+        warmup_steps=100,
+        final_lr=1e-4,
+    )
+    """The generator's optimiser."""
