@@ -26,7 +26,6 @@ from aigc_core.config import cache_folder, data_root
 from aigc_image.datasets.mnist import Mnist
 from aigc_image.options import MnistOptions
 
-
 AGREEMENT_COUNT = 1000
 
 
