@@ -99,6 +99,8 @@ def load_held_out(
 ) -> Mapping[str, Tensor] | None:
     """Return the arrays of the split ``validation``, else ``test``, or None without either.
 
+    A split that is there and empty, as it was configured, is taken for none.
+
     Raises:
         DataError: as for ``load_data``, or its samples are not like those trained on.
     """
@@ -113,18 +115,26 @@ def load_held_out(
             f"The split '{split}' of '{config.dataset.name}' holds {store.spec}, and the training "
             f"data {spec}."
         )
-    return store.arrays
+    return store.arrays if len(store) else None
 
 
 def describe_data(store: SampleStore) -> DatasetFacts:
     """Return what a run remembers of its data."""
-    samples = store.arrays["samples"]
+    samples = _without_overlap(store.arrays["samples"])
     if samples.numel() * samples.element_size() > _DIGEST_BYTES:  # some, evenly spread
         samples = samples[:: max(1, len(samples) // 1024)]
     digest = hashlib.blake2b(samples.contiguous().numpy().data, digest_size=16).hexdigest()
     return DatasetFacts(
         spec=store.spec, count=len(store), label_names=store.label_names, digest=digest
     )
+
+
+def _without_overlap(samples: Tensor) -> Tensor:
+    """Return windows of one long tensor, ``(N, length)``, as that tensor; others as they are."""
+    if samples.dim() != 2 or samples.stride(1) != 1 or samples.stride(0) >= samples.shape[1]:
+        return samples
+    length = (len(samples) - 1) * samples.stride(0) + samples.shape[1]
+    return samples.as_strided((length,), (1,), samples.storage_offset())
 
 
 def describe_environment(host: PluginHost, config: RunConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from aigc_core.api.sampler import Sampler, check_count
-from aigc_core.engine import derive_seed, evaluation_mode, isolated_rng
+from aigc_core.engine import derive_seed
 from aigc_core.errors import ConfigError
 from aigc_core.interfaces import AutoregressiveGenerator, Readable
 from aigc_core.runs import Run
@@ -56,32 +56,27 @@ def stream_text(
     length = controls.pop("length", None) or generator.sample_length
     seed = derive_seed(seed, "text")
     rng = torch.Generator(sampler.device).manual_seed(seed)
-    found: list[int] = []
-    written = ""
-    with (
-        torch.no_grad(),
-        evaluation_mode(generator),
-        isolated_rng(sampler.device, seed),
-    ):
-        steps = generator.stream(1, rng=rng, condition=condition, **controls)
-        for number in range(length):
-            found.append(int(next(steps)))
-            text = modality.decode(torch.tensor(found))
-            last = number == length - 1
-            if stop and stop in text:
-                text, last = text[: text.index(stop)], True
-            ready = text if last else _certain(text, stop)
-            if len(ready) > len(written):
-                yield ready[len(written) :]
-                written = ready
-            if last:
-                return
+    generator.eval()  # the sampler's own: there is no mode to go back to
+    steps = generator.stream(1, rng=rng, condition=condition, **controls)
+    unsettled: list[int] = []  # tokens that end in half a character
+    held = ""  # text that is not yet given: it may be the beginning of stop
+    for number in range(length):
+        last = number == length - 1
+        unsettled.append(int(next(steps)))
+        text = held + modality.decode(torch.tensor(unsettled))
+        if text.endswith(_UNFINISHED) and not last:
+            continue
+        unsettled = []
+        if stop and stop in text:
+            yield text[: text.index(stop)]
+            return
+        kept = 0 if last else _overlap(text, stop or "")
+        held = text[len(text) - kept :]
+        if kept < len(text):
+            yield text[: len(text) - kept]
 
 
-def _certain(text: str, stop: str | None) -> str:
-    """Return what no later token can change: no half character, no beginning of ``stop``."""
-    text = text.rstrip(_UNFINISHED)
-    for size in range(min(len(stop or "") - 1, len(text)), 0, -1):
-        if stop and text.endswith(stop[:size]):
-            return text[:-size]
-    return text
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of a text are the beginning of ``stop``."""
+    longest = min(len(stop) - 1, len(text))
+    return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,8 @@ def generate(
 
 def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
     first = next(pieces, "")  # whatever is wrong is told before anything is written
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack some characters
+        sys.stdout.reconfigure(errors="replace")
     sys.stdout.write(prompt + first)
     sys.stdout.flush()
     for piece in pieces:

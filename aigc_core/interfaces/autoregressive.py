@@ -59,6 +59,7 @@ class AutoregressiveGenerator(Generator):
         logits: Tensor = self(cache["tokens"], cache["condition"])
         return logits[:, -1]
 
+    @torch.no_grad()  # while a token is made, not while the caller has it
     def stream(
         self,
         count: int,
@@ -69,6 +70,8 @@ class AutoregressiveGenerator(Generator):
         sampling: SamplingConfig | None = None,
     ) -> Iterator[Tensor]:
         """Yield token after token, int64 ``(count,)`` each, without end.
+
+        Without gradients. The network's mode is the caller's business.
 
         Args:
             count: how many sequences.
@@ -82,12 +85,14 @@ class AutoregressiveGenerator(Generator):
         if prompt is None:
             prompt = torch.tensor([self.start_token])
         tokens = prompt.to(rng.device).expand(count, -1)  # (T,) -> (count, T)
-        seen = torch.zeros(count, self.vocabulary_size, dtype=torch.bool, device=rng.device)
-        seen.scatter_(1, tokens, True)
+        seen: Tensor | None = None
+        if sampling.repetition_penalty != 1:
+            seen = torch.zeros(count, self.vocabulary_size, dtype=torch.bool, device=rng.device)
         while True:
-            logits = filtered(self.next_logits(tokens, cache).float(), seen, sampling)
+            if seen is not None:
+                seen.scatter_(1, tokens, True)
+            logits = filtered(self.next_logits(tokens, cache).float(), sampling, seen)
             tokens = torch.multinomial(logits.softmax(1), 1, generator=rng)  # (count, 1)
-            seen.scatter_(1, tokens, True)
             yield tokens[:, 0]
 
     def sample(
@@ -109,7 +114,7 @@ class AutoregressiveGenerator(Generator):
         return self.from_tokens(torch.stack(tokens, dim=1))  # (count, T)
 
 
-def filtered(logits: Tensor, seen: Tensor, sampling: SamplingConfig) -> Tensor:
+def filtered(logits: Tensor, sampling: SamplingConfig, seen: Tensor | None = None) -> Tensor:
     """Return logits with what sampling excludes at -inf.
 
     Repetition penalty: Keskar et al. 2019, "CTRL", section 4.1. Then the temperature, the top k,
@@ -117,22 +122,24 @@ def filtered(logits: Tensor, seen: Tensor, sampling: SamplingConfig) -> Tensor:
 
     Args:
         logits: float32 ``(B, vocabulary)``.
-        seen: bool ``(B, vocabulary)``, the tokens that are in the sequence already.
         sampling: what to do.
+        seen: bool ``(B, vocabulary)``, the tokens that are in the sequence already; needed for the
+            penalty alone.
     """
-    if sampling.repetition_penalty != 1:
+    if seen is not None and sampling.repetition_penalty != 1:
         penalty = sampling.repetition_penalty
-        logits = torch.where(
-            seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits
-        )
-    logits = logits / sampling.temperature
+        changed = torch.where(logits > 0, logits / penalty, logits * penalty)
+        logits = torch.where(seen, changed, logits)
+    if sampling.temperature != 1:
+        logits = logits / sampling.temperature
     if sampling.top_k is not None and sampling.top_k < logits.shape[1]:
-        least = logits.topk(sampling.top_k, dim=1).values[:, -1:]  # (B, 1)
-        logits = logits.masked_fill(logits < least, -torch.inf)
+        # by place, not by value: of equal logits no more than k stay
+        best, places = logits.topk(sampling.top_k, dim=1)  # (B, k) each
+        logits = torch.full_like(logits, -torch.inf).scatter_(1, places, best)
     if sampling.top_p < 1:
         ordered, order = logits.sort(dim=1, descending=True)
         probabilities = ordered.softmax(1)
         before = probabilities.cumsum(1) - probabilities  # of the more probable ones
-        excluded = torch.zeros_like(seen).scatter_(1, order, before >= sampling.top_p)
-        logits = logits.masked_fill(excluded, -torch.inf)
+        ordered = ordered.masked_fill(before >= sampling.top_p, -torch.inf)
+        logits = torch.empty_like(logits).scatter_(1, order, ordered)
     return logits

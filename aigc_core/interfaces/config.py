@@ -76,10 +76,10 @@ class OptimizerConfig(ConfigModel):
 class SamplingConfig(ConfigModel):
     """How tokens are drawn from what a network expects next."""
 
-    temperature: float = Field(default=1.0, gt=0, le=100)
+    temperature: float = Field(default=1.0, ge=0.001, le=100)
     """Divides the logits: below 1 more certain, above 1 more varied."""
     top_k: int | None = Field(default=None, ge=1)
-    """Only the k most probable tokens; null for all."""
+    """Only the k most probable tokens; null for all, 1 for always the most probable."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Only the smallest set of tokens with this probability together."""
     repetition_penalty: float = Field(default=1.0, ge=1, le=100)

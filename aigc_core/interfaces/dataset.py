@@ -20,7 +20,8 @@ class DataFolders:
     """Where a dataset may look and where it may write."""
 
     root: Path | None
-    """The user's data (``--data-root`` or ``AIGC_DATA_DIR``), only ever read; None if not given."""
+    """The user's data (``--data-root`` or ``AIGC_DATA_DIR``), only ever read; None if not given.
+    A folder, or the one file that ``--data-root`` named."""
     cache: Path
     """Where prepared data goes (``AIGC_CACHE_DIR`` or the user's cache folder)."""
 

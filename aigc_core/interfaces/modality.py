@@ -17,8 +17,9 @@ class Modality(ABC):
 
     formats: ClassVar[tuple[str, ...]]
     """File formats that ``save`` writes, the default first, such as ``("png",)``."""
-    lossy_formats: ClassVar[tuple[str, ...]] = ()
-    """Those of ``formats`` from which ``read`` gives only about the sample that was saved."""
+    lossy_formats: tuple[str, ...] = ()
+    """Those of ``formats`` from which ``read`` gives only about the sample that was saved; an
+    instance may set its own, where that depends on the data."""
     sample_dtype: ClassVar[torch.dtype] = torch.float32
     """Type of samples in the model's form."""
     sample_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
@@ -76,4 +77,7 @@ class Readable(Protocol):
         """Return int64 tokens ``(T,)``; raise ``ConfigError`` for text that has none."""
 
     def decode(self, tokens: Tensor) -> str:
-        """Return the text of tokens ``(T,)``; half a character at the end becomes U+FFFD."""
+        """Return the text of tokens ``(T,)``; half a character at the end becomes U+FFFD.
+
+        Tokens decode to the same text alone as together, wherever no character is cut in half.
+        """
