@@ -92,7 +92,7 @@ class AutoregressiveGenerator(Generator):
             if seen is not None:
                 seen.scatter_(1, tokens, True)
             logits = filtered(self.next_logits(tokens, cache).float(), sampling, seen)
-            tokens = torch.multinomial(logits.softmax(1), 1, generator=rng)  # (count, 1)
+            tokens = drawn(logits.softmax(1), rng)  # (count, 1)
             yield tokens[:, 0]
 
     def sample(
@@ -112,6 +112,16 @@ class AutoregressiveGenerator(Generator):
         steps = self.stream(count, rng=rng, condition=condition, prompt=prompt, sampling=sampling)
         tokens = [next(steps) for _ in range(length or self.sample_length)]
         return self.from_tokens(torch.stack(tokens, dim=1))  # (count, T)
+
+
+def drawn(probabilities: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw one token for each row of ``(B, vocabulary)``, as int64 ``(B, 1)``.
+
+    The first of exponential arrivals with these rates, which is what ``torch.multinomial`` does,
+    to the bit; but that also checks its input, and makes the host wait for the device.
+    """
+    arrivals = torch.empty_like(probabilities).exponential_(generator=rng)
+    return (probabilities / arrivals).argmax(1, keepdim=True)
 
 
 def filtered(logits: Tensor, sampling: SamplingConfig, seen: Tensor | None = None) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, scaled_dot_product_attention
+from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
 
 from aigc_core import AutoregressiveGenerator, AutoregressiveTrainer, RecipeContext
 from aigc_text.gpt_config import GPTConfig
@@ -44,11 +44,8 @@ class Block(nn.Module):
         self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
         self.attention_out = nn.Linear(width, width, bias=False)
         self.feed_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(
-            nn.Linear(width, 4 * width, bias=False),
-            nn.GELU(),
-            nn.Linear(4 * width, width, bias=False),
-        )
+        self.feed_in = nn.Linear(width, 4 * width, bias=False)
+        self.feed_out = nn.Linear(4 * width, width, bias=False)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values of each head: (B, T, W) -> 3 x (B, H, T, D)."""
@@ -58,6 +55,14 @@ class Block(nn.Module):
         queries, keys, values = heads.unbind()
         return queries, keys, values
 
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add what attention found, ``(B, H, T, D)``, and the feed-forward network's part."""
+        p = self.dropout if self.training else 0.0
+        attended = self.attention_out(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
+        x = x + (dropout(attended, p) if p else attended)
+        fed = self.feed_out(gelu(self.feed_in(self.feed_norm(x))))
+        return x + (dropout(fed, p) if p else fed)
+
     def extend(self, x: Tensor, keys: Tensor, values: Tensor, start: int) -> Tensor:
         """Take vectors ``(B, n, W)`` of all tokens from ``start`` = 0, or of one more."""
         end = start + x.shape[1]
@@ -66,14 +71,6 @@ class Block(nn.Module):
             queries, keys[:, :, :end], values[:, :, :end], is_causal=start == 0
         )
         return self.finish(x, attended)
-
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Add what attention found, ``(B, H, T, D)``, and the feed-forward network's part."""
-        p = self.dropout if self.training else 0.0
-        attended = self.attention_out(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
-        x = x + (dropout(attended, p) if p else attended)
-        fed: Tensor = self.feed(self.feed_norm(x))
-        return x + (dropout(fed, p) if p else fed)
 
     def forward(self, x: Tensor) -> Tensor:
         p = self.dropout if self.training else 0.0
@@ -122,7 +119,7 @@ class GPT(AutoregressiveGenerator):
         """Draw weights as GPT-2: N(0, 0.02), less where blocks add to what passes through."""
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                adds = name.endswith(("attention_out.weight", "feed.2.weight"))
+                adds = name.endswith(("attention_out.weight", "feed_out.weight"))
                 nn.init.normal_(
                     parameter, 0.0, 0.02 / math.sqrt(2 * config.layers) if adds else 0.02
                 )
