@@ -59,7 +59,6 @@ class AutoregressiveGenerator(Generator):
         logits: Tensor = self(cache["tokens"], cache["condition"])
         return logits[:, -1]
 
-    @torch.no_grad()  # while a token is made, not while the caller has it
     def stream(
         self,
         count: int,
@@ -81,7 +80,8 @@ class AutoregressiveGenerator(Generator):
             sampling: how tokens are drawn; None for as the network expects them.
         """
         sampling = sampling or SamplingConfig()
-        cache = self.new_cache(count, condition)
+        with torch.inference_mode():
+            cache = self.new_cache(count, condition)
         if prompt is None:
             prompt = torch.tensor([self.start_token])
         tokens = prompt.to(rng.device).expand(count, -1)  # (T,) -> (count, T)
@@ -91,7 +91,8 @@ class AutoregressiveGenerator(Generator):
         while True:
             if seen is not None:
                 seen.scatter_(1, tokens, True)
-            logits = filtered(self.next_logits(tokens, cache).float(), sampling, seen)
+            with torch.inference_mode():  # not while the caller has the token
+                logits = filtered(self.next_logits(tokens, cache).float(), sampling, seen)
             tokens = drawn(logits.softmax(1), rng)  # (count, 1)
             yield tokens[:, 0]
 

@@ -33,7 +33,10 @@ class Cache:
 
 
 class Block(nn.Module):
-    """Attention over what came before, then a feed-forward network of four times the width."""
+    """Attention over what came before, then a feed-forward network of four times the width.
+
+    Layers are called by ``forward``: with one token at a time, a call's own cost is what counts.
+    """
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -49,7 +52,9 @@ class Block(nn.Module):
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values of each head: (B, T, W) -> 3 x (B, H, T, D)."""
-        packed: Tensor = self.queries_keys_values(self.attention_norm(x))  # (B, T, 3 W)
+        packed: Tensor = self.queries_keys_values.forward(
+            self.attention_norm.forward(x)
+        )  # (B, T, 3 W)
         batch, length, _ = packed.shape
         heads = packed.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         queries, keys, values = heads.unbind()
@@ -58,17 +63,19 @@ class Block(nn.Module):
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Add what attention found, ``(B, H, T, D)``, and the feed-forward network's part."""
         p = self.dropout if self.training else 0.0
-        attended = self.attention_out(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
+        attended = self.attention_out.forward(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
         x = x + (dropout(attended, p) if p else attended)
-        fed = self.feed_out(gelu(self.feed_in(self.feed_norm(x))))
+        fed = self.feed_out.forward(gelu(self.feed_in.forward(self.feed_norm.forward(x))))
         return x + (dropout(fed, p) if p else fed)
 
     def extend(self, x: Tensor, keys: Tensor, values: Tensor, start: int) -> Tensor:
         """Take vectors ``(B, n, W)`` of all tokens from ``start`` = 0, or of one more."""
         end = start + x.shape[1]
-        queries, keys[:, :, start:end], values[:, :, start:end] = self.split(x)
+        queries, *new = self.split(x)
+        for kept, found in zip((keys, values), new, strict=True):
+            kept.narrow(2, start, end - start).copy_(found)
         attended = scaled_dot_product_attention(
-            queries, keys[:, :, :end], values[:, :, :end], is_causal=start == 0
+            queries, keys.narrow(2, 0, end), values.narrow(2, 0, end), is_causal=start == 0
         )
         return self.finish(x, attended)
 
