@@ -27,7 +27,8 @@ from torch.nn.functional import cross_entropy
 from aigc_core import Engine
 from aigc_core.api.build import build_parts, load_data
 from aigc_core.config import resolve_config
-from aigc_core.engine import choose_device, choose_precision, describe_device, learning_rate
+from aigc_core.engine import choose_device, choose_precision, describe_device
+from aigc_core.engine.schedules import learning_rate
 from aigc_core.plugins import get_host
 
 LOG_INTERVAL = 10
