@@ -56,7 +56,7 @@ def toy_trainer(
 
 
 class ToySequence(AutoregressiveGenerator):
-    """Expects the next token from the mean of all tokens before it, and the class if there is one."""
+    """Expects the next token from all tokens before it, and the class if there is one."""
 
     sample_length = 12
 

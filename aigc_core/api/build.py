@@ -89,9 +89,12 @@ def load_data(host: PluginHost, config: RunConfig, split: str = "train") -> Samp
     _expect(dataset, Dataset, spec.code, owner)
     try:
         dataset.prepare()
-        return cast(SampleStore, dataset.load(split))
+        store = cast(SampleStore, dataset.load(split))
     except (OSError, MemoryError) as error:
         raise DataError(f"The dataset '{spec.name}' could not be loaded: {error}.") from error
+    if split == "train" and not len(store):
+        raise DataError(f"The dataset '{spec.name}' has no sample to train on.")
+    return store
 
 
 def load_held_out(

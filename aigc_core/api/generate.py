@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ def generate_files(
         "interpolation": lambda: sampler.interpolate(count, seed, wanted),
         "reconstructions": lambda: sampler.reconstruct(count, seed),
     }[kind]()
+    drawn = itertools.chain([next(drawn)], drawn)  # what is wrong is told before a folder is made
     about: list[str] = [] if kind == "samples" else [kind]
     if wanted is not None:
         about.append(f"label-{sampler.label_of(wanted)}")

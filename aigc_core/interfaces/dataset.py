@@ -34,7 +34,10 @@ class DataFolders:
 
 @dataclass(frozen=True)
 class SampleStore:
-    """Samples in their stored form, whole: named arrays with one first dimension."""
+    """Samples in their stored form, whole: named arrays with one first dimension.
+
+    Only a held-out split may be empty, where that is how the dataset was configured.
+    """
 
     arrays: Mapping[str, Tensor]
     """``samples`` ``(N, *spec.shape)`` and, where the data has them, ``labels`` int64 ``(N,)``."""
@@ -46,10 +49,8 @@ class SampleStore:
 
     def __post_init__(self) -> None:
         lengths = {name: len(array) for name, array in self.arrays.items()}
-        if "samples" not in lengths or len(set(lengths.values())) != 1 or not lengths["samples"]:
-            raise ValueError(
-                f"a sample store needs 'samples' and arrays of one length >= 1: {lengths}"
-            )
+        if "samples" not in lengths or len(set(lengths.values())) != 1:
+            raise ValueError(f"a sample store needs 'samples' and arrays of one length: {lengths}")
         if tuple(self.arrays["samples"].shape[1:]) != self.spec.shape:
             raise ValueError(
                 f"samples have the shape {tuple(self.arrays['samples'].shape[1:])}, "

@@ -35,7 +35,7 @@ class TextModality(Modality):
         try:
             self.tokenizer = tokenizer_from_json(spec.assets["tokenizer"])
         except (KeyError, ValueError) as error:
-            raise DataError(f"The data says not what its tokens stand for: {error}.") from error
+            raise DataError(f"The data does not say what its tokens stand for: {error}.") from error
         size = spec.units.get("vocabulary_size")
         if size != self.tokenizer.vocabulary_size:
             raise DataError(

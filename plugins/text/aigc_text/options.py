@@ -15,7 +15,7 @@ class TextOptions(ConfigModel):
     (Sennrich et al. 2016), kept with the run."""
     vocabulary_size: int = Field(4096, ge=256, le=1_000_000)
     """Tokens of a bpe, at most; 256 of them are the bytes."""
-    context: int = Field(256, ge=1, le=1_000_000)
+    context: int = Field(64, ge=1, le=1_000_000)
     """How many tokens the network sees before the one it expects; a sample is one longer."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of the text, at its end, that is held out; 0 for none."""

@@ -59,16 +59,17 @@ def read_pieces(files: list[TextFile]) -> Iterator[str]:
     Raises:
         DataError: a file cannot be read or is not UTF-8; names it and the byte.
     """
-    apart = ""
+    last = "\n"
     for file in files:
+        apart = "" if last == "\n" else "\n"
         for piece in _pieces(file.path):
             yield apart + piece
-            apart = "" if piece.endswith("\n") else "\n"
+            apart, last = "", piece[-1]
 
 
 def _pieces(path: Path) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
-    position = 0  # of the first byte that is not yet decoded
+    position, first = 0, True
     try:
         with path.open("rb") as file:
             while True:
@@ -87,9 +88,9 @@ def _pieces(path: Path) -> Iterator[str]:
                         f"{path} is not UTF-8: byte {place:,} is 0x{error.object[error.start]:02x} "
                         f"({error.reason}). Convert it, for example with: iconv -t UTF-8"
                     ) from error
-                if position == 0:
-                    text = text.removeprefix("\ufeff")
                 position += len(block)
+                if first and text:  # a byte order mark is not text
+                    text, first = text.removeprefix("\ufeff"), False
                 if text:
                     yield text
                 if not block:
