@@ -262,6 +262,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path, cache) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("tokenizer", "limit"), [("characters", 80_000), ("bytes", 80_000)])
-def test_memory_does_not_grow_with_a_long_text(tmp_path, cache, tokenizer, limit) -> None:
-    assert peak_kib(tmp_path, cache, tokenizer, 300) < limit  # of 900 MiB
+@pytest.mark.parametrize("tokenizer", ["characters", "bytes"])
+def test_memory_does_not_grow_with_a_long_text(tmp_path, cache, tokenizer) -> None:
+    """What there is of 900 MiB is mostly pages of the map that were touched, which can go again."""
+    assert peak_kib(tmp_path, cache, tokenizer, 300) < 150_000
