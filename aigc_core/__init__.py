@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from aigc_core._lazy import lazy_exports
 from aigc_core._version import __version__
 from aigc_core.errors import AigcError, ConfigError, DataError, PluginError, RunError, UserError
-from aigc_core.interfaces.config import ConfigModel, OptimizerConfig
+from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, SamplingConfig
 from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from aigc_core.config import CheckpointConfig, EngineConfig
     from aigc_core.engine import Engine, EngineObserver, FitResult
     from aigc_core.interfaces import (
+        AutoregressiveGenerator,
         Batch,
+        ClassifyingDiscriminator,
         DataFolders,
         Dataset,
         Discriminator,
@@ -29,14 +31,25 @@ if TYPE_CHECKING:
     )
     from aigc_core.plugins import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec, hookimpl
     from aigc_core.runs import Run, find_runs, open_run
-    from aigc_core.trainers import AdversarialConfig, AdversarialTrainer
+    from aigc_core.trainers import (
+        AdversarialConfig,
+        AdversarialTrainer,
+        AutoregressiveConfig,
+        AutoregressiveTrainer,
+        Decoder,
+        Encoder,
+        VariationalConfig,
+        VariationalTrainer,
+    )
 
 _WHERE = {
     "api": ("evaluate", "generate", "resume", "train"),
     "config": ("CheckpointConfig", "EngineConfig"),
     "engine": ("Engine", "EngineObserver", "FitResult"),
     "interfaces": (
+        "AutoregressiveGenerator",
         "Batch",
+        "ClassifyingDiscriminator",
         "DataFolders",
         "Dataset",
         "Discriminator",
@@ -52,7 +65,16 @@ _WHERE = {
     ),
     "plugins": ("DatasetSpec", "MetricSpec", "ModalitySpec", "RecipeSpec", "hookimpl"),
     "runs": ("Run", "find_runs", "open_run"),
-    "trainers": ("AdversarialConfig", "AdversarialTrainer"),
+    "trainers": (
+        "AdversarialConfig",
+        "AdversarialTrainer",
+        "AutoregressiveConfig",
+        "AutoregressiveTrainer",
+        "Decoder",
+        "Encoder",
+        "VariationalConfig",
+        "VariationalTrainer",
+    ),
 }
 __getattr__ = lazy_exports(
     __name__, {name: module for module, names in _WHERE.items() for name in names}
@@ -62,15 +84,21 @@ __all__ = [
     "AdversarialConfig",
     "AdversarialTrainer",
     "AigcError",
+    "AutoregressiveConfig",
+    "AutoregressiveGenerator",
+    "AutoregressiveTrainer",
     "Batch",
     "CheckpointConfig",
+    "ClassifyingDiscriminator",
     "ConfigError",
     "ConfigModel",
     "DataError",
     "DataFolders",
     "Dataset",
     "DatasetSpec",
+    "Decoder",
     "Discriminator",
+    "Encoder",
     "Engine",
     "EngineConfig",
     "EngineObserver",
@@ -90,9 +118,12 @@ __all__ = [
     "RunError",
     "SampleSpec",
     "SampleStore",
+    "SamplingConfig",
     "StepState",
     "Trainer",
     "UserError",
+    "VariationalConfig",
+    "VariationalTrainer",
     "__version__",
     "evaluate",
     "find_runs",

@@ -21,10 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from aigc_core import DataFolders, SampleStore, generate
+from aigc_core import DataFolders, SampleStore, generate, open_run
 from aigc_core.config import cache_folder, data_root
 from aigc_image.datasets.mnist import Mnist
 from aigc_image.options import MnistOptions
+
+AGREEMENT_COUNT = 1000
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,12 @@ def judge(classifier: Classifier, images: Tensor, real: Tensor) -> Scores:
     )
 
 
+def agreement(classifier: Classifier, images: Tensor) -> float:
+    """Return the share of images that are what they were asked to be: each digit in turn."""
+    _, probabilities = _look(classifier, images)
+    return float((probabilities.argmax(1) == np.arange(len(images)) % 10).mean())
+
+
 def main() -> None:
     """Print the scores of runs, and of real images against one another for comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,6 +149,9 @@ def main() -> None:
     for run in arguments.runs:
         images = generate(run, count=arguments.count)
         print(f"{run}:", json.dumps(asdict(judge(classifier, images, real))))
+        if open_run(run).config["model"].get("conditional"):
+            agreed = agreement(classifier, images[:AGREEMENT_COUNT])
+            print(f"{run}: {agreed:.1%} of {AGREEMENT_COUNT} samples are of the class asked for")
 
 
 if __name__ == "__main__":

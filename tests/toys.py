@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from aigc_core import (
     AdversarialConfig,
     AdversarialTrainer,
+    AutoregressiveGenerator,
     Discriminator,
     LatentGenerator,
 )
@@ -52,3 +53,25 @@ def toy_trainer(
     torch.manual_seed(seed)
     generator, discriminator = ToyGenerator(normalize), ToyDiscriminator(normalize)
     return AdversarialTrainer(generator, discriminator, config or AdversarialConfig())
+
+
+class ToySequence(AutoregressiveGenerator):
+    """Expects the next token from all tokens before it, and the class if there is one."""
+
+    sample_length = 12
+
+    def __init__(self, vocabulary_size: int = 7, classes: int = 0) -> None:
+        super().__init__()
+        self.vocabulary_size = vocabulary_size
+        self.label_count = classes
+        self.vectors = nn.Embedding(vocabulary_size + classes, 16)
+        self.logits = nn.Linear(16, vocabulary_size)
+        self.norm = nn.LayerNorm(16)
+
+    def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
+        x = self.vectors(tokens)  # (B, T, 16)
+        places = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
+        x = x + x.cumsum(1) / places[:, None]
+        if condition is not None:
+            x = x + self.vectors(condition + self.vocabulary_size)[:, None]
+        return self.logits(self.norm(x))

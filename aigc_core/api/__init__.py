@@ -2,6 +2,7 @@
 
 from aigc_core.api.evaluate import Evaluation, evaluate
 from aigc_core.api.generate import generate, generate_files
+from aigc_core.api.stream import stream_text
 from aigc_core.api.train import prepare_training, resume, train
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "generate_files",
     "prepare_training",
     "resume",
+    "stream_text",
     "train",
 ]

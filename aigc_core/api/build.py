@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from aigc_core._version import __version__
 from aigc_core.config import Layer, RunConfig, cache_folder, data_root
@@ -58,7 +59,7 @@ def build_parts(host: PluginHost, config: RunConfig, spec: SampleSpec, label_cou
     _expect(modality, Modality, modality_spec.code, owner)
     owner = host.owner("recipe", recipe.name)
     build = host.resolve(recipe.build, owner)
-    context = RecipeContext(config.model, config.trainer, modality.sample_shape, label_count)
+    context = RecipeContext(config.model, config.trainer, modality.sample_shape, spec, label_count)
     seed = derive_seed(config.engine.seed, "weights")
     with isolated_rng(torch.device("cpu"), seed):
         trainer = build(context)
@@ -90,20 +91,55 @@ def load_data(host: PluginHost, config: RunConfig, split: str = "train") -> Samp
     _expect(dataset, Dataset, spec.code, owner)
     try:
         dataset.prepare()
-        return cast(SampleStore, dataset.load(split))
+        store = cast(SampleStore, dataset.load(split))
     except (OSError, MemoryError) as error:
         raise DataError(f"The dataset '{spec.name}' could not be loaded: {error}.") from error
+    if split == "train" and not len(store):
+        raise DataError(f"The dataset '{spec.name}' has no sample to train on.")
+    return store
+
+
+def load_held_out(
+    host: PluginHost, config: RunConfig, spec: SampleSpec
+) -> Mapping[str, Tensor] | None:
+    """Return the arrays of the split ``validation``, else ``test``, or None without either.
+
+    A split that is there and empty, as it was configured, is taken for none.
+
+    Raises:
+        DataError: as for ``load_data``, or its samples are not like those trained on.
+    """
+    recipe = host.recipe(config.recipe)
+    splits = host.dataset(config.dataset.name, recipe.modality).splits
+    split = next((name for name in ("validation", "test") if name in splits), None)
+    if split is None:
+        return None
+    store = load_data(host, config, split)
+    if store.spec != spec:
+        raise DataError(
+            f"The split '{split}' of '{config.dataset.name}' holds {store.spec}, and the training "
+            f"data {spec}."
+        )
+    return store.arrays if len(store) else None
 
 
 def describe_data(store: SampleStore) -> DatasetFacts:
     """Return what a run remembers of its data."""
-    samples = store.arrays["samples"]
+    samples = _without_overlap(store.arrays["samples"])
     if samples.numel() * samples.element_size() > _DIGEST_BYTES:  # some, evenly spread
         samples = samples[:: max(1, len(samples) // 1024)]
     digest = hashlib.blake2b(samples.contiguous().numpy().data, digest_size=16).hexdigest()
     return DatasetFacts(
         spec=store.spec, count=len(store), label_names=store.label_names, digest=digest
     )
+
+
+def _without_overlap(samples: Tensor) -> Tensor:
+    """Return windows of one long tensor, ``(N, length)``, as that tensor; others as they are."""
+    if samples.dim() != 2 or samples.stride(1) != 1 or samples.stride(0) >= samples.shape[1]:
+        return samples
+    length = (len(samples) - 1) * samples.stride(0) + samples.shape[1]
+    return samples.as_strided((length,), (1,), samples.storage_offset())
 
 
 def describe_environment(host: PluginHost, config: RunConfig) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from aigc_core.api.build import load_data
-from aigc_core.api.generate import Sampler
+from aigc_core.api.sampler import Sampler
 from aigc_core.engine import derive_seed
 from aigc_core.errors import (
     ConfigError,
@@ -83,6 +83,8 @@ def evaluate(
     store = load_data(host, sampler.config, split)
     if store.spec != sampler.spec:
         raise ConfigError(f"The data is not what the run was trained on: {store.spec}.")
+    if not len(store):
+        raise ConfigError(f"The split '{split}' of '{data.name}' is empty, as it was configured.")
     count = min(count, len(store))
     rng = torch.Generator().manual_seed(derive_seed(seed, "evaluation"))
     chosen = torch.randperm(len(store), generator=rng)[:count].sort().values

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Iterator
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aigc_core.api.build import Parts, build_parts, require_plugins, run_layer
-from aigc_core.config import resolve_config
-from aigc_core.engine import choose_device, draw_samples, load_weights
+from aigc_core.api.sampler import Sampler, check_count
 from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
 from aigc_core.files import whole_folder
-from aigc_core.plugins import get_host
-from aigc_core.runs import Run, load_weights_only, open_run
+from aigc_core.runs import Run
 
-logger = logging.getLogger("aigc")
-MAX_COUNT = 1_000_000
 PREVIEW_COUNT = 64
+Kind = Literal["samples", "interpolation", "reconstructions"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,15 @@ class GeneratedFiles:
 
 
 def generate(
-    run: Run | str | Path, *, count: int = 16, seed: int = 0, device: str = "auto"
+    run: Run | str | Path,
+    *,
+    count: int = 16,
+    seed: int = 0,
+    label: str | int | None = None,
+    prompt: str | None = None,
+    tokens: int | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    device: str = "auto",
 ) -> Tensor:
     """Draw samples from a run's newest whole checkpoint.
 
@@ -48,6 +54,10 @@ def generate(
         run: a run or the path of one.
         count: 1 to 1,000,000.
         seed: at least 0.
+        label: name or number of a class, for a conditional run; None for each class in turn.
+        prompt: for text: what comes before, not part of the sample.
+        tokens: for sequences: how many tokens a sample has.
+        sampling: for sequences: settings such as ``{"temperature": 0.8}``.
         device: as for training.
 
     Returns:
@@ -55,10 +65,12 @@ def generate(
 
     Raises:
         RunError: not a run, or it has no whole checkpoint.
-        ConfigError: a count, seed or device that is not valid.
+        ConfigError: a count, seed, label or device that is not valid.
     """
     sampler = Sampler(run, device)
-    return torch.cat(list(sampler.draw(count, seed)))
+    controls = sampler.controls(prompt, tokens, sampling)
+    wanted = None if label is None else str(label)
+    return torch.cat(list(sampler.draw(count, seed, wanted, controls)))
 
 
 def generate_files(
@@ -66,6 +78,11 @@ def generate_files(
     *,
     count: int = 16,
     seed: int = 0,
+    label: str | int | None = None,
+    prompt: str | None = None,
+    tokens: int | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    kind: Kind = "samples",
     device: str = "auto",
     format: str | None = None,
     out: str | Path | None = None,
@@ -76,6 +93,12 @@ def generate_files(
         run: a run or the path of one.
         count: 1 to 1,000,000; memory does not grow with it.
         seed: at least 0.
+        label: name or number of a class, for a conditional run; None for each class in turn.
+        prompt: for text: what comes before, not part of the sample.
+        tokens: for sequences: how many tokens a sample has.
+        sampling: for sequences: settings such as ``{"temperature": 0.8}``.
+        kind: ``samples``; ``interpolation`` for samples on the way from one latent to another; or
+            ``reconstructions`` for ``count`` pairs of a held-out sample and what is made of it.
         device: as for training.
         format: one of the modality's formats, one file a sample; ``npy`` for one array
             ``samples.npy`` in the stored form; None for the modality's first.
@@ -90,21 +113,40 @@ def generate_files(
     format = format or formats[0]
     if format not in formats:
         raise ConfigError(f"There is no format '{format}'.{did_you_mean(format, formats)}")
-    _check(count, seed)
-    name = f"step-{sampler.step:06d}-seed-{seed}-count-{count}-{format}"
+    check_count(count, seed)
+    wanted = None if label is None else str(label)
+    if kind == "reconstructions" and wanted is not None:
+        raise ConfigError("Samples to reconstruct are not chosen by label: leave --label out.")
+    controls = sampler.controls(prompt, tokens, sampling)
+    if controls and kind != "samples":
+        raise ConfigError(f"A prompt, tokens and sampling options do not go with {kind}.")
+    drawn = {
+        "samples": lambda: sampler.draw(count, seed, wanted, controls),
+        "interpolation": lambda: sampler.interpolate(count, seed, wanted),
+        "reconstructions": lambda: sampler.reconstruct(count, seed),
+    }[kind]()
+    drawn = itertools.chain([next(drawn)], drawn)  # what is wrong is told before a folder is made
+    about: list[str] = [] if kind == "samples" else [kind]
+    if wanted is not None:
+        about.append(f"label-{sampler.label_of(wanted)}")
+    if controls:
+        told = json.dumps([prompt, tokens, dict(sampling or {})], sort_keys=True)
+        about.append(hashlib.blake2b(told.encode(), digest_size=4).hexdigest())
+    name = "-".join([f"step-{sampler.step:06d}-seed-{seed}-count-{count}", *about, format])
     folder = Path(out).expanduser() if out is not None else sampler.run.path / "generated" / name
     try:
         if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
         with whole_folder(folder, replace=out is None) as scratch:
-            names, preview = _write(sampler, scratch, count, seed, format)
+            total = 2 * count if kind == "reconstructions" else count
+            names, preview = _write(sampler, drawn, scratch, total, format)
     except OSError as error:
         raise StorageError(f"Could not write samples in {folder}: {reason(error)}.") from error
     return GeneratedFiles(folder, [folder / n for n in names], folder / preview, sampler.step)
 
 
 def _write(
-    sampler: Sampler, folder: Path, count: int, seed: int, format: str
+    sampler: Sampler, drawn: Iterator[Tensor], folder: Path, count: int, format: str
 ) -> tuple[list[str], str]:
     """Write the samples chunk by chunk; return the files' names and the preview's."""
     names: list[str] = []
@@ -114,9 +156,10 @@ def _write(
         if format == "npy":
             names = ["samples.npy"]
             array = stack.enter_context((folder / names[0]).open("wb"))
-            _write_npy_header(array, (count, *sampler.spec.shape), sampler.spec.dtype)
-        for stored in sampler.draw(count, seed):
+        for stored in drawn:
             if array is not None:
+                if start == 0:
+                    _write_npy_header(array, (count, *stored.shape[1:]), sampler.spec.dtype)
                 array.write(stored.contiguous().numpy().tobytes())
             else:
                 saved = sampler.parts.modality.save(stored, folder, format=format, start=start)
@@ -136,39 +179,3 @@ def _write_npy_header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> Non
     descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
     header = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_2_0(file, header)
-
-
-class Sampler:
-    """A run's generator with its newest whole weights."""
-
-    def __init__(self, run: Run | str | Path, device: str) -> None:
-        self.run = run if isinstance(run, Run) else open_run(run)
-        self.device = choose_device(device)
-        host = get_host()
-        require_plugins(host, self.run)
-        self.config = resolve_config(host, self.run.recipe, layers=[run_layer(self.run)]).config
-        facts = self.run.dataset
-        self.spec = facts.spec
-        self.parts: Parts = build_parts(host, self.config, facts.spec, len(facts.label_names))
-        self.step, weights = load_weights_only(self.run.checkpoints, logger.warning)
-        self.generator = self.parts.trainer.generator()
-        averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
-        if averaged:
-            load_weights({"ema": self.generator}, averaged)
-        else:
-            load_weights(dict(self.parts.trainer.networks()), weights)
-        self.generator.to(self.device)
-
-    def draw(self, count: int, seed: int) -> Iterator[Tensor]:
-        """Yield stored samples on the CPU, chunk by chunk."""
-        _check(count, seed)
-        chunks = draw_samples(self.generator, count, seed=seed, device=self.device)
-        for samples in chunks:
-            yield self.parts.modality.to_stored(samples).cpu()
-
-
-def _check(count: int, seed: int) -> None:
-    if not 1 <= count <= MAX_COUNT:
-        raise ConfigError(f"count={count} is not valid: it must be from 1 to {MAX_COUNT:,}.")
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"seed={seed} is not valid: it must be from 0 to 2**63 - 1.")

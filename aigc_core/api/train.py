@@ -19,6 +19,7 @@ from aigc_core.api.build import (
     describe_data,
     describe_environment,
     load_data,
+    load_held_out,
     require_plugins,
     run_layer,
 )
@@ -201,7 +202,16 @@ def _build_engine(
     host: PluginHost, config: RunConfig, store: SampleStore
 ) -> tuple[Modality, Engine]:
     parts = build_parts(host, config, store.spec, len(store.label_names))
-    engine = Engine(parts.trainer, store.arrays, config.engine, transform=parts.modality.to_model)
+    validation = None
+    if parts.trainer.validation() is not None and config.engine.validation_samples:
+        validation = load_held_out(host, config, store.spec)
+    engine = Engine(
+        parts.trainer,
+        store.arrays,
+        config.engine,
+        transform=parts.modality.to_model,
+        validation=validation,
+    )
     return parts.modality, engine
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aigc_core.cli.output import JsonOption, error_console, print_json, say, shown
+from aigc_core.config import parse_assignment
+from aigc_core.errors import UserError
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -17,8 +22,32 @@ def add_commands(app: typer.Typer) -> None:
 
 def generate(
     run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
-    count: Annotated[int, typer.Option(help="How many samples, up to 1,000,000.")] = 16,
+    count: Annotated[
+        int | None, typer.Option(help="How many samples, up to 1,000,000; otherwise 16.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
+    label: Annotated[
+        str | None, typer.Option(help="Name or number of a class, for a conditional run.")
+    ] = None,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="Samples on the way from one latent to another.")
+    ] = False,
+    reconstruct: Annotated[
+        bool, typer.Option("--reconstruct", help="Pairs: held-out data, and what is made of it.")
+    ] = False,
+    prompt: Annotated[
+        str | None, typer.Option(help="Text to go on with; written to the terminal as it comes.")
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(help="How long: tokens of a sequence.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="How tokens are drawn: temperature, top_k, top_p, repetition_penalty; repeatable.",
+        ),
+    ] = None,
+    stop: Annotated[str | None, typer.Option(help="With --prompt: end before this text.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="A new folder; otherwise one inside the run.")
     ] = None,
@@ -30,9 +59,40 @@ def generate(
     as_json: JsonOption = False,
 ) -> None:
     """Draw samples from a trained run's newest checkpoint."""
-    from aigc_core.api import generate_files
+    from aigc_core.api import generate_files, stream_text
 
-    files = generate_files(run, count=count, seed=seed, device=device, format=format, out=out)
+    if interpolate and reconstruct:
+        raise UserError("Give --interpolate or --reconstruct, not both.")
+    sampling = dict(parse_assignment(text) for text in set_ or ())
+    if prompt is not None and out is None and count is None and not as_json:
+        pieces = stream_text(
+            run,
+            prompt=prompt,
+            tokens=tokens,
+            seed=seed,
+            label=label,
+            sampling=sampling,
+            stop=stop,
+            device=device,
+        )
+        _write_stream(prompt, pieces)
+        return
+    if stop is not None:
+        raise UserError("--stop goes with --prompt, without --out, --count and --json.")
+    count = 16 if count is None else count
+    files = generate_files(
+        run,
+        count=count,
+        seed=seed,
+        label=label,
+        prompt=prompt,
+        tokens=tokens,
+        sampling=sampling,
+        kind="interpolation" if interpolate else "reconstructions" if reconstruct else "samples",
+        device=device,
+        format=format,
+        out=out,
+    )
     if as_json:
         print_json(
             {
@@ -48,3 +108,15 @@ def generate(
     console = error_console()
     say(console, f"{count:,} samples of step {files.step} in {shown(files.folder)}")
     say(console, f"Preview: {shown(files.preview)}")
+
+
+def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
+    first = next(pieces, "")  # whatever is wrong is told before anything is written
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack some characters
+        sys.stdout.reconfigure(errors="replace")
+    sys.stdout.write(prompt + first)
+    sys.stdout.flush()
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")

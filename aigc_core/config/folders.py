@@ -11,10 +11,12 @@ from aigc_core.errors import DataError, reason
 
 
 def data_root(given: str | None) -> Path | None:
-    """Return the folder of the user's data, from ``--data-root`` or ``AIGC_DATA_DIR``, or None.
+    """Return the user's data, from ``--data-root`` or ``AIGC_DATA_DIR``, or None.
+
+    A folder, or a single file where ``--data-root`` names one: there are datasets of one file.
 
     Raises:
-        DataError: a folder was named and is missing, not a folder, unreadable or empty.
+        DataError: what was named is missing, unreadable or empty.
     """
     text = given or os.environ.get("AIGC_DATA_DIR")
     if not text:
@@ -26,6 +28,8 @@ def data_root(given: str | None) -> Path | None:
         if not root.exists():
             raise DataError(f"The data folder {root} does not exist. {fix}")
         if not root.is_dir():
+            if given:
+                return root
             raise DataError(f"The data folder {root} is a file. {fix}")
         empty = not any(root.iterdir())
     except OSError as error:

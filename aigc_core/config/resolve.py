@@ -158,6 +158,19 @@ def _schema(host: PluginHost, reference: str, plugin: str) -> type[ConfigModel]:
     return schema
 
 
+def _over_defaults(schema: type[ConfigModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill what a group of settings leaves out from the default of the field that holds the group.
+
+    ``trainer.optimizer.lr=1e-4`` must change nothing else, and the defaults of an optimiser's own
+    class are not those that a trainer gives it.
+    """
+    filled = dict(values)
+    for name, field in schema.model_fields.items():
+        if isinstance(field.default, ConfigModel) and isinstance(values.get(name), Mapping):
+            filled[name] = merge(field.default.model_dump(), values[name])
+    return filled
+
+
 def _validate(
     section: Section, values: Any, sources: Mapping[str, str], sections: Sequence[Section]
 ) -> Any:
@@ -167,6 +180,6 @@ def _validate(
             f"{told(section.key, sources)}."
         )
     try:
-        return section.schema.model_validate(dict(values))
+        return section.schema.model_validate(_over_defaults(section.schema, values))
     except ValidationError as error:
         raise ConfigError(explain(section, error, values, sources, sections)) from None

@@ -59,6 +59,11 @@ class EngineConfig(ConfigModel):
     """On a GPU: only deterministic algorithms, slower. On a CPU runs are deterministic anyway."""
     log_every: int = Field(default=20, ge=1)
     """Read and log the metrics after every so many steps."""
+    validate_every: int = Field(default=500, ge=1)
+    """Measure on held-out data after every so many steps and after the last, where the recipe
+    measures something and the dataset has a validation or test split."""
+    validation_samples: int = Field(default=10_000, ge=0)
+    """How many held-out samples at most, evenly spread; 0 for no validation."""
     sample_every: int = Field(default=250, ge=1)
     """Draw preview samples after every so many steps, and after the last."""
     sample_count: int = Field(default=64, ge=1, le=4096)

@@ -5,7 +5,7 @@ from aigc_core.engine.device import choose_device, describe_device
 from aigc_core.engine.engine import Engine, FitResult
 from aigc_core.engine.observer import EngineObserver
 from aigc_core.engine.precision import choose_precision
-from aigc_core.engine.sampling import draw_samples
+from aigc_core.engine.sampling import draw_samples, evaluation_mode, interpolate_latents
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.engine.state import EngineState, load_weights
 
@@ -20,6 +20,8 @@ __all__ = [
     "derive_seed",
     "describe_device",
     "draw_samples",
+    "evaluation_mode",
+    "interpolate_latents",
     "isolated_rng",
     "load_weights",
 ]

@@ -22,6 +22,9 @@ class ResidentData:
     ) -> None:
         """Take the arrays.
 
+        Samples may overlap in memory, as windows of one long tensor do
+        (``tokens.unfold(0, length, 1)``): they are kept as they are, and not written out.
+
         Args:
             arrays: ``samples`` and, where there are, ``labels``, …; equal first dimensions >= 1.
             device: where batches are needed.
@@ -36,12 +39,12 @@ class ResidentData:
                 "Training data needs an array 'samples' and equal first dimensions of at least 1; "
                 f"found {lengths or 'no array'}."
             )
-        size = sum(array.numel() * array.element_size() for array in arrays.values())
+        size = sum(_bytes(array) for array in arrays.values())
         self.on_device = device.type == "cpu" or size <= _memory_for_data(device)
         self._device = device
         self._transform = transform
         if self.on_device:
-            self._arrays = {name: array.to(device) for name, array in arrays.items()}
+            self._arrays = {name: _moved(array, device) for name, array in arrays.items()}
         else:
             self._arrays = {name: array.cpu() for name, array in arrays.items()}
         self._staging: dict[str, _Staging] = {}
@@ -93,6 +96,20 @@ class _Staging:
         rows = buffer.to(device, non_blocking=True)
         copied.record(torch.cuda.current_stream(device))
         return rows
+
+
+def _bytes(array: Tensor) -> int:
+    """Return how much memory an array takes; windows that overlap share theirs."""
+    return min(array.numel() * array.element_size(), array.untyped_storage().nbytes())
+
+
+def _moved(array: Tensor, device: torch.device) -> Tensor:
+    """Return an array on a device, with samples that overlap overlapping there too."""
+    if array.device == device or array.numel() * array.element_size() <= _bytes(array):
+        return array.to(device)
+    storage = array.untyped_storage()
+    flat = torch.empty(0, dtype=array.dtype, device=array.device).set_(storage)
+    return flat.to(device).as_strided(array.shape, array.stride(), array.storage_offset())
 
 
 def _memory_for_data(device: torch.device) -> int:

@@ -25,11 +25,13 @@ from aigc_core.engine.optimizers import (
 from aigc_core.engine.precision import choose_precision
 from aigc_core.engine.sampler import ShuffledOrder
 from aigc_core.engine.sampling import draw_samples
+from aigc_core.engine.schedules import learning_rate
 from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.settings import torch_settings
 from aigc_core.engine.signals import StopRequest
 from aigc_core.engine.state import EngineState, below, load_weights
 from aigc_core.engine.step import StepRunner, build_phases
+from aigc_core.engine.validation import Validation
 from aigc_core.errors import RunError, TrainingError
 from aigc_core.interfaces import Batch, Generator, Trainer
 
@@ -60,6 +62,7 @@ class Engine:
         config: EngineConfig,
         *,
         transform: Callable[[Tensor], Tensor] | None = None,
+        validation: Mapping[str, Tensor] | None = None,
         observers: Sequence[EngineObserver] = (),
     ) -> None:
         """Move a trainer's networks to the device and make ready.
@@ -69,6 +72,7 @@ class Engine:
             data: ``samples`` ``(N, ...)`` and others of the same length, in their stored form.
             config: how to run.
             transform: maps a batch of stored samples to the model's form, on the device.
+            validation: held-out data of the same form, for what the trainer measures there.
             observers: told of metrics, samples and checkpoints.
 
         Raises:
@@ -88,17 +92,30 @@ class Engine:
         generator = trainer.generator().to(self.device)
         self.ema = ExponentialMovingAverage(generator, config.ema) if config.ema else None
         self.data = ResidentData(data, self.device, transform)
+        self._validation: Validation | None = None
+        if validation is not None and config.validation_samples:
+            self._validation = Validation(
+                trainer,
+                ResidentData(validation, self.device, transform),
+                self.device,
+                seed=config.seed,
+                batch_size=config.batch_size,
+                samples=config.validation_samples,
+            )
         self._order = ShuffledOrder(len(self.data), config.seed, self.data.index_device)
         phases = build_phases(self.networks, list(trainer.phases()), self.device)
-        self._steps = StepRunner(phases, self.device, self.precision, config.accumulate)
-        self._meter = Meter(self.device)
-        self._observers = list(observers)
-        self.samples_per_step = config.batch_size * self._steps.repeats
-        self.step = 0
-        self._halfway = False  # inside a step, or an exception left one unfinished
+        repeats = max((runner.phase.repeats for runner in phases), default=1)
+        self.samples_per_step = config.batch_size * repeats
         self.total_steps = config.steps or max(
             1, math.ceil((config.epochs or 0) * len(self.data) / self.samples_per_step)
         )
+        self._steps = StepRunner(
+            phases, self.device, self.precision, config.accumulate, self.total_steps
+        )
+        self._meter = Meter(self.device)
+        self._observers = list(observers)
+        self.step = 0
+        self._halfway = False  # inside a step, or an exception left one unfinished
         self.train_seconds = 0.0
         self._logged = (0, 0.0)  # step and train_seconds at the last log
 
@@ -133,15 +150,10 @@ class Engine:
             while self.step < self.total_steps and stop.received is None:
                 self._train_step()
                 due = self._due(last=self.step == self.total_steps)
-                if any(due):
-                    if due[0]:
-                        self._log(self.train_seconds + time.perf_counter() - clock)
+                if due:
                     self._wait_for_device()
                     self.train_seconds += time.perf_counter() - clock
-                    if due[1]:
-                        self._tell("checkpoint_due")
-                    if due[2]:
-                        self._tell("samples_due")
+                    self._do(due)
                     clock = time.perf_counter()
             self._wait_for_device()
             self.train_seconds += time.perf_counter() - clock
@@ -150,11 +162,28 @@ class Engine:
                 return FitResult(self.step, stop.received)
             return FitResult(self.step, None)
 
-    def _due(self, *, last: bool) -> tuple[bool, bool, bool]:
+    def _due(self, *, last: bool) -> set[str]:
         config = self.config
-        intervals = (config.log_every, config.checkpoint.every, config.sample_every)
-        log, checkpoint, samples = (last or self.step % every == 0 for every in intervals)
-        return log, checkpoint, samples
+        intervals = {
+            "log": config.log_every,
+            "checkpoint": config.checkpoint.every,
+            "samples": config.sample_every,
+        }
+        if self._validation is not None:
+            intervals["validation"] = config.validate_every
+        return {name for name, every in intervals.items() if last or self.step % every == 0}
+
+    def _do(self, due: set[str]) -> None:
+        measured: dict[str, float] = {}
+        if "validation" in due and self._validation is not None:
+            found = self._validation.run(self.step)
+            measured = {f"validation/{name}": value for name, value in found.items()}
+        if "log" in due or measured:
+            self._log(self.train_seconds, measured)
+        if "checkpoint" in due:
+            self._tell("checkpoint_due")
+        if "samples" in due:
+            self._tell("samples_due")
 
     def _train_step(self) -> None:
         config, step = self.config, self.step
@@ -176,7 +205,7 @@ class Engine:
             self.ema.update(step)
         self.step += 1
 
-    def _log(self, seconds: float) -> None:
+    def _log(self, seconds: float, measured: Mapping[str, float]) -> None:
         counts = torch.stack([runner.guard.counts for runner in self._steps.runners])  # (P, 2)
         extra = [counts[:, 0].max(), counts[:, 1].sum()]
         metrics, (skipped_in_a_row, skipped) = self._meter.read(extra)  # an interval's one sync
@@ -184,8 +213,12 @@ class Engine:
         steps, elapsed = self.step - self._logged[0], seconds - self._logged[1]
         metrics["epoch"] = self.step * self.samples_per_step / len(self.data)
         metrics["samples_per_second"] = steps * self.samples_per_step / max(elapsed, 1e-9)
+        for runner in self._steps.runners:
+            if runner.phase.optimizer.scheduled:
+                lr = learning_rate(runner.phase.optimizer, self.step - 1, self.total_steps)
+                metrics[f"learning_rate/{runner.phase.name}"] = lr
         self._logged = (self.step, seconds)
-        self._tell("metrics_logged", metrics)
+        self._tell("metrics_logged", {**metrics, **measured})
         if skipped_in_a_row >= self.config.max_skipped_steps:
             raise TrainingError(
                 f"Training diverged: at step {self.step}, the last {skipped_in_a_row:.0f} updates "

@@ -20,8 +20,15 @@ def build_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> Optimi
         "weight_decay": config.weight_decay,
         "fused": True,
     }
+    groups: list[dict[str, Any]] = [{"params": parameters}]
+    if config.decay_matrices_only:
+        groups = [
+            {"params": [p for p in parameters if p.dim() >= 2]},
+            {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
     if config.name == "sgd":
-        optimizer = torch.optim.SGD(parameters, momentum=config.momentum, **common)
+        optimizer = torch.optim.SGD(groups, momentum=config.momentum, **common)
         if config.momentum:
             # PyTorch makes these uninitialised and lets the first update fill them, which the
             # guard may skip. From zeros, the first update is the same: 0 * momentum + gradient.
@@ -29,7 +36,7 @@ def build_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> Optimi
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         return optimizer
     cls = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
-    return cls(parameters, betas=config.betas, eps=config.eps, **common)
+    return cls(groups, betas=config.betas, eps=config.eps, **common)
 
 
 def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from aigc_core.engine.permutation import permuted
 from aigc_core.engine.seeds import derive_seed
+
+MAX_KEPT = 1 << 24
+"""Permutations of more samples than this are not kept (128 MiB) but computed as they are needed."""
+_BLOCK = 1 << 16
 
 
 class ShuffledOrder:
@@ -21,6 +26,7 @@ class ShuffledOrder:
         self._seed = seed
         self._device = device
         self._epoch = -1
+        self._block = (-1, -1)
         self._permutation = torch.empty(0, dtype=torch.int64)
 
     def indices(self, position: int, size: int) -> Tensor:
@@ -28,7 +34,10 @@ class ShuffledOrder:
         pieces = []
         while size:
             epoch, offset = divmod(position, self.count)
-            piece = self._of_epoch(epoch)[offset : offset + size]
+            if self.count > MAX_KEPT:
+                piece = self._computed(epoch, offset, size)
+            else:
+                piece = self._of_epoch(epoch)[offset : offset + size]
             pieces.append(piece)
             position += len(piece)
             size -= len(piece)
@@ -37,9 +46,22 @@ class ShuffledOrder:
     def _of_epoch(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             rng = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
-            permutation = torch.randperm(self.count, generator=rng)
-            if self._device.type == "cuda":  # pinned, the copy does not make the host wait
-                permutation = permutation.pin_memory()
-            self._permutation = permutation.to(self._device, non_blocking=True)
+            self._permutation = self._moved(torch.randperm(self.count, generator=rng))
             self._epoch = epoch
         return self._permutation
+
+    def _computed(self, epoch: int, offset: int, size: int) -> Tensor:
+        """Return up to ``size`` indices, out of a block of them that is computed at once."""
+        block, start = divmod(offset, _BLOCK)
+        if (epoch, block) != self._block:
+            first = block * _BLOCK
+            positions = torch.arange(first, min(first + _BLOCK, self.count))
+            seed = derive_seed(self._seed, "order", epoch)
+            self._permutation = self._moved(permuted(positions, self.count, seed))
+            self._block = (epoch, block)
+        return self._permutation[start : start + size]
+
+    def _moved(self, indices: Tensor) -> Tensor:
+        if self._device.type == "cuda":  # pinned, the copy does not make the host wait
+            indices = indices.pin_memory()
+        return indices.to(self._device, non_blocking=True)

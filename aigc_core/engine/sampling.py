@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,22 +26,54 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 
 def draw_samples(
-    generator: Generator, count: int, *, seed: int, device: torch.device
+    generator: Generator,
+    count: int,
+    *,
+    seed: int,
+    device: torch.device,
+    labels: Tensor | None = None,
+    controls: Mapping[str, Any] | None = None,
 ) -> Iterator[Tensor]:
     """Draw ``count`` samples in chunks, in float32 whatever the training's precision was.
 
-    Chunk c is computed whole, by its own random generator, from (seed, c) alone: sample i of a
-    seed does not depend on ``count``. The network's mode and torch's global random state are
-    left as they were.
+    A conditional generator is asked for ``labels`` ``(count,)``, or else for each class in turn;
+    ``controls`` are the generator's own sampling options. Chunk c is computed whole, by its own
+    random generator, from (seed, c) alone: sample i of a seed does not depend on ``count``. The
+    network's mode and torch's global random state are left as they were.
 
     Yields:
         ``(n, *sample_shape)`` in the model's range, on ``device``; n is ``sample_chunk``, the last
         one cut to fit.
     """
     size = generator.sample_chunk
+    classes = generator.label_count
     for chunk, start in enumerate(range(0, count, size)):
         chunk_seed = derive_seed(seed, "samples", chunk)
+        condition = None
+        if classes:
+            condition = torch.arange(start, start + size) % classes
+            if labels is not None:
+                given = labels[start : start + size]
+                condition[: len(given)] = given
+            condition = condition.to(device)
         rng = torch.Generator(device).manual_seed(chunk_seed)
         with torch.no_grad(), evaluation_mode(generator), isolated_rng(device, chunk_seed):
-            samples = generator.sample(size, rng=rng)
+            samples = generator.sample(size, rng=rng, condition=condition, **(controls or {}))
         yield samples[: count - start]
+
+
+def interpolate_latents(first: Tensor, last: Tensor, count: int) -> Tensor:
+    """Return ``(count, *shape)`` latents on the way from one to another, both ends included.
+
+    Along the great circle (Shoemake 1985; White 2016, "Sampling Generative Networks"): on the
+    straight line a normal latent's length would shrink to what a generator has rarely seen.
+    """
+    a, b = first.flatten().double(), last.flatten().double()
+    cosine = (a @ b / (a.norm() * b.norm())).clamp(-1, 1)
+    angle = cosine.arccos()
+    t = torch.linspace(0, 1, count, dtype=torch.float64, device=a.device)[:, None]  # (count, 1)
+    if angle.sin().abs() < 1e-6:  # the same direction, or the opposite one
+        mixed = (1 - t) * a + t * b
+    else:
+        mixed = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
+    return mixed.float().reshape(count, *first.shape)

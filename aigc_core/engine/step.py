@@ -14,6 +14,7 @@ from aigc_core.engine.guard import Guard
 from aigc_core.engine.meter import Meter
 from aigc_core.engine.optimizers import build_optimizer
 from aigc_core.engine.precision import autocast
+from aigc_core.engine.schedules import learning_rate
 from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces import Batch, Phase, StepState
 
@@ -75,12 +76,18 @@ class StepRunner:
     """Runs steps of a trainer's phases."""
 
     def __init__(
-        self, runners: list[PhaseRunner], device: torch.device, precision: str, accumulate: int
+        self,
+        runners: list[PhaseRunner],
+        device: torch.device,
+        precision: str,
+        accumulate: int,
+        total_steps: int,
     ) -> None:
         self.runners = runners
         self.device = device
         self.precision = precision
         self.accumulate = accumulate
+        self.total_steps = total_steps
         self.repeats = max(runner.phase.repeats for runner in runners)
         self._rng = torch.Generator(device)
 
@@ -101,6 +108,10 @@ class StepRunner:
         for runner in self.runners:
             if step % runner.phase.every:
                 continue
+            if runner.phase.optimizer.scheduled:
+                lr = learning_rate(runner.phase.optimizer, step, self.total_steps)
+                for group in runner.optimizer.param_groups:
+                    group["lr"] = lr
             for repeat in range(runner.phase.repeats):
                 runner.optimizer.zero_grad(set_to_none=True)  # what a failed step left
                 runner.guard.remember_buffers()

@@ -3,22 +3,25 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
-from aigc_core.interfaces.config import ConfigModel, OptimizerConfig
+from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, SamplingConfig
 from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
+    from aigc_core.interfaces.autoregressive import AutoregressiveGenerator
     from aigc_core.interfaces.dataset import DataFolders, Dataset, SampleStore
-    from aigc_core.interfaces.discriminator import Discriminator
+    from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
     from aigc_core.interfaces.generator import Generator, LatentGenerator
     from aigc_core.interfaces.metric import Metric
-    from aigc_core.interfaces.modality import Modality
+    from aigc_core.interfaces.modality import Modality, Readable
     from aigc_core.interfaces.recipe import RecipeContext
-    from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
+    from aigc_core.interfaces.trainer import Batch, Phase, Reconstructs, StepState, Trainer
 
 __getattr__ = lazy_exports(
     __name__,
     {
+        "AutoregressiveGenerator": "autoregressive",
         "Batch": "trainer",
+        "ClassifyingDiscriminator": "discriminator",
         "DataFolders": "dataset",
         "Dataset": "dataset",
         "Discriminator": "discriminator",
@@ -27,7 +30,9 @@ __getattr__ = lazy_exports(
         "Metric": "metric",
         "Modality": "modality",
         "Phase": "trainer",
+        "Readable": "modality",
         "RecipeContext": "recipe",
+        "Reconstructs": "trainer",
         "SampleStore": "dataset",
         "StepState": "trainer",
         "Trainer": "trainer",
@@ -35,7 +40,9 @@ __getattr__ = lazy_exports(
 )
 
 __all__ = [
+    "AutoregressiveGenerator",
     "Batch",
+    "ClassifyingDiscriminator",
     "ConfigModel",
     "DataFolders",
     "Dataset",
@@ -46,9 +53,12 @@ __all__ = [
     "Modality",
     "OptimizerConfig",
     "Phase",
+    "Readable",
     "RecipeContext",
+    "Reconstructs",
     "SampleSpec",
     "SampleStore",
+    "SamplingConfig",
     "StepState",
     "Trainer",
 ]

@@ -40,11 +40,47 @@ class OptimizerConfig(ConfigModel):
     """Momentum (sgd)."""
     weight_decay: float = Field(default=0.0, ge=0)
     """L2 penalty (adam, sgd) or decoupled decay (adamw)."""
+    decay_matrices_only: bool = False
+    """Spare biases and norms' scales: only parameters of two or more dimensions decay."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """How the learning rate falls after the warm-up."""
+    warmup_steps: int = Field(default=0, ge=0, le=10**9)
+    """Steps over which the learning rate rises from almost nothing."""
+    decay_steps: int | None = Field(default=None, ge=1, le=10**9)
+    """Step at which the schedule reaches final_lr; null for the run's last."""
+    final_lr: float = Field(default=0.0, ge=0, le=10)
+    """What cosine and linear schedules end at."""
     clip_grad_norm: float | None = Field(default=None, gt=0)
     """Scale this phase's gradients down to this total L2 norm; null for no clipping."""
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate changes from step to step."""
+        return self.schedule != "constant" or self.warmup_steps > 0
+
+    @model_validator(mode="after")
+    def _schedule_is_consistent(self) -> OptimizerConfig:
+        if self.final_lr > self.lr:
+            raise ValueError(f"final_lr={self.final_lr} is more than lr={self.lr}")
+        if self.decay_steps is not None and self.decay_steps <= self.warmup_steps:
+            raise ValueError("decay_steps must be more than warmup_steps")
+        return self
 
     @model_validator(mode="after")
     def _betas_in_range(self) -> OptimizerConfig:
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas must each be at least 0 and less than 1")
         return self
+
+
+class SamplingConfig(ConfigModel):
+    """How tokens are drawn from what a network expects next."""
+
+    temperature: float = Field(default=1.0, ge=0.001, le=100)
+    """Divides the logits: below 1 more certain, above 1 more varied."""
+    top_k: int | None = Field(default=None, ge=1)
+    """Only the k most probable tokens; null for all, 1 for always the most probable."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Only the smallest set of tokens with this probability together."""
+    repetition_penalty: float = Field(default=1.0, ge=1, le=100)
+    """Makes tokens that were there less probable; 1 for no penalty."""

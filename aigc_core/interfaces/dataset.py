@@ -20,7 +20,8 @@ class DataFolders:
     """Where a dataset may look and where it may write."""
 
     root: Path | None
-    """The user's data (``--data-root`` or ``AIGC_DATA_DIR``), only ever read; None if not given."""
+    """The user's data (``--data-root`` or ``AIGC_DATA_DIR``), only ever read; None if not given.
+    A folder, or the one file that ``--data-root`` named."""
     cache: Path
     """Where prepared data goes (``AIGC_CACHE_DIR`` or the user's cache folder)."""
 
@@ -33,7 +34,10 @@ class DataFolders:
 
 @dataclass(frozen=True)
 class SampleStore:
-    """Samples in their stored form, whole: named arrays with one first dimension."""
+    """Samples in their stored form, whole: named arrays with one first dimension.
+
+    Only a held-out split may be empty, where that is how the dataset was configured.
+    """
 
     arrays: Mapping[str, Tensor]
     """``samples`` ``(N, *spec.shape)`` and, where the data has them, ``labels`` int64 ``(N,)``."""
@@ -45,10 +49,8 @@ class SampleStore:
 
     def __post_init__(self) -> None:
         lengths = {name: len(array) for name, array in self.arrays.items()}
-        if "samples" not in lengths or len(set(lengths.values())) != 1 or not lengths["samples"]:
-            raise ValueError(
-                f"a sample store needs 'samples' and arrays of one length >= 1: {lengths}"
-            )
+        if "samples" not in lengths or len(set(lengths.values())) != 1:
+            raise ValueError(f"a sample store needs 'samples' and arrays of one length: {lengths}")
         if tuple(self.arrays["samples"].shape[1:]) != self.spec.shape:
             raise ValueError(
                 f"samples have the shape {tuple(self.arrays['samples'].shape[1:])}, "

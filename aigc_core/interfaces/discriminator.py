@@ -17,3 +17,15 @@ class Discriminator(nn.Module, ABC):
         Returns:
             Raw logits of shape ``(B,)``: no sigmoid, so that the losses stay numerically safe.
         """
+
+
+class ClassifyingDiscriminator(Discriminator):
+    """A discriminator that also tells the class: the auxiliary classifier of an AC-GAN."""
+
+    @abstractmethod
+    def judge(self, samples: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Score ``(B, *sample_shape)`` samples in one pass.
+
+        Returns:
+            Raw logits ``(B,)``, as from ``forward``, and those of the classes, ``(B, classes)``.
+        """

@@ -19,6 +19,9 @@ class Generator(nn.Module, ABC):
     """
 
     sample_chunk: ClassVar[int] = 64
+    label_count: int = 0
+    """How many classes a sample can be asked for; 0 for an unconditional generator. A conditional
+    one takes int64 labels ``(B,)`` as its ``condition``."""
 
     @abstractmethod
     def sample(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,8 +17,9 @@ class Modality(ABC):
 
     formats: ClassVar[tuple[str, ...]]
     """File formats that ``save`` writes, the default first, such as ``("png",)``."""
-    lossy_formats: ClassVar[tuple[str, ...]] = ()
-    """Those of ``formats`` from which ``read`` gives only about the sample that was saved."""
+    lossy_formats: tuple[str, ...] = ()
+    """Those of ``formats`` from which ``read`` gives only about the sample that was saved; an
+    instance may set its own, where that depends on the data."""
     sample_dtype: ClassVar[torch.dtype] = torch.float32
     """Type of samples in the model's form."""
     sample_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
@@ -68,4 +69,18 @@ class Modality(ABC):
 
         Returns:
             The path of the written file.
+        """
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A modality whose samples are tokens that stand for text."""
+
+    def encode(self, text: str) -> Tensor:
+        """Return int64 tokens ``(T,)``; raise ``ConfigError`` for text that has none."""
+
+    def decode(self, tokens: Tensor) -> str:
+        """Return the text of tokens ``(T,)``; half a character at the end becomes U+FFFD.
+
+        Tokens decode to the same text alone as together, wherever no character is cut in half.
         """

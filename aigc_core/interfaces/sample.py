@@ -18,3 +18,5 @@ class SampleSpec(ConfigModel):
     """Type in which samples are stored."""
     units: dict[str, float] = {}
     """What the numbers mean, with the unit in the name, such as ``sample_rate_hz``."""
+    assets: dict[str, str] = {}
+    """Text that samples are read with, by name, such as a tokenizer's JSON."""

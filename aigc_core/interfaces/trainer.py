@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -89,3 +89,19 @@ class Trainer(ABC):
     @abstractmethod
     def generator(self) -> Generator:
         """Return the network that samples are drawn from; the engine swaps in its EMA copy."""
+
+    def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]] | None:
+        """Return what is measured on held-out data, or None where there is nothing to measure.
+
+        It gives named scalar means over the batch; ``loss`` among them, lower is better, is what
+        decides where a number must. It is called without gradients, in evaluation mode.
+        """
+        return None
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A trainer that can give a sample back from what its networks keep of it."""
+
+    def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return samples ``(B, *sample_shape)`` as they are given back, of the same shape."""

@@ -9,7 +9,10 @@ from aigc_core.losses.adversarial import (
     Wasserstein,
     adversarial_loss,
 )
+from aigc_core.losses.classification import classification
+from aigc_core.losses.divergence import gaussian_kl
 from aigc_core.losses.penalties import gradient_penalty
+from aigc_core.losses.reconstruction import reconstruction_loss, reconstruction_of
 
 __all__ = [
     "AdversarialLoss",
@@ -19,5 +22,9 @@ __all__ = [
     "NonSaturating",
     "Wasserstein",
     "adversarial_loss",
+    "classification",
+    "gaussian_kl",
     "gradient_penalty",
+    "reconstruction_loss",
+    "reconstruction_of",
 ]

@@ -31,4 +31,6 @@ class DatasetFacts(ConfigModel):
         for what, before, after in pairs:
             if before != after:
                 return f"the {what} was {before} and is {after}"
+        if self.spec.assets != now.spec.assets:
+            return f"samples are read in another way: {', '.join(sorted(now.spec.assets))} changed"
         return None if self.digest == now.digest else "the samples themselves are others"

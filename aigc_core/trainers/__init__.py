@@ -3,11 +3,31 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
-from aigc_core.trainers.config import AdversarialConfig
+from aigc_core.trainers.config import AdversarialConfig, AutoregressiveConfig, VariationalConfig
 
 if TYPE_CHECKING:
     from aigc_core.trainers.adversarial import AdversarialTrainer
+    from aigc_core.trainers.autoregressive import AutoregressiveTrainer
+    from aigc_core.trainers.variational import Decoder, Encoder, VariationalTrainer
 
-__getattr__ = lazy_exports(__name__, {"AdversarialTrainer": "adversarial"})
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "AdversarialTrainer": "adversarial",
+        "AutoregressiveTrainer": "autoregressive",
+        "Decoder": "variational",
+        "Encoder": "variational",
+        "VariationalTrainer": "variational",
+    },
+)
 
-__all__ = ["AdversarialConfig", "AdversarialTrainer"]
+__all__ = [
+    "AdversarialConfig",
+    "AdversarialTrainer",
+    "AutoregressiveConfig",
+    "AutoregressiveTrainer",
+    "Decoder",
+    "Encoder",
+    "VariationalConfig",
+    "VariationalTrainer",
+]

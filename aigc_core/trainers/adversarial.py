@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from aigc_core.interfaces.discriminator import Discriminator
+from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
 from aigc_core.interfaces.generator import LatentGenerator
 from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
-from aigc_core.losses import adversarial_loss, gradient_penalty
+from aigc_core.losses import adversarial_loss, classification, gradient_penalty
 from aigc_core.trainers.config import AdversarialConfig
 
 
@@ -48,7 +48,13 @@ class AdversarialTrainer(Trainer):
             Phase("generator", ("generator",), self._generator_loss, config.generator),
         ]
 
-    def _fakes(self, count: int, state: StepState, *, with_graph: bool) -> Tensor:
+    def _labels(self, batch: Batch) -> Tensor | None:
+        """Return what the networks are conditioned on: int64 (B,), of real and fake alike."""
+        return batch["labels"] if self._generator.label_count else None
+
+    def _fakes(
+        self, count: int, labels: Tensor | None, state: StepState, *, with_graph: bool
+    ) -> Tensor:
         """Draw a batch's fakes once for all phases: (count, *sample_shape).
 
         Drawn again, from the same latents, only where the graph is needed and was not kept.
@@ -58,26 +64,47 @@ class AdversarialTrainer(Trainer):
             if "latents" not in scratch:
                 scratch["latents"] = self._generator.sample_latents(count, rng=state.rng)
             with torch.set_grad_enabled(with_graph):
-                scratch["fakes"] = self._generator(scratch["latents"])
+                scratch["fakes"] = self._generator(scratch["latents"], labels)
         fakes: Tensor = scratch["fakes"]
         return fakes
 
     def _discriminator_loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
         real = batch["samples"]  # (B, *sample_shape)
+        labels = self._labels(batch)
         # The generator's phase follows on repeat 0 and needs the graph. Of a split batch every
         # part's graph would have to be kept until then, which is the memory that splitting saves.
         keep_graph = state.repeat == 0 and state.parts == 1
-        fakes = self._fakes(len(real), state, with_graph=keep_graph).detach()  # (B, *sample_shape)
-        real_logits = self._discriminator(real).float()  # (B,)
-        fake_logits = self._discriminator(fakes).float()  # (B,)
+        fakes = self._fakes(len(real), labels, state, with_graph=keep_graph).detach()
+        real_logits, real_classes = self._judge(real, labels)  # (B,), (B, classes)
+        fake_logits, fake_classes = self._judge(fakes, labels)
         state.log("logits/real", real_logits.detach().mean())
         state.log("logits/fake", fake_logits.detach().mean())
         terms = {"adversarial": self._loss.discriminator(real_logits, fake_logits)}
+        if real_classes is not None and fake_classes is not None and labels is not None:
+            told = classification(real_classes, labels) + classification(fake_classes, labels)
+            terms["classification"] = self._config.classification * told
         if self._config.gradient_penalty:
-            penalty = gradient_penalty(self._discriminator, real, fakes, state.rand(len(real)))
+            penalty = gradient_penalty(
+                lambda samples: self._discriminator(samples, labels),
+                real,
+                fakes,
+                state.rand(len(real)),
+            )
             terms["gradient_penalty"] = self._config.gradient_penalty * penalty
         return terms
 
     def _generator_loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
-        fakes = self._fakes(len(batch["samples"]), state, with_graph=True)
-        return {"adversarial": self._loss.generator(self._discriminator(fakes).float())}
+        labels = self._labels(batch)
+        fakes = self._fakes(len(batch["samples"]), labels, state, with_graph=True)
+        logits, classes = self._judge(fakes, labels)
+        terms = {"adversarial": self._loss.generator(logits)}
+        if classes is not None and labels is not None:
+            terms["classification"] = self._config.classification * classification(classes, labels)
+        return terms
+
+    def _judge(self, samples: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return logits (B,) and, of a discriminator that tells them, the classes' (B, classes)."""
+        if labels is not None and isinstance(self._discriminator, ClassifyingDiscriminator):
+            logits, classes = self._discriminator.judge(samples, labels)
+            return logits.float(), classes
+        return self._discriminator(samples, labels).float(), None

@@ -18,6 +18,9 @@ class AdversarialConfig(ConfigModel):
     """The adversarial loss; non-saturating is binary cross-entropy on logits."""
     gradient_penalty: float = Field(default=0.0, ge=0)
     """Weight of WGAN-GP's gradient penalty (the paper: 10); 0 for none."""
+    classification: float = Field(default=1.0, ge=0)
+    """Weight of the classification loss where the discriminator tells classes (Odena et al. 2017,
+    "Conditional Image Synthesis with Auxiliary Classifier GANs")."""
     critic_steps: int = Field(default=1, ge=1, le=100)
     """Updates of the discriminator per update of the generator, each on its own batch."""
     generator: OptimizerConfig = OptimizerConfig(betas=(0.5, 0.999))
@@ -32,3 +35,39 @@ class AdversarialConfig(ConfigModel):
                 "the wasserstein loss needs a constraint on the critic: set gradient_penalty to 10"
             )
         return self
+
+
+class VariationalConfig(ConfigModel):
+    """Settings of a variational autoencoder."""
+
+    reconstruction: Literal["bernoulli", "gaussian", "laplace"] = "bernoulli"
+    """Likelihood of a sample given its latents; gaussian is the squared error, laplace the
+    absolute, both with a scale of 0.1 where samples span 2."""
+    binarize: bool = False
+    """Draw each value as black or white, with its brightness as probability: makes bernoulli a
+    likelihood, whose ELBO compares with published ones."""
+    beta: float = Field(default=1.0, ge=0)
+    """Weight of the KL divergence (Higgins et al. 2017); 1 is the evidence lower bound."""
+    free_bits: float = Field(default=0.0, ge=0)
+    """Nats per latent dimension below which the KL costs nothing (Kingma et al. 2016)."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3)
+    """The optimiser of encoder and decoder."""
+
+
+class AutoregressiveConfig(ConfigModel):
+    """Settings of maximum likelihood, token by token."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target's probability that is spread over all tokens."""
+    optimizer: OptimizerConfig = OptimizerConfig(
+        name="adamw",
+        lr=1e-3,
+        betas=(0.9, 0.99),
+        weight_decay=0.1,
+        decay_matrices_only=True,
+        clip_grad_norm=1.0,
+        schedule="cosine",
+        warmup_steps=100,
+        final_lr=1e-4,
+    )
+    """The generator's optimiser."""

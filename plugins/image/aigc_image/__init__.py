@@ -113,5 +113,26 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                     "engine": {"epochs": 25, "batch_size": 64},
                 },
             },
-        )
+        ),
+        RecipeSpec(
+            name="image/vae",
+            summary="Variational autoencoder, convolutional (Kingma & Welling 2014)",
+            build="aigc_image.vae:build",
+            model="aigc_image.vae_config:VAEConfig",
+            trainer="aigc_core.trainers.config:VariationalConfig",
+            dataset="mnist",
+            defaults={
+                "trainer": {"optimizer": {"schedule": "cosine", "warmup_steps": 100}},
+                "engine": {"epochs": 10, "batch_size": 128},
+            },
+            capabilities=("bf16",),
+            presets={
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "digits"},
+                    "model": {"width": 8, "hidden_size": 32, "latent_size": 8},
+                    "engine": {"steps": 20, "batch_size": 16, "sample_count": 16},
+                },
+                "elbo": {"trainer": {"binarize": True}},  # comparable with published bounds
+            },
+        ),
     ]

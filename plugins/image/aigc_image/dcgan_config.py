@@ -18,3 +18,8 @@ class DCGANConfig(ConfigModel):
     """batch, as in the paper; layer or none for losses that look at each sample alone (WGAN-GP)."""
     initialization: Literal["dcgan", "pytorch"] = "dcgan"
     """dcgan: weights from N(0, 0.02), as in the paper; pytorch: the framework's defaults."""
+    conditional: bool = False
+    """Ask for classes: latents and labels make an image, and the discriminator knows the label."""
+    discriminator_labels: Literal["projection", "auxiliary"] = "projection"
+    """How a conditional discriminator uses labels: by an inner product with the label's vector
+    (Miyato & Koyama 2018), or by telling them itself (AC-GAN, Odena et al. 2017)."""

@@ -35,7 +35,9 @@ def modality() -> ImageModality:
 @pytest.fixture
 def trainer(modality: ImageModality) -> AdversarialTrainer:
     model = DCGANConfig(width=8)
-    return build(RecipeContext(model, AdversarialConfig(), modality.sample_shape, 10))
+    return build(
+        RecipeContext(model, AdversarialConfig(), modality.sample_shape, modality.spec, 10)
+    )
 
 
 @pytest.fixture

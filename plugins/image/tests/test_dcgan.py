@@ -9,6 +9,7 @@ from aigc_core import (
     Engine,
     EngineConfig,
     RecipeContext,
+    SampleSpec,
 )
 from aigc_image.dcgan import DCGANDiscriminator, DCGANGenerator, build
 from aigc_image.dcgan_config import DCGANConfig
@@ -16,7 +17,9 @@ from aigc_image.dcgan_config import DCGANConfig
 
 def context(shape: tuple[int, ...] = (1, 32, 32), **model: object) -> RecipeContext:
     trainer = model.pop("trainer", AdversarialConfig())
-    return RecipeContext(DCGANConfig(**model), trainer, shape, label_count=10)
+    return RecipeContext(
+        DCGANConfig(**model), trainer, shape, SampleSpec(shape=shape, dtype="uint8"), 10
+    )
 
 
 def channels(network: torch.nn.Module) -> list[tuple[int, int]]:

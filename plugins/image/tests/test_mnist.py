@@ -108,7 +108,7 @@ def test_a_place_with_all_files_is_taken_before_one_without_some(root, packed, c
 @pytest.mark.parametrize(
     ("dataset", "folder", "names"),
     [
-        (Mnist, "mnist/MNIST/raw", ["0", "9"]),
+        (Mnist, "mnist/MNIST/raw", ["zero", "nine"]),
         (FashionMnist, "fashion-mnist/FashionMNIST/raw", ["T-shirt/top", "Ankle boot"]),
         (KMnist, "kmnist/KMNIST/raw", ["o", "wo"]),
     ],

@@ -60,9 +60,13 @@ def test_a_missing_folder_is_an_error_that_names_its_source(
         data_root(None)
 
 
-def test_a_file_is_no_data_folder(filled: Path) -> None:
-    with pytest.raises(DataError, match=r"is a file\. Check --data-root"):
-        data_root(str(filled / "a"))
+def test_a_file_may_be_given_but_is_no_folder_of_all_data(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert data_root(str(filled / "a")) == filled / "a"
+    monkeypatch.setenv("AIGC_DATA_DIR", str(filled / "a"))
+    with pytest.raises(DataError, match=r"is a file\. Check AIGC_DATA_DIR"):
+        data_root(None)
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:

@@ -394,3 +394,10 @@ def test_a_run_s_own_file_without_options_of_the_data_set_is_read(
 ) -> None:
     config = resolve(host, {"dataset.name": "plain"}).config
     assert reread(host, config, tmp_path / "config.yaml") == config
+
+
+def test_a_setting_of_a_group_leaves_the_others_of_that_group(host: PluginHost) -> None:
+    """The default of the field that holds the group counts, not that of the group's class."""
+    trainer = resolve(host, {"trainer.generator.lr": 1e-4}).config.trainer
+    assert trainer.generator.lr == 1e-4
+    assert trainer.generator.betas == trainer.discriminator.betas == (0.5, 0.999)

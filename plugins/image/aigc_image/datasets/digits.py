@@ -4,6 +4,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from aigc_core import Dataset, SampleSpec, SampleStore
+from aigc_image.datasets._names import DIGIT_NAMES
 from aigc_image.datasets._resize import resized
 from aigc_image.datasets._splits import check_split
 from aigc_image.options import DigitsOptions
@@ -29,5 +30,5 @@ class Digits(Dataset):
                 "labels": torch.from_numpy(bunch.target).to(torch.int64),
             },
             spec=SampleSpec(shape=(1, size, size), dtype="uint8"),
-            label_names=tuple("0123456789"),
+            label_names=DIGIT_NAMES,
         )

@@ -13,6 +13,7 @@ from torchvision import datasets
 from aigc_core import DataError, Dataset, SampleSpec, SampleStore
 from aigc_image.datasets._cache import locked_cache
 from aigc_image.datasets._idx_files import download, find_packed, unpack
+from aigc_image.datasets._names import DIGIT_NAMES
 from aigc_image.datasets._resize import resized
 from aigc_image.datasets._splits import check_split
 from aigc_image.options import MnistOptions
@@ -98,7 +99,7 @@ class Mnist(_IdxDataset):
 
     name = "mnist"
     source = datasets.MNIST
-    label_names = tuple("0123456789")
+    label_names = DIGIT_NAMES
 
 
 class FashionMnist(_IdxDataset):

@@ -1,0 +1,156 @@
+"""Generators that make a sample token by token, each drawn from what the network expects next."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from aigc_core.interfaces.config import SamplingConfig
+from aigc_core.interfaces.generator import Generator
+
+
+class AutoregressiveGenerator(Generator):
+    """A network over sequences of tokens, integers in [0, vocabulary_size).
+
+    Subclasses set ``vocabulary_size`` and ``sample_length`` and implement ``forward``. One that
+    can keep what it computed for earlier tokens also implements ``new_cache`` and ``next_logits``,
+    and then draws a token with the work of one instead of the whole sequence.
+    """
+
+    sample_chunk: ClassVar[int] = 1
+    vocabulary_size: int
+    sample_length: int
+    """Tokens of a sample, where no other number is asked for."""
+    start_token: int = 0
+    """What stands before the first token, where there is no prompt."""
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map int64 tokens ``(B, T)`` to logits ``(B, T, vocabulary_size)`` of what follows each.
+
+        Logits at t depend on tokens up to t alone.
+        """
+
+    def to_tokens(self, samples: Tensor) -> Tensor:
+        """Map samples in the model's form to int64 tokens ``(B, T)``; here they are tokens."""
+        return samples
+
+    def from_tokens(self, tokens: Tensor) -> Tensor:
+        """Map int64 tokens ``(B, T)`` to samples in the model's form; here they are tokens."""
+        return tokens
+
+    def new_cache(self, batch: int, condition: Tensor | None = None) -> Any:
+        """Return what ``next_logits`` keeps between calls, empty; here all tokens so far."""
+        return {"tokens": None, "condition": condition}
+
+    def next_logits(self, tokens: Tensor, cache: Any) -> Tensor:
+        """Take further tokens ``(B, n)`` and return the logits ``(B, vocabulary_size)`` after them.
+
+        Args:
+            tokens: int64; all of the prompt at first, then one column at a time.
+            cache: from ``new_cache``; changed in place.
+        """
+        known = cache["tokens"]
+        cache["tokens"] = tokens if known is None else torch.cat([known, tokens], dim=1)
+        logits: Tensor = self(cache["tokens"], cache["condition"])
+        return logits[:, -1]
+
+    def stream(
+        self,
+        count: int,
+        *,
+        rng: torch.Generator,
+        condition: Tensor | None = None,
+        prompt: Tensor | None = None,
+        sampling: SamplingConfig | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield token after token, int64 ``(count,)`` each, without end.
+
+        Without gradients. The network's mode is the caller's business.
+
+        Args:
+            count: how many sequences.
+            rng: the only source of randomness, on the network's device.
+            condition: labels ``(count,)``, or None.
+            prompt: int64 ``(T,)``, what comes before; it is not yielded.
+            sampling: how tokens are drawn; None for as the network expects them.
+        """
+        sampling = sampling or SamplingConfig()
+        with torch.inference_mode():
+            cache = self.new_cache(count, condition)
+        if prompt is None:
+            prompt = torch.tensor([self.start_token])
+        tokens = prompt.to(rng.device).expand(count, -1)  # (T,) -> (count, T)
+        seen: Tensor | None = None
+        if sampling.repetition_penalty != 1:
+            seen = torch.zeros(count, self.vocabulary_size, dtype=torch.bool, device=rng.device)
+        while True:
+            if seen is not None:
+                seen.scatter_(1, tokens, True)
+            with torch.inference_mode():  # not while the caller has the token
+                logits = filtered(self.next_logits(tokens, cache).float(), sampling, seen)
+            tokens = drawn(logits.softmax(1), rng)  # (count, 1)
+            yield tokens[:, 0]
+
+    def sample(
+        self,
+        count: int,
+        *,
+        rng: torch.Generator,
+        condition: Tensor | None = None,
+        length: int | None = None,
+        prompt: Tensor | None = None,
+        sampling: SamplingConfig | None = None,
+        **controls: Any,
+    ) -> Tensor:
+        """Draw samples of ``length`` tokens (``sample_length`` by default), after the prompt."""
+        if controls:
+            raise ValueError(f"unknown sampling options: {', '.join(sorted(controls))}")
+        steps = self.stream(count, rng=rng, condition=condition, prompt=prompt, sampling=sampling)
+        tokens = [next(steps) for _ in range(length or self.sample_length)]
+        return self.from_tokens(torch.stack(tokens, dim=1))  # (count, T)
+
+
+def drawn(probabilities: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw one token for each row of ``(B, vocabulary)``, as int64 ``(B, 1)``.
+
+    The first of exponential arrivals with these rates, which is what ``torch.multinomial`` does,
+    to the bit; but that also checks its input, and makes the host wait for the device.
+    """
+    arrivals = torch.empty_like(probabilities).exponential_(generator=rng)
+    return (probabilities / arrivals).argmax(1, keepdim=True)
+
+
+def filtered(logits: Tensor, sampling: SamplingConfig, seen: Tensor | None = None) -> Tensor:
+    """Return logits with what sampling excludes at -inf.
+
+    Repetition penalty: Keskar et al. 2019, "CTRL", section 4.1. Then the temperature, the top k,
+    and of what is left the smallest set with probability p (Holtzman et al. 2020, nucleus).
+
+    Args:
+        logits: float32 ``(B, vocabulary)``.
+        sampling: what to do.
+        seen: bool ``(B, vocabulary)``, the tokens that are in the sequence already; needed for the
+            penalty alone.
+    """
+    if seen is not None and sampling.repetition_penalty != 1:
+        penalty = sampling.repetition_penalty
+        changed = torch.where(logits > 0, logits / penalty, logits * penalty)
+        logits = torch.where(seen, changed, logits)
+    if sampling.temperature != 1:
+        logits = logits / sampling.temperature
+    if sampling.top_k is not None and sampling.top_k < logits.shape[1]:
+        # by place, not by value: of equal logits no more than k stay
+        best, places = logits.topk(sampling.top_k, dim=1)  # (B, k) each
+        logits = torch.full_like(logits, -torch.inf).scatter_(1, places, best)
+    if sampling.top_p < 1:
+        ordered, order = logits.sort(dim=1, descending=True)
+        probabilities = ordered.softmax(1)
+        before = probabilities.cumsum(1) - probabilities  # of the more probable ones
+        ordered = ordered.masked_fill(before >= sampling.top_p, -torch.inf)
+        logits = torch.empty_like(logits).scatter_(1, order, ordered)
+    return logits

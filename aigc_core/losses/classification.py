@@ -1,0 +1,16 @@
+"""How badly a class is told from a sample."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+
+def classification(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy -E log softmax(logits)[label], in nats.
+
+    Args:
+        logits: ``(B, classes)``.
+        labels: int64 ``(B,)``.
+    """
+    return cross_entropy(logits.float(), labels)

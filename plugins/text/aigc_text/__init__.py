@@ -1,0 +1,105 @@
+"""The text modality of aigc. Importing this declares what there is; code is loaded when used."""
+
+from typing import Any
+
+from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
+
+__version__ = "0.1.0"
+
+_OPTIONS = "aigc_text.options:TextOptions"
+_SPLITS = ("train", "validation")
+
+_CPU: dict[str, Any] = {  # nanoGPT's setting for a CPU, with more learning in its 2,000 steps
+    "dataset": {"options": {"context": 64}},
+    "model": {"layers": 4, "heads": 4, "width": 128, "dropout": 0.0},
+    "trainer": {"optimizer": {"lr": 3e-3, "warmup_steps": 100, "final_lr": 1e-4}},
+    "engine": {
+        "steps": 2000,
+        "batch_size": 12,
+        "validation_samples": 1742,  # Tiny Shakespeare's held-out windows once, side by side
+        "sample_every": 500,
+        "sample_count": 8,
+    },
+}
+
+
+@hookimpl
+def aigc_register_modalities() -> list[ModalitySpec]:
+    return [
+        ModalitySpec(
+            name="text",
+            summary="Written language, stored as tokens: characters, bytes or byte pairs",
+            code="aigc_text.modality:TextModality",
+        )
+    ]
+
+
+@hookimpl
+def aigc_register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="tiny-shakespeare",
+            modality="text",
+            summary="A million characters of Shakespeare's plays (Karpathy 2015)",
+            code="aigc_text.datasets.shakespeare:TinyShakespeare",
+            options=_OPTIONS,
+            splits=_SPLITS,
+            licence="public domain",
+            homepage="https://github.com/karpathy/char-rnn",
+        ),
+        DatasetSpec(
+            name="pydocs",
+            modality="text",
+            summary="The text of Python's own help, another in each version: no download",
+            code="aigc_text.datasets.pydocs:PyDocs",
+            options=_OPTIONS,
+            splits=_SPLITS,
+            embedded=True,
+            licence="PSF-2.0",
+            homepage="https://docs.python.org",
+        ),
+        DatasetSpec(
+            name="text-files",
+            modality="text",
+            summary="A file or a folder of UTF-8 text (.txt, .md), of any size",
+            code="aigc_text.datasets.files:TextFiles",
+            options=_OPTIONS,
+            splits=_SPLITS,
+        ),
+    ]
+
+
+@hookimpl
+def aigc_register_recipes() -> list[RecipeSpec]:
+    return [
+        RecipeSpec(
+            name="text/gpt",
+            summary="Decoder-only transformer (Radford et al. 2018), from characters to byte pairs",
+            build="aigc_text.gpt:build",
+            model="aigc_text.gpt_config:GPTConfig",
+            trainer="aigc_core.trainers.config:AutoregressiveConfig",
+            dataset="tiny-shakespeare",
+            defaults=_CPU,
+            capabilities=("bf16",),
+            presets={
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "pydocs", "options": {"context": 32}},
+                    "model": {"layers": 2, "heads": 2, "width": 32},
+                    "trainer": {"optimizer": {"warmup_steps": 5}},
+                    "engine": {
+                        "steps": 20,
+                        "batch_size": 16,
+                        "validation_samples": 200,
+                        "sample_count": 4,
+                    },
+                },
+                "cpu": _CPU,
+                "full": {  # nanoGPT's for one GPU
+                    "dataset": {"options": {"context": 256}},
+                    "model": {"layers": 6, "heads": 6, "width": 384, "dropout": 0.2},
+                    "trainer": {"optimizer": {"lr": 1e-3, "final_lr": 1e-4}},
+                    "engine": {"steps": 5000, "batch_size": 64, "validation_samples": 434},
+                },
+            },
+        ),
+    ]

@@ -1,0 +1,96 @@
+"""Tokens in a file: written as the text is read, and mapped into memory, not read."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aigc_text.options import TextOptions
+from aigc_text.tokenizers import Bytes, Characters, Tokenizer, tokenizer_from_json
+
+Pieces = Callable[[], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """A whole text as tokens."""
+
+    tokens: Tensor
+    """``(T,)``, int16 or int32: a map of a file, which must not be written to."""
+    tokenizer: Tokenizer
+
+
+def make_tokenizer(options: TextOptions, pieces: Pieces, text_bytes: int) -> Tokenizer:
+    """Return the tokenizer that the options name, made from the text.
+
+    Pairs are learned from what is trained on; characters are taken from all of the text.
+    """
+    if options.tokenizer == "bytes":
+        return Bytes()
+    if options.tokenizer == "characters":
+        return Characters.of(pieces())
+    from aigc_text.bpe import BytePairs  # its library loads where it is used
+
+    trained_on = int(text_bytes * (1 - options.validation))
+    return BytePairs.of(_first(pieces(), trained_on), options.vocabulary_size)
+
+
+def _first(pieces: Iterable[str], count: int) -> Iterator[str]:
+    for piece in pieces:
+        if count <= 0:
+            return
+        yield piece[:count] if count < len(piece) else piece
+        count -= len(piece.encode())
+
+
+def write_tokens(tokenizer: Tokenizer, pieces: Iterable[str], path: Path) -> None:
+    """Encode a text into ``path``, and say in a JSON file beside it what that is.
+
+    The JSON is written last: where it is, the tokens are whole. Memory does not grow with the text.
+    """
+    dtype = np.dtype(np.int16 if tokenizer.vocabulary_size <= 2**15 else np.int32)
+    count = 0
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            for tokens in tokenizer.encode_pieces(pieces):
+                file.write(tokens.astype(dtype).tobytes())
+                count += len(tokens)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        facts = {"count": count, "dtype": dtype.name, "tokenizer": tokenizer.to_json()}
+        temporary.write_text(json.dumps(facts), encoding="utf-8")
+        os.replace(temporary, _facts_of(path))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_tokens(path: Path) -> EncodedText | None:
+    """Map what ``write_tokens`` wrote; None when it is missing or damaged."""
+    try:
+        facts = json.loads(_facts_of(path).read_text(encoding="utf-8"))
+        dtype, count = np.dtype(facts["dtype"]), int(facts["count"])
+        tokenizer = tokenizer_from_json(facts["tokenizer"])
+        if path.stat().st_size != count * dtype.itemsize:
+            return None
+        # Read-only: torch.from_file maps for writing, which the kernel refuses for files that are
+        # larger than the memory.
+        mapped = np.memmap(path, dtype, mode="r") if count else np.empty(0, dtype)
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable")
+        return EncodedText(torch.from_numpy(mapped), tokenizer)
+
+
+def _facts_of(path: Path) -> Path:
+    return path.with_name(path.name + ".json")

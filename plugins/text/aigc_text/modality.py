@@ -1,0 +1,111 @@
+"""Text: stored as tokens, saved as UTF-8."""
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aigc_core import ConfigError, DataError, Modality, SampleSpec
+from aigc_core.errors import did_you_mean
+from aigc_text.tokenizers import UnknownCharacterError, tokenizer_from_json
+
+_TYPES = {"int16": torch.int16, "int32": torch.int32, "int64": torch.int64}
+
+
+class TextModality(Modality):
+    """Sequences of tokens; ``spec.assets["tokenizer"]`` says what they stand for.
+
+    Stored: int16 ``(T,)``, or int32 where the vocabulary does not fit. Model form: int64 ``(T,)``.
+    T is ``spec.shape[0]`` for training; generated samples may have any length.
+    """
+
+    formats: ClassVar[tuple[str, ...]] = ("txt",)
+    sample_dtype: ClassVar[torch.dtype] = torch.int64
+    sample_range: ClassVar[tuple[float, float] | None] = None
+
+    def __init__(self, spec: SampleSpec) -> None:
+        super().__init__(spec)
+        if spec.dtype not in _TYPES or len(spec.shape) != 1:
+            raise DataError(
+                "Text is stored as int16, int32 or int64 of the shape (tokens,), and this "
+                f"dataset's samples are {spec.dtype} of the shape {spec.shape}."
+            )
+        try:
+            self.tokenizer = tokenizer_from_json(spec.assets["tokenizer"])
+        except (KeyError, ValueError) as error:
+            raise DataError(f"The data does not say what its tokens stand for: {error}.") from error
+        size = spec.units.get("vocabulary_size")
+        if size != self.tokenizer.vocabulary_size:
+            raise DataError(
+                f"The data's vocabulary_size is {size}, and its tokenizer's is "
+                f"{self.tokenizer.vocabulary_size}."
+            )
+        self.lossy_formats = () if self.tokenizer.lossless else self.formats
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return self.spec.shape
+
+    def to_model(self, stored: Tensor) -> Tensor:
+        """Map stored tokens ``(B, T)`` to int64."""
+        return stored.to(torch.int64)
+
+    def to_stored(self, samples: Tensor) -> Tensor:
+        """Map tokens ``(B, T)`` to the stored type, clamping what is no token."""
+        return samples.clamp(0, self.tokenizer.vocabulary_size - 1).to(_TYPES[self.spec.dtype])
+
+    def encode(self, text: str) -> Tensor:
+        """Return int64 tokens ``(T,)``; raise ``ConfigError`` for text that has none."""
+        try:
+            text.encode()
+            return torch.from_numpy(self.tokenizer.encode(text)).to(torch.int64)
+        except UnknownCharacterError as error:
+            raise ConfigError(f"{error}.") from error
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"Character {error.start + 1} of the text is not valid Unicode "
+                f"(U+{ord(text[error.start]):04X}): it was not given as UTF-8."
+            ) from error
+
+    def decode(self, tokens: Tensor) -> str:
+        """Return the text of tokens ``(T,)``; half a character becomes U+FFFD."""
+        return self.tokenizer.decode(tokens.cpu().numpy())
+
+    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
+        """Write tokens ``(N, T)`` as ``000000.txt``, ``000001.txt``, … from ``start``."""
+        if format not in self.formats:
+            raise ConfigError(
+                f"Text cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
+            )
+        paths = []
+        for number, tokens in enumerate(stored, start):
+            path = folder / f"{number:06d}.txt"
+            path.write_bytes(self.decode(tokens).encode())  # bytes: ends of lines stay as they are
+            paths.append(path)
+        return paths
+
+    def read(self, path: Path) -> Tensor:
+        """Read a file of text as stored tokens ``(T,)``."""
+        try:
+            text = path.read_bytes().decode()
+            return self.to_stored(torch.from_numpy(self.tokenizer.encode(text)))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read as text of this kind: {error}.") from error
+
+    def preview(self, stored: Tensor, path: Path) -> Path:
+        """Write tokens ``(N, T)`` as one page: the samples, each below a line with its number."""
+        page = "".join(
+            f"{f'── {number} ':─<72}\n{self.decode(tokens)}\n"
+            for number, tokens in enumerate(stored)
+        )
+        # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
+        target = path.with_name(path.name + ".txt")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(page.encode())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return target

@@ -1,0 +1,98 @@
+"""Text in pieces: joined they are the whole text, and none takes back what another gave."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from aigc_core import AutoregressiveGenerator
+from aigc_core.api import stream
+
+
+class Reciter(AutoregressiveGenerator):
+    """Recites given tokens, whatever it is asked."""
+
+    vocabulary_size = 256
+
+    def __init__(self, tokens: bytes) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.sample_length = len(tokens)
+
+    def forward(self, tokens, condition=None):
+        raise AssertionError("nothing to compute")
+
+    def stream(self, count, **_):
+        for token in self.tokens:
+            yield torch.tensor([token])
+
+
+class Utf8:
+    def encode(self, text: str) -> torch.Tensor:
+        return torch.tensor(list(text.encode()))
+
+    def decode(self, tokens: torch.Tensor) -> str:
+        return bytes(tokens.tolist()).decode(errors="replace")
+
+
+def recited(monkeypatch, text: str | bytes, **options) -> list[str]:
+    generator = Reciter(text.encode() if isinstance(text, str) else text)
+
+    def controls(prompt, tokens, sampling):
+        return {} if tokens is None else {"length": tokens}
+
+    sampler = SimpleNamespace(
+        generator=generator,
+        parts=SimpleNamespace(modality=Utf8()),
+        device=torch.device("cpu"),
+        controls=controls,
+    )
+    monkeypatch.setattr(stream, "Sampler", lambda run, device: sampler)
+    return list(stream.stream_text("run", **options))
+
+
+def test_every_token_that_ends_a_character_is_given_at_once(monkeypatch) -> None:
+    assert recited(monkeypatch, "a é€😀") == ["a", " ", "é", "€", "😀"]
+
+
+def test_half_a_character_at_the_end_becomes_a_replacement(monkeypatch) -> None:
+    assert recited(monkeypatch, "a€".encode()[:-1]) == ["a", "\ufffd"]
+
+
+def test_bytes_that_are_no_character_do_not_hold_up_the_rest(monkeypatch) -> None:
+    assert "".join(recited(monkeypatch, b"\xff\xfeab\xe2c")) == "\ufffd\ufffdab\ufffdc"
+
+
+def test_stop_ends_the_text_before_itself_across_tokens(monkeypatch) -> None:
+    assert "".join(recited(monkeypatch, "one.\n\ntwo", stop="\n\n")) == "one."
+    assert "".join(recited(monkeypatch, "ab€c", stop="b€")) == "a"
+
+
+def test_the_beginning_of_stop_is_held_back_until_it_is_none(monkeypatch) -> None:
+    pieces = recited(monkeypatch, "xENxEND?", stop="END")
+    assert pieces == ["x", "ENx", ""] or pieces == ["x", "ENx"]
+    assert "".join(recited(monkeypatch, "xEN", stop="END")) == "xEN"
+
+
+def test_stop_that_overlaps_itself_is_found(monkeypatch) -> None:
+    assert "".join(recited(monkeypatch, "aababac", stop="abac")) == "aab"
+
+
+def test_so_many_tokens_and_no_more(monkeypatch) -> None:
+    assert "".join(recited(monkeypatch, "abcdef", tokens=4)) == "abcd"
+
+
+def test_a_text_is_decoded_in_linear_time(monkeypatch) -> None:
+    decoded = []
+    monkeypatch.setattr(
+        Utf8, "decode", lambda self, tokens: decoded.append(len(tokens)) or "x" * len(tokens)
+    )
+    assert len("".join(recited(monkeypatch, "y" * 3000))) == 3000
+    assert sum(decoded) == 3000
+
+
+@pytest.mark.parametrize("stop", ["a", "ab", "ba", "aab", "b" * 9])
+@pytest.mark.parametrize("text", ["aabbab", "abab", "bbbbbbbbbb", "", "aaab"])
+def test_whatever_the_pieces_the_text_ends_where_stop_begins(monkeypatch, text, stop) -> None:
+    if text:
+        assert "".join(recited(monkeypatch, text, stop=stop)) == text.split(stop)[0]
