@@ -67,6 +67,27 @@ def build_parts(host: PluginHost, config: RunConfig, spec: SampleSpec, label_cou
     return Parts(modality, trainer)
 
 
+def check_model_form(host: PluginHost, parts: Parts, recipe: str, store: SampleStore) -> None:
+    """Check what networks will see against what the modality declares, before the first step.
+
+    Raises:
+        PluginError: ``to_model`` gives another shape or type; a loss that broadcasts might train
+            on it without a word.
+    """
+    modality = parts.modality
+    found = modality.to_model(store.arrays["samples"][:2])
+    expected = (len(store.arrays["samples"][:2]), *modality.sample_shape)
+    if tuple(found.shape) == expected and found.dtype == modality.sample_dtype:
+        return
+    name = host.recipe(recipe).modality
+    raise PluginError(
+        f"The modality '{name}' of the plugin '{host.owner('modality', name)}' gives networks "
+        f"{found.dtype} of the shape {tuple(found.shape)}, and declares {modality.sample_dtype} of "
+        f"{expected}. Correct its to_model, sample_shape or sample_dtype; see: "
+        f"aigc plugins check {host.owner('modality', name)}"
+    )
+
+
 def run_layer(run: Run) -> Layer:
     """Return a run's whole configuration as one layer."""
     sections = ("dataset", "model", "trainer", "engine")
@@ -205,14 +226,16 @@ def require_plugins(host: PluginHost, run: Run) -> None:
             continue
         needed = f"{run.path} needs the {what} '{name}'"
         distribution = plugin.get("distribution")
-        for status in host.statuses.values():
-            if status.distribution == distribution and status.state != "active":
+        there = [s for s in host.statuses.values() if s.distribution == distribution]
+        for status in there:
+            if status.state != "active":
                 raise PluginError(
                     f"{needed} of the plugin '{status.name}', which is not active. "
                     f"{status.what_to_do}"
                 )
         # A run's folder may come from anybody, and what is said here gets typed.
-        if isinstance(distribution, str) and _DISTRIBUTION.fullmatch(distribution):
+        known = isinstance(distribution, str) and _DISTRIBUTION.fullmatch(distribution)
+        if known and not there:
             raise PluginError(
                 f"{needed} of the plugin {distribution}, which is not installed. Install it with: "
                 f"aigc plugins install {distribution}"

@@ -16,6 +16,7 @@ import torch
 
 from aigc_core.api.build import (
     build_parts,
+    check_model_form,
     describe_data,
     describe_environment,
     load_data,
@@ -131,7 +132,7 @@ class Training:
         status = "failed"
         try:
             result = self.engine.fit()
-            status = "completed" if result.signal is None else "interrupted"
+            status = "complete" if result.signal is None else "interrupted"
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 status = "interrupted"
@@ -202,6 +203,7 @@ def _build_engine(
     host: PluginHost, config: RunConfig, store: SampleStore
 ) -> tuple[Modality, Engine]:
     parts = build_parts(host, config, store.spec, len(store.label_names))
+    check_model_form(host, parts, config.recipe, store)
     validation = None
     if parts.trainer.validation() is not None and config.engine.validation_samples:
         validation = load_held_out(host, config, store.spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from aigc_core.cli.output import JsonOption, print_listing
+from aigc_core.cli.output import JsonOption, error_console, print_listing, say
 from aigc_core.plugins import get_host, load_catalogue
 from aigc_core.plugins.installed import normal_name
 
@@ -31,6 +31,10 @@ def recipes(as_json: JsonOption = False) -> None:
         for spec in host.recipes.values()
     ]
     print_listing(rows, ["recipe", "dataset", "presets", "plugin", "summary"], as_json)
+    if not rows:
+        idle = [status.name for status in host.statuses.values() if status.state != "active"]
+        why = f"not active: {', '.join(idle)}" if idle else "no plugin is installed"
+        say(error_console(), f"There is nothing to train ({why}). See: aigc plugins list")
 
 
 def datasets(as_json: JsonOption = False) -> None:

@@ -69,7 +69,7 @@ def main() -> None:
         with use_options(options):
             app = make_app()
             if _loads_plugins(arguments):
-                _load_plugins(app)
+                _load_plugins(app, arguments)
             app(args=arguments, prog_name="aigc", standalone_mode=True)
     except Interrupted as stop:
         say(console, str(stop))
@@ -97,9 +97,11 @@ def _loads_plugins(arguments: list[str]) -> bool:
     return first != "plugins" and "--version" not in before
 
 
-def _load_plugins(app: typer.Typer) -> None:
+def _load_plugins(app: typer.Typer, arguments: list[str]) -> None:
     host = get_host()
     for status in host.broken():
+        if any(argument.startswith(f"{status.name}/") for argument in arguments):
+            continue  # asked for by name, it is the error that ends the command
         logger.warning("The plugin '%s' could not be loaded. %s", status.name, status.what_to_do)
     for status in host.statuses.values():
         if status.warning:

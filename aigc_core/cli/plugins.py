@@ -10,6 +10,7 @@ from rich.console import Console
 from aigc_core.cli import plugins_manage
 from aigc_core.cli.output import JsonOption, print_json, print_listing, say
 from aigc_core.cli.plugins_check import check
+from aigc_core.cli.plugins_new import new
 from aigc_core.config.descriptions import described_schema
 from aigc_core.errors import PluginError, did_you_mean
 from aigc_core.plugins import Catalogue, PluginStatus, host_options, load_catalogue
@@ -28,6 +29,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("list")(list_plugins)
     group.command("info")(info)
     group.command("check")(check)
+    group.command("new")(new)
     plugins_manage.add_commands(group)
     group.command()(schema)
     app.add_typer(group, name="plugins")
@@ -56,7 +58,7 @@ def list_plugins(as_json: JsonOption = False) -> None:
 
 def info(name: NameArgument, as_json: JsonOption = False) -> None:
     """Show all that is known of one plugin, installed or in the catalogue."""
-    statuses, catalogue = probe_plugins(), load_catalogue()
+    statuses, catalogue = probe_plugins(patient=True), load_catalogue()
     known = [_row(status) for status in statuses] + _not_installed(catalogue, statuses)
     rows = [
         row

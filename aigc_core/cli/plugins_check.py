@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from aigc_core.cli.output import JsonOption, print_json
+from aigc_core.errors import PluginError
+from aigc_core.plugins import InstalledPlugin, PluginStatus, get_host
+from aigc_core.plugins.installed import is_called
 from aigc_core.testing import CheckResult
 
 _COLOURS = {"passed": "green", "failed": "bold red", "known failure": "yellow"}
@@ -24,6 +27,7 @@ def check(
     from aigc_core.testing import check_plugin  # here, since it imports torch
 
     console = Console(file=sys.stdout, highlight=False)
+    name = _key(name)
     with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no part of the answer
         results = check_plugin(name, on_result=None if as_json else lambda r: _show(console, r))
     counts = [
@@ -38,6 +42,25 @@ def check(
         console.print(total)
     if counts[1]:
         raise typer.Exit(1)
+
+
+def _key(name: str) -> str:
+    """Return how the host calls the plugin that a user means, or the name as it is.
+
+    Raises:
+        PluginError: a distribution with several plugins.
+    """
+    statuses = get_host().statuses
+    if name in statuses:
+        return name
+    found = [key for key, s in statuses.items() if is_called(_installed(s), name)]
+    if len(found) > 1:
+        raise PluginError(f"'{name}' brings several plugins: {', '.join(found)}. Name one of them.")
+    return found[0] if found else name
+
+
+def _installed(status: PluginStatus) -> InstalledPlugin:
+    return InstalledPlugin(status.name, status.module, status.distribution)
 
 
 def _show(console: Console, result: CheckResult) -> None:

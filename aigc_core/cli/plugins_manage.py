@@ -10,7 +10,7 @@ import typer
 
 from aigc_core.cli.output import error_console, printable, say
 from aigc_core.errors import PluginError, UserError, did_you_mean
-from aigc_core.plugins import PluginStatus, find_installed
+from aigc_core.plugins import InstalledPlugin, PluginStatus, find_installed
 from aigc_core.plugins.installed import as_argument, is_called, normal_name
 from aigc_core.plugins.installer import (
     Target,
@@ -85,13 +85,15 @@ def install(
 def uninstall(names: NamesArgument) -> None:
     """Remove plugins with pip, broken ones too. Runs that they trained stay."""
     command, distributions = uninstall_command(names)
-    _run(command)
-    for plugin in find_installed():
-        if plugin.distribution in distributions:
+    before: list[InstalledPlugin] = []
+    while left := [p for p in find_installed() if p.distribution in distributions]:
+        if left == before:
             raise PluginError(
-                f"pip has done its work, and metadata of {plugin.distribution} is still found: "
-                f"{plugin.metadata_path or plugin.location}. Remove it by hand."
+                f"pip has done its work, and metadata of {left[0].distribution} is still found: "
+                f"{left[0].metadata_path or left[0].location}. Remove it by hand."
             )
+        before = left
+        _run(command)  # which removes one of several versions that lie over one another
     typer.echo(f"Removed: {', '.join(distributions)}.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -27,7 +28,7 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
     who = plugin.distribution or plugin.name
     which = f"{who} {plugin.version}" if plugin.version else who
     upgrade_core = f"pip install --upgrade {CORE}"
-    upgrade = f"pip install --upgrade {who}" if plugin.distribution else plugin.removal
+    upgrade = f"pip install --upgrade {shlex.quote(who)}" if plugin.distribution else plugin.removal
     for text in plugin.requirements:
         try:
             requirement = Requirement(text)
@@ -41,7 +42,7 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
             return (
                 f"{which} needs {CORE}{requirement.specifier}, and {CORE} "
                 f"{__version__} is installed.",
-                f"{upgrade_core} {who}" if plugin.distribution else upgrade_core,
+                f"{upgrade_core} {shlex.quote(who)}" if plugin.distribution else upgrade_core,
             )
     written_for = plugin.api_version or "1"
     if not re.fullmatch(r"[0-9]{1,9}", written_for):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import os
 import shlex
 import threading
 from importlib.metadata import EntryPoint
@@ -12,9 +13,10 @@ from packaging.requirements import Requirement
 from pydantic import ValidationError
 
 from aigc_core.complaints import first_complaint
-from aigc_core.errors import PluginError, Terminated, shown
+from aigc_core.errors import PluginError, Terminated, did_you_mean, shown
+from aigc_core.plugins import specs
 from aigc_core.plugins.compatibility import applies
-from aigc_core.plugins.installed import ENTRY_POINT_GROUP
+from aigc_core.plugins.installed import ENTRY_POINT_GROUP, as_argument
 from aigc_core.plugins.status import PluginStatus
 
 logger = logging.getLogger("aigc")
@@ -54,6 +56,10 @@ def describe(error: BaseException) -> str:
     """Return an exception as a phrase, with its type."""
     if isinstance(error, ValidationError):
         complaint = first_complaint(error, None)
+        if complaint.kind == "extra_forbidden" and hasattr(specs, error.title):
+            fields = getattr(specs, error.title).model_fields
+            hint = did_you_mean(complaint.key, fields)
+            return f"{error.title} has no field '{complaint.key}'.{hint}"
         where = f"{complaint.key}={shown(complaint.value)}: " if complaint.path else ""
         return f"{error.title} is not valid: {where}{complaint.problem}"
     try:
@@ -67,8 +73,13 @@ def describe(error: BaseException) -> str:
 def _why(error: BaseException, status: PluginStatus) -> str:
     module = status.module.partition(":")[0]
     if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
-        remove = f"aigc plugins uninstall {status.distribution or status.name}"
-        status.fix = remove
+        if status.editable and status.location and os.path.isdir(status.location):
+            status.fix = f"pip install -e {shlex.quote(status.location)}"
+            return (
+                f"The folder {status.location} holds no module {error.name}, which the entry point "
+                "names. Correct the entry point in pyproject.toml, and install it again."
+            )
+        status.fix = status.removal
         if status.editable:
             return (
                 f"Its files are gone: {status.distribution} was installed from the folder "
@@ -113,5 +124,5 @@ def _say_that_it_takes_long(status: PluginStatus) -> None:
         status.name,
         status.module,
         NOTICE_AFTER_S,
-        status.name,
+        as_argument(status.name),
     )

@@ -74,4 +74,4 @@ def aigc_checkpoint_saved(run: Run, step: int, path: Path) -> None:
 
 @hookspec
 def aigc_run_finished(run: Run, step: int, status: str) -> None:
-    """Called last, whatever happened: ``status`` is completed, interrupted or failed."""
+    """Called last, whatever happened: ``status`` is complete, interrupted or failed."""

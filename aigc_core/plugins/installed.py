@@ -124,10 +124,11 @@ def _told_when_mixed(plugin: InstalledPlugin, versions: dict[str, set[str]]) -> 
     mixed = sorted(versions[normal_name(plugin.distribution)])
     if len(mixed) < 2:
         return plugin
+    count = "two" if len(mixed) == 2 else len(mixed)
     return dataclasses.replace(
         plugin,
-        problem=f"{len(mixed)} versions are installed over one another: {' and '.join(mixed)}",
-        fix=f"pip install --force-reinstall {plugin.distribution}",
+        problem=f"{count} versions are installed over one another: {' and '.join(mixed)}",
+        fix=f"{plugin.removal} && aigc plugins install {plugin.distribution}",
     )
 
 

@@ -21,7 +21,12 @@ from aigc_core.plugins.catalogue import Kind, load_catalogue
 from aigc_core.plugins.compatibility import incompatibility
 from aigc_core.plugins.guarded_import import MUST_PASS, describe, import_plugin
 from aigc_core.plugins.hooks import check_hooks
-from aigc_core.plugins.installed import InstalledPlugin, find_installed, normal_name
+from aigc_core.plugins.installed import (
+    InstalledPlugin,
+    as_argument,
+    find_installed,
+    normal_name,
+)
 from aigc_core.plugins.missing import missing
 from aigc_core.plugins.options import HostOptions, host_options
 from aigc_core.plugins.registrations import Registrations
@@ -82,8 +87,8 @@ class PluginHost:
         if blocked := self.options.blocked(plugin):
             status.fail("disabled", *blocked)
         elif plugin.problem:
-            fix = f"pip install --force-reinstall --no-deps {plugin.distribution}"
-            status.fail("error", f"{plugin.distribution}: {plugin.problem}", fix)
+            who = plugin.distribution or plugin.name
+            status.fail("error", f"{who}: {plugin.problem}", plugin.fix)
         elif misfit := incompatibility(plugin):
             status.fail("incompatible", *misfit)
         twins = [s for s in self.statuses.values() if s.name == status.name]
@@ -108,7 +113,7 @@ class PluginHost:
                     "error",
                     f"The distributions {first} and {second} both bring a plugin named "
                     f"'{status.name}'; that of {first} is used. Disable either of them.",
-                    f"aigc plugins disable {second}",
+                    f"aigc plugins disable {as_argument(second)}",
                 )
             key += "'"
         self.statuses[key] = status

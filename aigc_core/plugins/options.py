@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aigc_core.errors import PluginError, did_you_mean
-from aigc_core.plugins.installed import InstalledPlugin, find_installed, is_called
+from aigc_core.plugins.installed import InstalledPlugin, as_argument, find_installed, is_called
 from aigc_core.plugins.user_state import disabled_plugins
 
 logger = logging.getLogger("aigc")
@@ -67,7 +67,7 @@ class HostOptions:
         for name in self.disabled:
             if is_called(plugin, name):
                 off = "It was switched off with aigc plugins disable."
-                return off, f"aigc plugins enable {name}"
+                return off, f"aigc plugins enable {as_argument(name)}"
         return None
 
     def check_names(self) -> None:

@@ -51,7 +51,8 @@ class Registrations:
                 if owner is not None:
                     raise PluginError(
                         f"The plugins '{owner}' and '{status.name}' both bring the {kind} "
-                        f"'{spec.name}'; that of '{owner}' is used. Disable one of them."
+                        f"'{spec.name}'; that of '{owner}' is used. Rename one, or choose: aigc "
+                        f"plugins disable {owner}, or aigc plugins disable {status.name}."
                     )
                 self._owners[kind, spec.name] = status.name
                 self.tables[kind][spec.name] = spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from torch import Tensor
 from aigc_core.errors import DataError
 from aigc_core.interfaces import SampleStore
 from aigc_core.testing.check import Checks, fail_unless
+from aigc_core.testing.digest import digests_of
 from aigc_core.testing.network import no_network
 from aigc_core.testing.results import CheckFailed, describe
 from aigc_core.testing.subjects import DatasetSubject
@@ -56,10 +58,11 @@ def options_config(dataset: DatasetSubject) -> None:
 
 @CHECKS.dataset(lambda spec: spec.embedded)
 def loads(dataset: DatasetSubject) -> None:
-    """Each split loads what its spec says, and the same again in a second preparation.
+    """Each split loads what its spec says, and the same again, in another process too.
 
     Labels index ``label_names``; a run is only resumed with the data that it began with.
     """
+    ours: dict[str, dict[str, str]] = {}
     cache = dataset.plugin.folder / "cache"
     for split in dataset.spec.splits:
         stores = []
@@ -76,6 +79,15 @@ def loads(dataset: DatasetSubject) -> None:
             and (first.spec, first.label_names) == (second.spec, second.label_names)
         )
         fail_unless(same, f"The split '{split}' differs from one load to the next.")
+        ours[split] = digests_of(first)
+    theirs = dataset.plugin.answer(dataset.label)["digests"]
+    for split, digests in ours.items():
+        for name in digests:
+            fail_unless(
+                digests[name] == theirs[split].get(name),
+                f"The split '{split}' differs in another process: '{name}' is not the same. Look "
+                "for an order that is not kept, such as that of a set or of a folder's files.",
+            )
 
 
 def _check_store(store: object, what: str) -> None:
@@ -99,6 +111,8 @@ def _check_store(store: object, what: str) -> None:
         f"{what}: its labels are {labels.dtype} of the shape {tuple(labels.shape)}; they should be "
         f"torch.int64 of the shape {(len(samples),)}.",
     )
+    if not len(labels):  # a held-out split may be empty
+        return
     low, high = int(labels.min()), int(labels.max())
     fail_unless(
         low >= 0 and high < count,
@@ -134,9 +148,9 @@ def writes_only_in_cache(dataset: DatasetSubject) -> None:
     check_written(dataset.plugin.answer(dataset.label), "Preparing and loading it")
 
 
-def check_written(answer: dict[str, list[str]], what: str) -> None:
+def check_written(answer: dict[str, Any], what: str) -> None:
     """Raise ``CheckFailed`` if a process of its own wrote where it should not."""
-    found = answer["written"]
+    found: list[str] = answer["written"]
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     fail_unless(not found, f"{what} wrote {'; '.join(found[:3])}{more}.")
 

@@ -45,14 +45,19 @@ def model_form(subject: ModalityOnDataset) -> None:
     before = stored.clone()
     samples = modality.to_model(stored)
     fail_unless(torch.equal(before, stored), "to_model changed its argument in place.")
-    check_model_form(samples, modality, len(stored), "to_model gave")
+    check_model_form(samples, modality, len(stored), "to_model gave", modality.sample_shape)
 
 
-def check_model_form(samples: object, modality: Modality, count: int, what: str) -> None:
-    """Raise ``CheckFailed`` unless these are ``count`` samples in the model's form."""
+def check_model_form(
+    samples: object, modality: Modality, count: int, what: str, of_one: tuple[int, ...]
+) -> None:
+    """Raise ``CheckFailed`` unless these are ``count`` samples in the model's form.
+
+    ``of_one`` is the shape of one of them.
+    """
     if not isinstance(samples, Tensor):
         raise CheckFailed(f"{what} a {type(samples).__name__}, not a tensor.")
-    shape = (count, *modality.sample_shape)
+    shape = (count, *of_one)
     fail_unless(
         tuple(samples.shape) == shape,
         f"{what} the shape {tuple(samples.shape)}; it should be {shape}, count and sample_shape.",

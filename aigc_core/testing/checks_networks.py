@@ -5,51 +5,68 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.parametrize import ParametrizationList
+from torch import nn
 
 from aigc_core.engine.sampling import evaluation_mode
 from aigc_core.engine.step import PhaseRunner
-from aigc_core.interfaces import Discriminator
 from aigc_core.testing.check import Checks, fail_unless
+from aigc_core.testing.drawing import draw, generated_shape
+from aigc_core.testing.judging import find_judges
 from aigc_core.testing.recipe_subject import RecipeSubject
 from aigc_core.testing.results import CheckFailed
 from aigc_core.testing.stepping import Stepper
 
 CHECKS = Checks()
+LOOKED_AT = 8
+"""Steps within which every parameter must get a gradient."""
 UPDATES = 20
 """Steps in which a phase that learns alone must get better."""
 
 
 @CHECKS.recipe()
 def finite_gradients(recipe: RecipeSubject) -> None:
-    """In a step, each parameter that a phase trains gets a gradient, and a finite one.
+    """Each trained parameter gets a gradient within a few steps, in a phase that trains it.
 
-    A parameter without one never learns: it is not connected, or something was detached.
+    One without never learns: it is not connected, or something was detached. All gradients must
+    be finite. Phases that are due now and then, or that reach some parameters only with some
+    batches, have several steps for it.
     """
     stepper = Stepper(recipe)
-    problems: dict[str, str] = {}
+    phases: dict[str, list[str]] = {}  # by parameter, those that train it
+    reached: set[str] = set()
+    infinite: dict[str, str] = {}
 
     def look(runner: PhaseRunner, *_: Any) -> None:
-        phase = runner.phase.name
         for parameter in runner.parameters:
-            name = runner.names[parameter]
             if parameter.grad is None:
-                problems.setdefault(phase, f"'{name}' gets no gradient from its loss")
-            elif not torch.isfinite(parameter.grad).all():
-                problems.setdefault(phase, f"'{name}' gets a gradient that is not finite")
+                continue
+            reached.add(runner.names[parameter])
+            if not torch.isfinite(parameter.grad).all():
+                infinite.setdefault(runner.phase.name, runner.names[parameter])
 
     for runner in stepper.runners:
+        for name in runner.names.values():
+            phases.setdefault(name, []).append(runner.phase.name)
         runner.optimizer.register_step_pre_hook(functools.partial(look, runner))
-    stepper.step()
-    for phase, problem in problems.items():
-        raise CheckFailed(
-            f"In the phase '{phase}' {problem}. Connect it to the loss, or set its requires_grad "
-            "to False."
+    due = {runner.phase.every for runner in stepper.runners}
+    numbers = sorted({*range(LOOKED_AT), *due})
+    for number in numbers:
+        stepper.step(number)
+        for phase, name in infinite.items():
+            raise CheckFailed(
+                f"In the phase '{phase}', '{name}' gets a gradient that is not finite. Look for "
+                "divisions and roots of what may be zero."
+            )
+        if reached >= set(phases):
+            return
+    for name in phases:
+        fail_unless(
+            name in reached,
+            f"'{name}' gets no gradient in {len(numbers)} steps of the phases that train it: "
+            f"{', '.join(phases[name])}. Connect it to a loss, or set its requires_grad to False.",
         )
 
 
@@ -130,108 +147,20 @@ def batch_of_one(recipe: RecipeSubject) -> None:
     stepper = Stepper(recipe, batch_size=1)
     with contextlib.suppress(ValueError):  # such as batch normalisation's: it says what it needs
         stepper.step()
-    trainer, shape = recipe.parts.trainer, recipe.parts.modality.sample_shape
-    generator = trainer.generator()
+    generator = recipe.parts.trainer.generator()
     with torch.no_grad(), evaluation_mode(generator):
-        samples = generator.sample(1, rng=torch.Generator().manual_seed(0))
+        samples = draw(generator, 1, rng=torch.Generator().manual_seed(0))
+    shape = (1, *generated_shape(samples, generator, recipe.parts.modality))
     fail_unless(
-        tuple(samples.shape) == (1, *shape),
-        f"generator.sample(1) gave the shape {tuple(samples.shape)}; it should be {(1, *shape)}.",
+        tuple(samples.shape) == shape,
+        f"generator.sample(1) gave the shape {tuple(samples.shape)}; it should be {shape}.",
     )
-    for name, network in discriminators(recipe):
-        logits = _logits(network, recipe.real(1))
+    for judge in find_judges(recipe):
+        logits = judge.logits(1)
+        if logits is None and not judge.noted:
+            continue
         fail_unless(
             tuple(logits.shape) == (1,),
-            f"{name} gave the shape {tuple(logits.shape)} for one sample; it should be (1,). Use "
-            "flatten(), not squeeze().",
+            f"{judge.name} gave the shape {tuple(logits.shape)} for one sample; it should be (1,). "
+            "Use flatten(), not squeeze().",
         )
-
-
-@CHECKS.recipe(lambda spec: "adversarial" in spec.capabilities)
-def discriminator_logits(recipe: RecipeSubject) -> None:
-    """Each discriminator gives one raw logit per sample, without a sigmoid.
-
-    The losses apply it themselves in a form that does not overflow; twice is once too many. Where
-    the last layer's output is replaced by 100 or -100, a logit must leave [-1, 1].
-    """
-    found = list(discriminators(recipe))
-    fail_unless(
-        found,
-        "capabilities name 'adversarial', and no network is an aigc_core.Discriminator. Derive "
-        "the one that judges samples from it, or leave 'adversarial' out.",
-    )
-    for name, network in found:
-        real = recipe.real(3)
-        logits = _logits(network, real)
-        fail_unless(
-            tuple(logits.shape) == (3,),
-            f"{name} gave the shape {tuple(logits.shape)} for 3 samples; it should be (3,).",
-        )
-        fail_unless(
-            logits.is_floating_point() and torch.isfinite(logits).all(),
-            f"{name} gave {logits.dtype} that are not all finite; logits are finite floats.",
-        )
-        extremes = _logits_at_extremes(network, real)
-        fail_unless(
-            extremes is None or extremes.abs().max() > 1.001,
-            f"{name} stays within [-1, 1] whatever its last layer gives. Return raw logits: leave "
-            "the sigmoid or tanh at its end out.",
-        )
-
-
-def discriminators(recipe: RecipeSubject) -> Iterator[tuple[str, Discriminator]]:
-    """Yield the discriminators among a recipe's networks that are not parts of one another."""
-    for name, network in recipe.parts.trainer.networks().items():
-        yield from _outermost(name, network)
-
-
-def _outermost(name: str, module: nn.Module) -> Iterator[tuple[str, Discriminator]]:
-    if isinstance(module, Discriminator):
-        yield f"The discriminator '{name}'", module
-        return
-    for key, child in module.named_children():
-        yield from _outermost(f"{name}.{key}", child)
-
-
-def _logits(network: nn.Module, samples: Tensor) -> Tensor:
-    with torch.no_grad(), evaluation_mode(network):
-        logits: Tensor = network(samples)
-    return logits
-
-
-def _logits_at_extremes(network: nn.Module, samples: Tensor) -> Tensor | None:
-    """Return the logits where the last layer with weights gave 100, -100, or each in turn.
-
-    None where that cannot be told: no such layer, or one that gives more than a tensor.
-    """
-    outputs: list[tuple[nn.Module, Any]] = []
-
-    def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        outputs.append((module, output))
-
-    layers = [module for module in network.modules() if module is not network and _has_own(module)]
-    with contextlib.ExitStack() as stack:
-        for layer in layers:
-            stack.callback(layer.register_forward_hook(note).remove)
-        _logits(network, samples)
-    if not outputs or not isinstance(outputs[-1][1], Tensor):
-        return None
-    last, output = outputs[-1]
-    turns = torch.arange(output.numel()).reshape(output.shape) % 2 * 200.0 - 100
-    logits = []
-    for extreme in (torch.full_like(output, 100), torch.full_like(output, -100), turns.to(output)):
-        handle = last.register_forward_hook(lambda module, inputs, given, it=extreme: it)
-        try:
-            logits.append(_logits(network, samples))
-        finally:
-            handle.remove()
-    return torch.cat(logits)
-
-
-def _has_own(module: nn.Module) -> bool:
-    """Whether a module has weights itself and not in its parts, or computes them, as for norms."""
-    if isinstance(module, ParametrizationList):
-        return False
-    return hasattr(module, "parametrizations") or any(
-        True for _ in module.parameters(recurse=False)
-    )

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from aigc_core.errors import did_you_mean
-from aigc_core.interfaces import ConfigModel, Dataset, Metric, Modality, SampleSpec
-from aigc_core.runs import DatasetFacts, Run, create_run
-from aigc_core.testing import child
+from aigc_core.interfaces import ConfigModel, Dataset, Metric, Modality
 from aigc_core.testing.check import Checks, fail_unless
 from aigc_core.testing.implied import known_failures as declared_known_failures
+from aigc_core.testing.importing import COMMANDS, REGISTERING
 from aigc_core.testing.results import CheckFailed, describe
 from aigc_core.testing.subjects import PluginSubject
 
@@ -42,43 +41,49 @@ def light_import(plugin: PluginSubject) -> None:
 
     It takes seconds to import, and every command of every user would pay for it.
     """
-    entry = child.entry_module(plugin.host, plugin.status)
-    fail_unless(
-        entry,
-        f"The plugin was registered as an object of {plugin.status.module}, so there is no module "
-        "that another process could import. Put its hooks into a module, as the entry point of an "
-        "installed plugin names one.",
-    )
-    references = {str(entry): "the plugin's own module"} | _light_references(plugin)
-    answers = child.ask(
-        "imports",
-        plugin.folder / "imports",
-        references=list(references),
-        plugins=child.describe_host(plugin.host, plugin.name),
-    )
-    references["aigc_extend_cli"] = "making its commands"
-    for reference, what in references.items():
-        found = answers.get(reference, answers[""])
+    for name, what, found in _loaded(plugin):
         fail_unless(
-            "error" not in found,
-            f"In a fresh process, {reference} ({what}) cannot be loaded: {found.get('error')}",
-        )
-        fail_unless(
-            not found.get("torch"),
-            f"{reference} ({what}) imports torch, which would take seconds on every start of aigc. "
+            not found["torch"],
+            f"{name} ({what}) imports torch, which would take seconds on every start of aigc. "
             "Import it inside functions, or in the modules that code and build name.",
         )
 
 
-def _light_references(plugin: PluginSubject) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for recipe in plugin.recipes:
-        found.setdefault(recipe.spec.model, f"model of the {recipe.label}")
-        found.setdefault(recipe.spec.trainer, f"trainer of the {recipe.label}")
-    for dataset in plugin.datasets:
-        if dataset.spec.options is not None:
-            found.setdefault(dataset.spec.options, f"options of the {dataset.label}")
-    return found
+@CHECKS.plugin
+def quiet_import(plugin: PluginSubject) -> None:
+    """Nothing that a start of ``aigc`` or a listing needs prints or changes the process.
+
+    Standard output is the command's answer, and the current folder, signals, logging and the
+    environment are the user's.
+    """
+    for name, what, found in _loaded(plugin):
+        fail_unless(
+            not found["disturbs"],
+            f"{name} ({what}) {' and '.join(found['disturbs'])}. Every command of every user would "
+            "meet that: do it in functions that are called when it is needed.",
+        )
+
+
+def _loaded(plugin: PluginSubject) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield what a start and listings import and call, what it is, and what was found.
+
+    Raises:
+        CheckFailed: one of them cannot be loaded.
+    """
+    answers = plugin.imports
+    things = plugin.light_references
+    for hook in plugin.status.hooks:
+        if hook in REGISTERING:
+            things[hook] = "called whenever the plugin is loaded"
+    if COMMANDS in plugin.status.hooks:
+        things[COMMANDS] = "making its commands"
+    for name, what in things.items():
+        found = answers.get(name, answers[""])
+        if "error" in found:
+            raise CheckFailed(
+                f"In a fresh process, {name} ({what}) cannot be loaded: {found['error']}"
+            )
+        yield name, what, found
 
 
 @CHECKS.plugin
@@ -140,45 +145,3 @@ def known_failures(plugin: PluginSubject) -> None:
                 + did_you_mean(name, valid)
             )
     fail_unless(not problems, " ".join(problems))
-
-
-@CHECKS.plugin
-def observers_run(plugin: PluginSubject) -> None:
-    """The plugin's observers take what they are told without raising.
-
-    In a training, one that raises is switched off with a warning, and is then of no use.
-    """
-    run = _made_up_run(plugin)
-    preview, checkpoint = run.samples / "step-000001.txt", run.checkpoints / "step-000001"
-    preview.write_text("a sample\n", encoding="utf-8")
-    checkpoint.mkdir()
-    metrics = {"loss/made-up": 1.0, "epoch": 0.1, "samples_per_second": 10.0}
-    calls: list[tuple[str, dict[str, Any]]] = [
-        ("aigc_run_started", {"run": run, "config": run.config, "start_step": 0}),
-        ("aigc_metrics_logged", {"run": run, "step": 1, "metrics": metrics}),
-        ("aigc_checkpoint_saved", {"run": run, "step": 1, "path": checkpoint}),
-        ("aigc_samples_drawn", {"run": run, "step": 1, "preview": preview}),
-        ("aigc_run_finished", {"run": run, "step": 1, "status": "completed"}),
-    ]
-    own = plugin.host.manager.get_plugin(plugin.name)
-    for hook, arguments in calls:
-        for implementation in getattr(plugin.host.manager.hook, hook).get_hookimpls():
-            if implementation.plugin is not own:
-                continue
-            wanted = (*implementation.argnames, *implementation.kwargnames)
-            try:
-                implementation.function(**{a: arguments[a] for a in wanted if a in arguments})
-            except Exception as error:
-                raise CheckFailed(f"{hook} raised {describe(error)}") from error
-
-
-def _made_up_run(plugin: PluginSubject) -> Run:
-    engine = {"steps": 1, "batch_size": 1}
-    config = {"schema_version": 1, "recipe": "made-up/none", "preset": None}
-    sections: dict[str, Any] = {"dataset": {"name": "made-up"}, "model": {}, "trainer": {}}
-    return create_run(
-        plugin.folder / "observed" / "run",
-        config=config | sections | {"engine": engine},
-        dataset=DatasetFacts(spec=SampleSpec(shape=(1,), dtype="uint8"), count=1, digest="0"),
-        environment={},
-    )

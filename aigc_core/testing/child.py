@@ -6,7 +6,6 @@ every process of a distributed training begins.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -26,7 +25,7 @@ from aigc_core.plugins import (
     hookimpl,
 )
 from aigc_core.testing.isolation import IsolatedHost, load_module
-from aigc_core.testing.results import Unavailable, describe
+from aigc_core.testing.results import Unavailable
 
 TIMEOUT_S = 600.0
 _START = (
@@ -121,6 +120,8 @@ def ask(kind: str, folder: Path, **job: Any) -> Answers:
     scratch.mkdir(parents=True, exist_ok=True)
     job |= {"kind": kind, "path": sys.path, "folder": str(folder)}
     environment = os.environ | dict.fromkeys(_TEMPORARY, str(scratch))
+    # Another order of sets than here: nobody's results may depend on it.
+    environment["PYTHONHASHSEED"] = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     answers: Answers = {}
     try:
         done = subprocess.run(
@@ -161,34 +162,10 @@ def answer(job: dict[str, Any]) -> None:
             file.flush()
 
         if job["kind"] == "imports":
-            for reference in job["references"]:
-                say(reference, _import(reference))
-            say("aigc_extend_cli", _extend_command_line(job["plugins"]))
+            from aigc_core.testing.importing import do_imports
+
+            do_imports(job, say)
         else:
             from aigc_core.testing.tasks import do_tasks
 
             do_tasks(job, say)
-
-
-def _import(reference: str) -> dict[str, Any]:
-    module, _, name = reference.partition(":")
-    try:
-        found = importlib.import_module(module)
-        if name:
-            getattr(found, name)
-    except (Exception, SystemExit) as error:
-        return {"error": describe(error)}
-    return {"torch": "torch" in sys.modules}
-
-
-def _extend_command_line(plugins: list[dict[str, Any]]) -> dict[str, Any]:
-    """Call what runs at every start of the command line."""
-    import typer
-
-    try:
-        host = make_host(plugins)
-        for implementation in host.manager.hook.aigc_extend_cli.get_hookimpls():
-            implementation.function(**dict.fromkeys(implementation.argnames, typer.Typer()))
-    except (Exception, SystemExit) as error:
-        return {"error": describe(error)}
-    return {"torch": "torch" in sys.modules}

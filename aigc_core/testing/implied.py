@@ -13,6 +13,7 @@ from aigc_core.plugins import DatasetSpec, PluginHost, RecipeSpec
 PLUGIN = (
     "registers",
     "light-import",
+    "quiet-import",
     "specs-resolve",
     "known-failures",
     "observers-run",

@@ -8,9 +8,11 @@ from typing import Any
 
 from aigc_core.testing import (
     checks_dataset,
+    checks_discriminator,
     checks_metric,
     checks_modality,
     checks_networks,
+    checks_observer,
     checks_plugin,
     checks_recipe,
     checks_run,
@@ -22,10 +24,12 @@ from aigc_core.testing.subjects import PluginSubject
 
 CHECKS: tuple[Check, ...] = (
     *checks_plugin.CHECKS,
+    *checks_observer.CHECKS,
     *checks_modality.CHECKS,
     *checks_dataset.CHECKS,
     *checks_recipe.CHECKS,
     *checks_networks.CHECKS,
+    *checks_discriminator.CHECKS,
     *checks_training.CHECKS,
     *checks_run.CHECKS,
     *checks_metric.CHECKS,

@@ -1,26 +1,31 @@
-"""Single steps of a recipe's phases, on the same few samples each time."""
+"""Single steps of a recipe's phases, on the same few samples each time or on others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import torch
 
 from aigc_core.engine import isolated_rng
 from aigc_core.engine.meter import Meter
 from aigc_core.engine.step import PhaseRunner, StepRunner, build_phases
-from aigc_core.interfaces import Batch
+from aigc_core.interfaces import Batch, Phase
 from aigc_core.testing.recipe_subject import CPU, RecipeSubject
 
 SEED = 1
+_CONSTANT = {"schedule": "constant", "warmup_steps": 0}
+"""Fields of an optimiser's configuration with which its learning rate is the same at any step."""
 
 
 class Stepper:
-    """A new build of a recipe and its first step, to be repeated at will.
+    """A new build of a recipe and steps of it, to be repeated at will.
 
-    The engine's own parts do the work. Step number, seed and batches never change, so that all
-    that differs between two steps is the weights.
+    The engine's own parts do the work. Learning rates follow no schedule, and of a step's number,
+    seed and batches are functions, so that all that differs between two steps of one number is
+    the weights.
     """
 
     def __init__(self, recipe: RecipeSubject, *, batch_size: int | None = None) -> None:
@@ -30,18 +35,24 @@ class Stepper:
         self.networks = dict(self.parts.trainer.networks())
         for network in self.networks.values():
             network.train()
-        self.runners = build_phases(self.networks, list(self.parts.trainer.phases()), CPU)
+        phases = [_with_a_constant_rate(phase) for phase in self.parts.trainer.phases()]
+        self.runners = build_phases(self.networks, phases, CPU)
         accumulate = engine.accumulate if batch_size is None else 1
         self._part_size = (batch_size or engine.batch_size) // accumulate
         self._accumulate = accumulate
         self._arrays = recipe.store.arrays
-        self._steps = StepRunner(self.runners, CPU, "fp32", accumulate)
+        self._steps = _step_runner(self.runners, accumulate)
 
-    def step(self) -> dict[str, float]:
-        """Run all phases once and return the means that were logged, by name."""
+    def step(self, number: int = 0) -> dict[str, float]:
+        """Run the phases of a step once and return the means that were logged, by name."""
         meter = Meter(CPU)
-        with isolated_rng(CPU, SEED):
-            self._steps.run(0, SEED, self._batch_of, meter)
+        first = number * self._steps.repeats * self._accumulate
+
+        def batch_of(repeat: int, part: int) -> Batch:
+            return self._batch(first + repeat * self._accumulate + part)
+
+        with isolated_rng(CPU, SEED + number):
+            self._steps.run(number, SEED + number, batch_of, meter)
         return meter.read()[0]
 
     @contextmanager
@@ -64,10 +75,23 @@ class Stepper:
             for group, rate in others:
                 group["lr"] = rate
 
-    def _batch_of(self, repeat: int, part: int) -> Batch:
+    def _batch(self, number: int) -> Batch:
         count = len(self._arrays["samples"])
-        start = (repeat * self._accumulate + part) * self._part_size
+        start = number * self._part_size
         indices = torch.arange(start, start + self._part_size) % count
         batch = {name: array.index_select(0, indices) for name, array in self._arrays.items()}
         batch["samples"] = self.parts.modality.to_model(batch["samples"])
         return batch
+
+
+def _with_a_constant_rate(phase: Phase) -> Phase:
+    fields = type(phase.optimizer).model_fields
+    constant = {name: value for name, value in _CONSTANT.items() if name in fields}
+    return replace(phase, optimizer=phase.optimizer.model_copy(update=constant))
+
+
+def _step_runner(runners: list[PhaseRunner], accumulate: int) -> StepRunner:
+    more: dict[str, Any] = {}
+    if "total_steps" in StepRunner.__init__.__annotations__:  # for schedules, which are not used
+        more["total_steps"] = 1
+    return StepRunner(runners, CPU, "fp32", accumulate, **more)

@@ -21,7 +21,7 @@ from aigc_core.plugins import (
 from aigc_core.testing import child
 from aigc_core.testing.once import once
 from aigc_core.testing.recipe_subject import RecipeSubject
-from aigc_core.testing.results import Unavailable
+from aigc_core.testing.results import CheckFailed, Unavailable
 
 FEW = 5
 """Samples that a modality saves and shows."""
@@ -60,6 +60,32 @@ class PluginSubject:
     def status(self) -> PluginStatus:
         """What the host knows of it."""
         return self.host.statuses[self.name]
+
+    @once
+    def imports(self) -> child.Answers:
+        """What a process of its own found when it imported the plugin, by reference or hook."""
+        entry = child.entry_module(self.host, self.status)
+        if not entry:
+            raise CheckFailed(
+                f"The plugin was registered as an object of {self.status.module}, so there is no "
+                "module that another process could import. Put its hooks into a module, as the "
+                "entry point of an installed plugin names one."
+            )
+        return child.ask(
+            "imports", self.folder / "imports", entry=entry, references=list(self.light_references)
+        )
+
+    @property
+    def light_references(self) -> dict[str, str]:
+        """What listings and ``aigc config`` import, and what it is; the plugin's module first."""
+        found = {str(child.entry_module(self.host, self.status)): "the plugin's own module"}
+        for recipe in self.recipes:
+            found.setdefault(recipe.spec.model, f"model of the {recipe.label}")
+            found.setdefault(recipe.spec.trainer, f"trainer of the {recipe.label}")
+        for dataset in self.datasets:
+            if dataset.spec.options is not None:
+                found.setdefault(dataset.spec.options, f"options of the {dataset.label}")
+        return found
 
     @once
     def answers(self) -> child.Answers:

@@ -16,6 +16,7 @@ from aigc_core.plugins import use_host
 from aigc_core.runs import Run
 from aigc_core.testing.audit import WriteAudit
 from aigc_core.testing.child import make_host
+from aigc_core.testing.digest import digests_of
 from aigc_core.testing.isolation import own_folders
 from aigc_core.testing.recipe_subject import SMALL, RecipeSubject
 from aigc_core.testing.results import CheckFailed, describe
@@ -30,8 +31,8 @@ def do_tasks(job: dict[str, Any], say: Callable[[str, dict[str, Any]], None]) ->
     Args:
         job: ``plugins`` and ``plugin`` as for ``make_host``, ``tasks`` as labels of datasets and
             recipes, ``threads`` and ``folder``.
-        say: takes a task and, of what was found, ``written`` outside of where it may be, and for
-            a recipe the file of its ``outcome``; or an ``error``.
+        say: takes a task and, of what was found, ``written`` outside of where it may be, and the
+            file of a recipe's ``outcome`` or ``digests`` of a dataset's splits; or an ``error``.
     """
     torch.set_num_threads(job["threads"])
     folder = Path(job["folder"])
@@ -67,9 +68,8 @@ def _do(subject: DatasetSubject | RecipeSubject, folder: Path, audit: WriteAudit
         with audit.outside(cache) as written:
             made = subject.make(cache)
             made.prepare()
-            for split in subject.spec.splits:
-                made.load(split)
-        return {"written": written}
+            digests = {split: digests_of(made.load(split)) for split in subject.spec.splits}
+        return {"written": written, "digests": digests}
     runs = subject.folder / "runs"
     runs.mkdir()
     with audit.outside(cache, runs) as written:

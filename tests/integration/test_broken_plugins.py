@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def fakes(tmp_path_factory: pytest.TempPathFactory) -> FakePlugins:
     for name, broken in BROKEN.items():
         source = folder / "source" if name == "moved-away" else None
         fakes.add(name, broken.code, source=source, **dict(broken.more))
-    (folder / "source" / "fake_moved_away.py").unlink()
+    shutil.rmtree(folder / "source")
     return fakes
 
 
@@ -275,8 +276,8 @@ def test_the_listing_does_not_wait_long_for_one_that_hangs(listing_that_waits) -
     rows = {row["plugin"]: row for row in json.loads(out)}
     assert process.returncode == 0
     assert err == "Warning: Waiting for the plugin 'hangs' to load. Ctrl-C ends this.\n"
-    assert rows["hangs"]["error"] == "Importing it was given up after 10 seconds."
-    assert rows["hangs"]["fix"] == "aigc plugins disable hangs"
+    assert rows["hangs"]["error"] == "Importing it takes longer than 10 seconds."
+    assert rows["hangs"]["fix"] == "aigc plugins info hangs"
     assert rows["good"]["status"] == "active"
 
 
@@ -416,6 +417,45 @@ def test_commands_of_plugins_work_and_keep_their_own_options(fake_plugins: FakeP
     (line,) = done.err.splitlines()
     assert "'cli-two' failed" in line
     assert "There is already a command 'hello': it belongs to the plugin 'cli'." in line
+
+
+def test_a_folder_that_is_there_without_the_module_is_no_leftover(
+    fake_plugins: FakePlugins, tmp_path: Path
+) -> None:
+    fake_plugins.add("misspelt", "", entry_point="fake_mispelt", source=tmp_path / "source")
+    done = fake_plugins.aigc("plugins", "list")
+    assert f"The folder {tmp_path / 'source'} holds no module fake_mispelt" in done.out
+    assert f"To mend it: pip install -e {tmp_path / 'source'}" in done.out
+
+
+def test_what_a_plugin_asked_for_lacks_is_said_once(fake_plugins: FakePlugins) -> None:
+    fake_plugins.add("broken", "import no_such_module")
+    done = fake_plugins.aigc("train", "broken/net")
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_field_that_no_spec_has_gets_the_nearest(fake_plugins: FakePlugins) -> None:
+    fake_plugins.add("typo", RECIPE.format("typo").replace("summary=", "sumary=", 1))
+    done = fake_plugins.aigc("plugins", "list")
+    assert "has no field 'sumary'. Did you mean 'summary'?" in done.out
+
+
+def test_an_empty_list_says_why(fake_plugins: FakePlugins) -> None:
+    done = fake_plugins.aigc("recipes", "--no-plugins")
+    assert done.err == "There is nothing to train (not active: image). See: aigc plugins list\n"
+
+
+def test_samples_in_another_form_than_declared_are_told_before_the_first_step(
+    aigc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aigc_image.modality import ImageModality
+
+    monkeypatch.setattr(ImageModality, "to_model", lambda self, stored: stored.float()[:, 0])
+    done = aigc("train", "image/dcgan", *TINY, "--out", "run")
+    assert done.code == 2
+    assert "gives networks torch.float32 of the shape (2, 32, 32), and declares" in done.err
+    assert not Path("run").exists()
 
 
 def test_what_a_plugin_prints_is_no_part_of_the_answer(fake_plugins: FakePlugins) -> None:

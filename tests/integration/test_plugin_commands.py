@@ -1,6 +1,7 @@
 """``aigc plugins …``, ``aigc modalities``: what is there, what is not, and changes to that."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -307,9 +308,10 @@ def test_what_was_installed_is_shown_with_what_it_brings(pip) -> None:
         "song (aigc-song 2.0): active. It brings modalities: song; datasets: song-data; "
         "recipes: song/net.\n",
     )
-    command, said = done.err.splitlines()
+    source, command, said = done.err.splitlines()
+    assert source == f"aigc-song, as {Path('registry.yaml').absolute()} says"
     assert command.startswith("$ ")
-    assert command.endswith("--disable-pip-version-check --no-input install aigc-song")
+    assert command.endswith("-P -m pip --disable-pip-version-check --no-input install aigc-song")
     assert said == "  Collecting aigc-song"
 
 
@@ -328,6 +330,96 @@ def test_what_was_installed_and_is_no_plugin_is_told(pip) -> None:
     done = pip("").aigc("plugins", "install", "some-library")
     assert done.code == 2
     assert "Error: some-library was installed, and brings no plugin of aigc." in done.err
+
+
+def test_a_pip_in_the_current_folder_is_not_run(pip) -> None:
+    plugins = pip("print('pip itself')")
+    Path("pip.py").write_text("print('somebody else')")
+    done = plugins.aigc("plugins", "install", "some-library")
+    assert "  pip itself" in done.err
+    assert "somebody else" not in done.err
+
+
+FROM_A_FOLDER = """
+import json, os, pathlib, sys
+info = HERE + "/aigc_song-2.0.dist-info/"
+os.makedirs(info, exist_ok=True)
+with open(info + "METADATA", "w") as file:
+    file.write("Name: aigc-song\\nVersion: 2.0\\n")
+with open(info + "entry_points.txt", "w") as file:
+    file.write("[aigc.plugins]\\nsong = fake_song\\n")
+with open(info + "direct_url.json", "w") as file:
+    json.dump({"url": pathlib.Path(sys.argv[-1]).as_uri(), "dir_info": {}}, file)
+"""
+
+
+def test_what_is_installed_again_is_shown_again_whatever_it_is_called(pip) -> None:
+    """A folder with a setup.py alone does not say its name, and the version is the same."""
+    plugins = pip(FROM_A_FOLDER)
+    (plugins.folder / "fake_song.py").write_text(RECIPE.format("song"))
+    Path("my song").mkdir()
+    Path("my song/pyproject.toml").write_text("[build-system]\n")
+    for _ in range(2):
+        done = plugins.aigc("plugins", "install", "./my song")
+        assert (done.code, done.out.split(".")[0]) == (0, "song (aigc-song 2")
+
+
+def test_a_file_that_was_installed_already_is_not_said_to_bring_nothing(pip) -> None:
+    Path("song.zip").write_text("")
+    done = pip("print('already satisfied')").aigc("plugins", "install", "song.zip")
+    assert done.code == 2
+    assert "song.zip was installed already, nothing changed; or it brings no" in done.err
+
+
+HANGS = """
+import signal, shutil, time
+def stop(number, frame):
+    print("rolling back", flush=True)
+    time.sleep(0.5)
+    CHANGE
+    print("rolled back", flush=True)
+    raise SystemExit(1)
+signal.signal(signal.SIGINT, stop)
+print("begins", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "change", "state"),
+    [
+        (signal.SIGINT, 130, "", "are as they were."),
+        (signal.SIGTERM, 143, "shutil.rmtree(HERE + '/aigc_old-1.0.dist-info')", "CHANGED: see"),
+    ],
+)
+def test_a_signal_lets_pip_end_and_tells_what_came_of_it(
+    pip, number: signal.Signals, code: int, change: str, state: str
+) -> None:
+    plugins = pip(HANGS.replace("CHANGE", change))
+    plugins.add("old")
+    done = plugins.aigc_and_signal(number, "begins", "plugins", "install", "song")
+    assert done.code == code
+    lines = done.err.splitlines()
+    end = lines.index("  rolled back")
+    assert lines[end - 1] == "  rolling back"
+    assert f"pip was interrupted. The plugins of this environment {state}" in lines[end + 1]
+    assert "Traceback" not in done.err
+
+
+def test_what_a_terminal_would_obey_is_shown(pip) -> None:
+    normal = "über 你好\u3000！ 👩\u200d🎨 [bold]x"
+    plugins = pip(rf"print('\x1b[2J\x9b2J {normal}')")
+    text = "Name: aigc-red\nVersion: 1\x1b[31m\n"
+    files = {"METADATA": text, "entry_points.txt": "[aigc.plugins]\nr\x1b[31med = fake_red\n"}
+    plugins.dist_info("aigc-red", "1", files)
+    done = plugins.aigc("plugins", "install", "some-library")
+    assert rf"  \x1b[2J\x9b2J {normal}" in done.err
+    listed = plugins.aigc("plugins", "list")
+    info = plugins.aigc("plugins", "info", "aigc-red")
+    for shown in (listed.out, listed.err, info.out):
+        assert "\x1b" not in shown
+    assert r"r\x1b[31med" in listed.out
+    assert r"version: 1\x1b[31m" in info.out
 
 
 FAILS = 'print("much"); print("ERROR: No matching distribution found for aigc-song"); exit(1)'
@@ -370,14 +462,40 @@ def test_a_broken_plugin_can_be_removed(pip) -> None:
 
 def test_what_pip_does_not_remove_is_not_said_to_be_removed(pip) -> None:
     """pip skips what has no METADATA "as it is not installed", and ends with 0."""
-    plugins = pip('print("WARNING: Skipping half as it is not installed.")')
-    plugins.add("old")
-    files = {"entry_points.txt": "[aigc.plugins]\nhalf = fake_half\n"}
-    plugins.dist_info("aigc-half", "1.0", files)
-    for name, called in (("half", "half"), ("old", "aigc-old")):
-        done = plugins.aigc("plugins", "uninstall", name)
-        assert (done.code, done.out) == (2, "")
-        assert f"metadata of {called} is still found in {plugins.folder}" in done.err
+    plugins = pip('print("WARNING: Skipping old as it is not installed.")')
+    info = plugins.add("old")
+    done = plugins.aigc("plugins", "uninstall", "old")
+    assert (done.code, done.out) == (2, "")
+    assert f"metadata of aigc-old is still found: {info}. Remove it by hand." in done.err
+
+
+def test_pip_is_not_asked_to_remove_what_does_not_say_its_name(pip) -> None:
+    plugins = pip("print('pip was called')")
+    info = plugins.dist_info("x", "1", {"entry_points.txt": "[aigc.plugins]\nrequests = x\n"})
+    done = plugins.aigc("plugins", "uninstall", "requests")
+    assert (done.code, done.out) == (2, "")
+    assert "pip was called" not in done.err
+    assert "its metadata is damaged" in done.err
+    assert f"remove the folder {info}" in done.err
+    listed = rows(plugins.aigc("plugins", "list", "--json"))
+    assert listed["requests"]["metadata_path"] == str(info)
+
+
+ONE_AT_A_TIME = """
+import glob, shutil
+shutil.rmtree(sorted(glob.glob(HERE + "/aigc_old-*.dist-info"))[-1])
+"""
+
+
+def test_of_versions_over_one_another_all_are_removed(pip) -> None:
+    """pip removes one of them, and when it installs again that is the one it has just installed."""
+    plugins = pip(ONE_AT_A_TIME)
+    for version in ("0.9", "1.0"):
+        plugins.add("old", version=version)
+    assert rows(plugins.aigc("plugins", "list", "--json"))["old"]["status"] == "error"
+    done = plugins.aigc("plugins", "uninstall", "old")
+    assert (done.code, done.out) == (0, "Removed: aigc-old.\n")
+    assert done.err.count("$ ") == 2
 
 
 def test_when_pip_fails_to_remove_that_is_told(pip) -> None:

@@ -108,3 +108,22 @@ def test_without_metadata_the_plugin_is_called_by_its_own_name() -> None:
     assert found is not None
     assert found[0].startswith("song ")
     assert "None" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "api", "fix"),
+    [
+        ("aigc-core>=2", "3", "pip install --upgrade aigc-core"),
+        ("numpy", "1", "remove the folder '/my plugins/x.dist-info'"),
+        ("numpy", "v3", "remove the folder '/my plugins/x.dist-info'"),
+    ],
+)
+def test_pip_is_never_given_the_plugin_s_own_name(requirement: str, api: str, fix: str) -> None:
+    """Somebody else's distribution may have it."""
+    plugin = InstalledPlugin(
+        *("requests", "x"),
+        metadata_path="/my plugins/x.dist-info",
+        requirements=(requirement,),
+        api_version=api,
+    )
+    assert (incompatibility(plugin) or ("", ""))[1] == fix

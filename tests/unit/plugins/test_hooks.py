@@ -80,7 +80,7 @@ def test_one_that_raises_is_named_once_and_switched_off_for_every_hook(
     caller = HookCaller(manager)
     log(caller, 1)
     log(caller, 2)
-    caller.call("aigc_run_finished", run=None, step=2, status="completed")
+    caller.call("aigc_run_finished", run=None, step=2, status="complete")
     assert faulty.calls == 1
     assert log_of_aigc.messages == [
         "The plugin 'faulty' failed in aigc_metrics_logged and is switched off for this run: "

@@ -125,5 +125,5 @@ def test_the_observers_of_the_examples_watch_a_training(tmp_path: Path) -> None:
     assert [line.split()[0] for line in read["losses.txt"].splitlines()] == ["2", "4", "6"]
     assert "loss/generator" in read["losses.txt"]
     assert read["sizes.txt"].startswith("step 6: ")
-    assert read["completed.txt"] == "at step 6\n"
+    assert read["complete.txt"] == "at step 6\n"
     assert (run.path / "newest.png").read_bytes() == run.latest_preview.read_bytes()

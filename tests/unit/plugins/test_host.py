@@ -180,7 +180,7 @@ def test_an_error_that_cannot_be_printed_is_told_all_the_same(world: World) -> N
 def test_what_the_metadata_says_is_wrong_is_told_and_nothing_is_imported(world: World) -> None:
     status = world.load("good", "1 / 0", "aigc-good", problem="its entry_points.txt is damaged")
     assert status.error == "aigc-good: its entry_points.txt is damaged"
-    assert status.fix == "pip install --force-reinstall --no-deps aigc-good"
+    assert status.fix == "aigc plugins disable good"
 
 
 def test_a_plugin_for_another_core_is_not_imported(world: World) -> None:
@@ -260,7 +260,7 @@ def test_of_two_plugins_with_one_name_the_first_stays_and_the_second_is_forgotte
     status = world.load("second", clash)
     assert status.error == (
         f"The plugins 'first' and 'second' both bring the {kind} '{name}'; that of 'first' is "
-        "used. Disable one of them."
+        "used. Rename one, or choose: aigc plugins disable first, or aigc plugins disable second."
     )
     assert status.fix == "aigc plugins disable second"
     assert (status.modalities, status.datasets, status.recipes) == ([], [], [])

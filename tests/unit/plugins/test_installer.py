@@ -1,12 +1,15 @@
 """What pip is asked to do, and what is told of how it ended."""
 
+import os
+import shlex
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 from fake_plugins import FakePlugins
 
-from aigc_core.errors import PluginError
+from aigc_core.errors import PluginError, Terminated
 from aigc_core.plugins import installer as module
 from aigc_core.plugins.installer import (
     InstallError,
@@ -29,7 +32,7 @@ plugins:
   aigc-far: {summary: s, folder: plugins/far}
   nearby: {summary: s}
 """
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+PIP = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +58,8 @@ def refused(name: str) -> str:
 
 @pytest.mark.parametrize("name", ["aigc-song", "song", "Aigc_Song", "tune"])
 def test_a_plugin_of_the_checkout_is_installed_from_its_folder(checkout: Path, name: str) -> None:
-    target = Target(str(checkout / "plugins" / "song"), "aigc-song", is_folder=True)
-    assert find_targets([name]) == [target]
+    folder, registry = checkout / "plugins" / "song", checkout / "registry.yaml"
+    assert find_targets([name]) == [Target(str(folder), "aigc-song", True, registry)]
 
 
 @pytest.mark.parametrize(
@@ -64,9 +67,41 @@ def test_a_plugin_of_the_checkout_is_installed_from_its_folder(checkout: Path, n
     [("far", "aigc-far"), ("nearby", "nearby"), ("aigc.far", "aigc-far")],
 )
 def test_a_plugin_whose_folder_is_not_here_is_asked_of_the_index(
-    name: str, distribution: str
+    checkout: Path, name: str, distribution: str
 ) -> None:
-    assert find_targets([name]) == [Target(distribution, distribution)]
+    registry = checkout / "registry.yaml"
+    assert find_targets([name]) == [Target(distribution, distribution, registry=registry)]
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("aigc-song==1.0", "aigc-song==1.0"),
+        ("song==1.0", "aigc-song==1.0"),
+        (" Song >= 1, <2", "aigc-song<2,>=1"),
+        ("tune~=1.0", "aigc-song~=1.0"),
+        ("song; python_version > '3'", 'aigc-song; python_version > "3"'),
+        ("far[fast]>=1", "aigc-far[fast]>=1"),
+        ("song[fast]", "{0}/plugins/song[fast]"),
+    ],
+)
+def test_a_requirement_of_a_plugin_is_one_of_the_registry_s_name(
+    checkout: Path, name: str, argument: str
+) -> None:
+    """Whoever took the short name in the index is somebody else."""
+    (target,) = find_targets([name])
+    assert target.argument == argument.format(checkout)
+    assert target.distribution in ("aigc-song", "aigc-far")
+    assert target.is_folder == argument.startswith("{0}")
+
+
+def test_the_core_s_own_registry_needs_no_mention(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "registry.yaml").unlink()
+    assert find_targets(["image"])[0].registry is None
+    monkeypatch.chdir(Path(module.__file__).parents[2])
+    assert find_targets(["image"])[0].registry is None
 
 
 def test_all_of_the_catalogue(checkout: Path) -> None:
@@ -97,6 +132,8 @@ def test_a_folder_that_does_not_say_its_name_is_left_to_pip(checkout: Path, text
         ("Aigc_Song-1.0-py3-none-any.whl", "aigc-song"),
         ("./aigc_song-1.0.tar.gz", "aigc-song"),
         ("./aigc-song-1.0.tar.gz", "aigc-song"),
+        ("aigc-song-1.0.tar.gz", "aigc-song"),
+        ("song.zip", None),
         ("./song.zip", None),
         ("./nonsense.whl", None),
     ],
@@ -114,8 +151,8 @@ def test_a_file_is_of_the_distribution_in_its_name(
         ("other-plugin", "other-plugin"),
         ("aigc-points", "aigc-points"),
         ("requests", "requests"),
-        ("aigc-song==1.0", "aigc-song"),
-        ("aigc-sogn>=2", "aigc-sogn"),
+        ("song @ https://example.org/song.zip", "song"),
+        ("aigc-sogn @ https://example.org/sogn.zip", "aigc-sogn"),
         ("Other[fast] ~= 1.0", "other"),
         ("other @ https://example.org/other-1.0.zip", "other"),
     ],
@@ -131,6 +168,10 @@ def test_a_requirement_is_passed_on(name: str, distribution: str) -> None:
         ("sogn", "Did you mean 'aigc-song'? If not, install it with: pip install sogn"),
         ("scant", "The registry has no plugin 'scant'. Did you mean 'scent'?"),
         ("nearbye", "Did you mean 'nearby'?"),
+        ("aigc-sogn>=2", "Did you mean 'aigc-song'? If not, install it with: pip install 'aigc"),
+        ("sogn[fast]", "Did you mean 'aigc-song'?"),
+        ("scent==1", "No plugin of the registry brings the modality 'scent' yet."),
+        ("missing-1.0.tar.gz", "There is no file or folder missing-1.0.tar.gz."),
         (
             "scent",
             "No plugin of the registry brings the modality 'scent' yet. Begin one with: aigc",
@@ -176,7 +217,7 @@ def test_pip_of_this_python_is_called(checkout: Path) -> None:
 def test_plugins_of_a_checkout_are_installed_under_its_constraints(checkout: Path) -> None:
     (checkout / "constraints.txt").write_text("numpy<3\n")
     command = install_command(find_targets(["song", "other"]))
-    assert command[:8] == [*PIP, "install", "-c", str(checkout / "constraints.txt")]
+    assert command[:9] == [*PIP, "install", "-c", str(checkout / "constraints.txt")]
     assert "-c" not in install_command(find_targets(["other"]))
 
 
@@ -199,6 +240,27 @@ def test_uninstalling_names_distributions_and_asks_nothing(
         with pytest.raises(PluginError) as caught:
             uninstall_command([name])
         assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize("text", [None, "", "Name: --all\n", "Name: a; touch x\n"])
+def test_what_has_damaged_metadata_is_to_be_removed_by_hand(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """pip, given the entry point's name, would remove a distribution of that name."""
+    fakes = FakePlugins(checkout / "my plugins")
+    files = {"entry_points.txt": "[aigc.plugins]\nrequests = x\n"}
+    info = fakes.dist_info("x", "1", files if text is None else {**files, "METADATA": text})
+    monkeypatch.syspath_prepend(fakes.folder)
+    with pytest.raises(PluginError) as caught:
+        uninstall_command(["requests"])
+    assert str(caught.value) == (
+        "pip cannot remove the plugin 'requests': its metadata is damaged and does not say which "
+        f"distribution it is of. To remove it, remove the folder {shlex.quote(str(info))}."
+    )
+    fakes.add("requests", distribution="other", module="y")
+    with pytest.raises(PluginError, match=r"'requests': one with damaged metadata in .*, other"):
+        uninstall_command(["requests"])
+    assert uninstall_command(["other"])[1] == ["other"]
 
 
 @pytest.fixture
@@ -281,3 +343,59 @@ def test_a_failure_that_changed_plugins_says_so(
 def test_a_program_that_does_not_start_is_told() -> None:
     with pytest.raises(InstallError, match="/nowhere/pip could not be run: "):
         run_installer(["/nowhere/pip"], print)
+
+
+def test_pip_s_colours_stay_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be shown as escapes."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run("import os; print('FORCE_COLOR' in os.environ)") == ["False"]
+
+
+PATIENT = """
+import signal, time
+def stop(number, frame):
+    print("rolling back", flush=True)
+    time.sleep(0.5)
+    print("rolled back", flush=True)
+    raise SystemExit(1)
+signal.signal(signal.SIGINT, stop)
+print("begins", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Terminated])
+def test_an_interruption_lets_pip_end_and_tells_what_came_of_it(
+    stop: type[BaseException],
+) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line == "begins":
+            raise stop
+
+    with pytest.raises(stop):
+        run_installer([sys.executable, "-c", PATIENT], say)
+    assert said[2:] == [
+        "rolling back",
+        "rolled back",
+        "pip was interrupted. The plugins of this environment are as they were.",
+    ]
+
+
+def test_a_second_interruption_kills_a_pip_that_does_not_end() -> None:
+    code = "import os, signal, time\nsignal.signal(signal.SIGINT, lambda *_: print('no', flush=1))"
+    code += "\nprint(os.getpid(), flush=True)\nwhile True: time.sleep(1)"
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line == "no" or line.isdigit():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_installer([sys.executable, "-c", code], say)
+    assert said[-1].startswith("pip was interrupted.")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(said[0]), signal.SIG_DFL)

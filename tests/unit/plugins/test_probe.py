@@ -72,9 +72,55 @@ def test_a_plugin_that_hangs_is_named_and_given_up(
     statuses = probe()
     assert time.monotonic() - begin < 15
     assert statuses["hangs"].state == "error"
-    assert statuses["hangs"].error == "Importing it was given up after 1 seconds."
+    assert statuses["hangs"].error == "Importing it takes longer than 1 seconds."
+    assert statuses["hangs"].fix == "aigc plugins info hangs"
     assert log_of_aigc.messages == ["Waiting for the plugin 'hangs' to load. Ctrl-C ends this."]
     assert statuses["good"].state == "active"
+
+
+def test_who_is_patient_learns_that_a_slow_plugin_works(
+    fakes: FakePlugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NOTICE_AFTER_S", 0.1)
+    monkeypatch.setattr(module, "GIVE_UP_AFTER_S", 0.5)
+    fakes.add("slow", "import time; time.sleep(2)\n" + RECIPE.format("slow"))
+    assert probe()["slow"].state == "error"
+    (slow,) = (s for s in probe_plugins(patient=True) if s.name == "slow")
+    assert (slow.state, slow.recipes) == ("active", ["slow/net"])
+
+
+def test_a_plugin_that_hangs_for_long_is_to_be_disabled(
+    fakes: FakePlugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NOTICE_AFTER_S", 0.1)
+    monkeypatch.setattr(module, "PATIENT_S", 15)
+    fakes.add("hangs", "import time; time.sleep(60)")
+    (hangs,) = (s for s in probe_plugins(patient=True) if s.name == "hangs")
+    assert hangs.error == "Importing it takes longer than 15 seconds."
+    assert hangs.fix == "aigc plugins disable hangs"
+
+
+def test_a_plugin_that_closes_all_files_and_hangs_is_given_up(
+    fakes: FakePlugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing more to read, as of a process that has ended, and it has not."""
+    monkeypatch.setattr(module, "END_S", 0.5)
+    fakes.add("closes", "import os, time; os.closerange(0, 256); time.sleep(1000)")
+    statuses = probe()
+    assert statuses["closes"].error == (
+        "The process in which it is imported closed its output and went on, and was given up "
+        "after 0 seconds."
+    )
+    assert statuses["good"].state == "active"
+
+
+def test_a_python_that_does_not_come_to_the_first_plugin_is_told(
+    fakes: FakePlugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fakes.folder / "sitecustomize.py").write_text("import time; time.sleep(30)")
+    monkeypatch.setattr(module, "PATIENT_S", 1)
+    with pytest.raises(PluginError, match=r"did not come to the first of them in 1 seconds\. See"):
+        probe_plugins()
 
 
 def test_a_process_that_a_plugin_leaves_behind_does_not_hold_it_up(

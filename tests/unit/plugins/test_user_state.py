@@ -117,6 +117,19 @@ def test_the_message_says_how_to_mend_it(file: Path) -> None:
     )
 
 
+def test_a_link_stays_one(file: Path, tmp_path: Path) -> None:
+    """As in the folders of those who keep such files under version control."""
+    kept = tmp_path / "dotfiles" / "aigc.yaml"
+    kept.parent.mkdir()
+    kept.write_text("disabled: [image]\n")
+    file.parent.mkdir()
+    file.symlink_to(kept)
+    set_disabled("song", True)
+    assert file.is_symlink()
+    assert "- song" in kept.read_text()
+    assert disabled_plugins() == ("image", "song")
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("a file")
     assert disabled_plugins() == ()

@@ -45,12 +45,12 @@ def _only_audit() -> Any:
 
 def _ask(kind: str, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     from aigc_core.testing import tasks
+    from aigc_core.testing.importing import COMMANDS, REGISTERING
 
     answers: dict[str, Any] = {"": {"error": "The process ended."}}
     if kind == "imports":
-        return answers | {
-            name: {"torch": False} for name in (*job["references"], "aigc_extend_cli")
-        }
+        light = {"torch": False, "disturbs": []}
+        return answers | dict.fromkeys([*job["references"], *REGISTERING, COMMANDS], light)
     (folder / "tmp").mkdir(parents=True)
     before, tempfile.tempdir = tempfile.tempdir, str(folder / "tmp")
     try:

@@ -1,5 +1,6 @@
 """The same checks as pytest items, and on the command line."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import typer
 from dots_variants import dots_with
 from typer.testing import CliRunner
 
+from aigc_core import testing
 from aigc_core.cli.plugins_check import check
 from aigc_core.errors import PluginError
 from aigc_core.testing import CheckResult, tmp_plugin
@@ -62,13 +64,13 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 def test_an_item_for_each_check(tmp_path: Path) -> None:
     reports = run_contract(tmp_path, dots, "dots")
     assert set(reports.outcomes.values()) == {"passed"}
-    assert len(reports.outcomes) == 52
+    assert len(reports.outcomes) == 53
     assert "recipe dots/gan: batch-of-one" in reports.outcomes
     assert list(reports.outcomes)[-1] == "plugin dots: complete"
 
 
 def test_failures_are_shown_without_a_traceback(tmp_path: Path) -> None:
-    module = dots_with(gan={"build": "broken_dots.networks:squeezed"})
+    module = dots_with(gan={"build": "broken_dots.discriminators:squeezed"})
     reports = run_contract(tmp_path, module, "squeezed")
     failed = [name for name, outcome in reports.outcomes.items() if outcome == "failed"]
     assert failed == ["recipe dots/gan: batch-of-one"]
@@ -79,7 +81,7 @@ def test_failures_are_shown_without_a_traceback(tmp_path: Path) -> None:
 
 def test_known_failures_are_strict_xfails(tmp_path: Path) -> None:
     known = {"batch-of-one": "squeezes", "resume": "not any more"}
-    fields = {"build": "broken_dots.networks:squeezed", "known_failures": known}
+    fields = {"build": "broken_dots.discriminators:squeezed", "known_failures": known}
     reports = run_contract(tmp_path, dots_with(gan=fields), "known")
     assert reports.outcomes.pop("recipe dots/gan: batch-of-one") == "xskipped"
     assert reports.outcomes.pop("recipe dots/gan: resume") == "failed"
@@ -113,12 +115,12 @@ def test_the_command_prints_a_line_for_each_check() -> None:
     lines = done.stdout.splitlines()
     assert done.exit_code == 0
     assert lines[0].startswith("passed         plugin dots: registers (0.")
-    assert lines[-1] == "52 checks: 52 passed, 0 failed, 0 known failures"
+    assert lines[-1] == "53 checks: 53 passed, 0 failed, 0 known failures"
 
 
 def test_the_command_fails_with_what_is_wrong() -> None:
     known = {"bf16-finite": "divides"}
-    fields = {"build": "broken_dots.networks:breaks_in_bf16", "known_failures": known}
+    fields = {"build": "broken_dots.discriminators:breaks_in_bf16", "known_failures": known}
     ring = {"code": "broken_dots.datasets:SmallLabels"}
     with tmp_plugin(dots_with(ring=ring, gan=fields), "broken"):
         done = CliRunner().invoke(app(), ["broken"])
@@ -126,7 +128,7 @@ def test_the_command_fails_with_what_is_wrong() -> None:
     assert "failed         dataset ring: loads" in done.stdout
     assert "    The split 'train': its labels are torch.int32" in done.stdout
     assert "known failure  recipe dots/gan: bf16-finite" in done.stdout
-    assert done.stdout.splitlines()[-1] == "35 checks: 33 passed, 1 failed, 1 known failures"
+    assert done.stdout.splitlines()[-1] == "36 checks: 34 passed, 1 failed, 1 known failures"
 
 
 def test_the_command_prints_json_and_nothing_else() -> None:
@@ -136,7 +138,7 @@ def test_the_command_prints_json_and_nothing_else() -> None:
     with tmp_plugin(dots_with(metrics_logged=chatty), "chatty"):
         done = CliRunner().invoke(app(), ["chatty", "--json"])
     results = [CheckResult(**result) for result in json.loads(done.stdout)]
-    assert len(results) == 35
+    assert len(results) == 36
     assert {result.status for result in results} == {"passed"}
     assert "step 1" in done.stderr
 
@@ -145,3 +147,16 @@ def test_the_command_offers_the_nearest_name() -> None:
     with tmp_plugin(dots), pytest.raises(PluginError, match="Did you mean 'dots'") as raised:
         check("dosts")
     assert raised.value.exit_code == 2
+
+
+def test_a_plugin_may_be_called_by_its_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[str] = []
+    monkeypatch.setattr(testing, "check_plugin", lambda name, **_: checked.append(name) or [])
+    with tmp_plugin(dots) as host:
+        host.statuses["dots"].distribution = "Aigc_Dots"
+        for name in ("dots", "aigc-dots", "aigc.dots", "dot"):
+            check(name)
+        host.statuses["more"] = dataclasses.replace(host.statuses["dots"], name="more")
+        with pytest.raises(PluginError, match="'aigc-dots' brings several plugins: dots, more"):
+            check("aigc-dots")
+    assert checked == ["dots", "dots", "dots", "dot"]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def broken_in_bf16(**fields: object):
-    return dots_with(gan={"build": "broken_dots.networks:breaks_in_bf16", **fields})
+    return dots_with(gan={"build": "broken_dots.discriminators:breaks_in_bf16", **fields})
 
 
 def test_a_known_failure_is_reported_with_its_reason() -> None:
@@ -54,7 +54,7 @@ def test_a_check_that_is_lost_is_missed(monkeypatch: pytest.MonkeyPatch) -> None
     kept = tuple(check for check in plan.CHECKS if check.name != "resume")
     monkeypatch.setattr(plan, "CHECKS", kept)
     assert failed(results_of(dots_with())) == {
-        "complete": "1 of the 35 checks that the plugin's specs imply were not planned: "
+        "complete": "1 of the 36 checks that the plugin's specs imply were not planned: "
         "recipe dots/gan: resume."
     }
 
@@ -66,7 +66,7 @@ def test_a_check_that_hides_behind_its_condition_is_missed(monkeypatch: pytest.M
     )
     monkeypatch.setattr(plan, "CHECKS", hidden)
     message = failed(results_of(dots_with()))["complete"]
-    assert message.startswith("19 of the 35 checks that the plugin's specs imply were not planned")
+    assert message.startswith("19 of the 36 checks that the plugin's specs imply were not planned")
 
 
 def test_a_check_that_was_planned_and_not_done_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_a_check_that_was_planned_and_not_done_is_missed(monkeypatch: pytest.Mon
     monkeypatch.setattr(runner_module, "Runner", Lazy)
     with tmp_plugin(dots_with(), "lazy"):
         results = check_plugin("lazy")
-    assert "33 of the 35 checks" in failed(results)["complete"]
+    assert "34 of the 36 checks" in failed(results)["complete"]
     assert "were not done: " in failed(results)["complete"]
 
 

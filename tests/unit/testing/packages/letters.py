@@ -1,5 +1,7 @@
 """A plugin of another kind: words of four letters, which are whole numbers."""
 
+import types
+
 from aigc_core import ConfigModel, DatasetSpec, ModalitySpec, OptimizerConfig, RecipeSpec, hookimpl
 
 
@@ -39,3 +41,15 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             capabilities=("bf16",),
         )
     ]
+
+
+def with_(build: str) -> types.ModuleType:
+    """The plugin with words without bounds, and another function that builds its recipe."""
+    module = types.ModuleType("letters_variant")
+    modality, recipe = aigc_register_modalities()[0], aigc_register_recipes()[0]
+    unbounded = modality.model_copy(update={"code": "letters_code:UnboundedWords"})
+    changed = recipe.model_copy(update={"build": f"letters_code:{build}"})
+    module.aigc_register_modalities = hookimpl(lambda: [unbounded])
+    module.aigc_register_recipes = hookimpl(lambda: [changed])
+    module.aigc_register_datasets = aigc_register_datasets
+    return module

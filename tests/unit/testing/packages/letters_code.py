@@ -55,6 +55,10 @@ class Words(Modality):
         return target
 
 
+class UnboundedWords(Words):
+    sample_range = None
+
+
 def _spelt(word: Tensor) -> str:
     return "".join(chr(97 + letter) for letter in word.tolist())
 
@@ -74,6 +78,7 @@ class Names(Dataset):
 
 class Bigrams(Generator):
     sample_chunk = 2
+    written = LENGTH
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -87,7 +92,7 @@ class Bigrams(Generator):
         self, count: int, *, rng: torch.Generator, condition: Tensor | None = None, **controls: Any
     ) -> Tensor:
         word = torch.full((count, 1), LETTERS, device=rng.device)
-        for _ in range(LENGTH):
+        for _ in range(self.written):
             chances = self(word[:, -1]).softmax(-1)  # (B, 26)
             word = torch.cat([word, torch.multinomial(chances, 1, generator=rng)], dim=1)
         return word[:, 1:]  # (B, 1 + 4) -> (B, 4)
@@ -116,3 +121,25 @@ class LikelihoodTrainer(Trainer):
 
 def build(context: RecipeContext) -> LikelihoodTrainer:
     return LikelihoodTrainer(Bigrams(context.model.width), context)
+
+
+class LongerBigrams(Bigrams):
+    """Says how long its words are."""
+
+    sample_length = 6
+    written = 6
+
+
+class ShorterBigrams(Bigrams):
+    """Says another length than its words have."""
+
+    sample_length = 3
+    written = 2
+
+
+def writes_more(context: RecipeContext) -> LikelihoodTrainer:
+    return LikelihoodTrainer(LongerBigrams(context.model.width), context)
+
+
+def writes_fewer(context: RecipeContext) -> LikelihoodTrainer:
+    return LikelihoodTrainer(ShorterBigrams(context.model.width), context)

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from dots.networks import DotDiscriminator, DotGenerator
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from aigc_core import (
     AdversarialTrainer,
@@ -27,7 +26,7 @@ _draws = itertools.count()
 _logs = itertools.count()
 
 
-def _build(
+def build_with(
     generator: type[DotGenerator] = DotGenerator,
     discriminator: type[DotDiscriminator] = DotDiscriminator,
     trainer: type[AdversarialTrainer] = AdversarialTrainer,
@@ -48,12 +47,12 @@ def cannot(context: RecipeContext) -> None:
 
 def slow(context: RecipeContext) -> AdversarialTrainer:
     time.sleep(0.04)
-    return _build()(context)
+    return build_with()(context)
 
 
 def litters(context: RecipeContext) -> AdversarialTrainer:
     Path("built.log").write_text("built", encoding="utf-8")
-    return _build()(context)
+    return build_with()(context)
 
 
 class _Shifted(LatentGenerator):
@@ -85,8 +84,8 @@ class _Sharing(AdversarialTrainer):
         return {"first": self._generator.layers[0], **super().networks()}
 
 
-shares_a_layer = _build(trainer=_Sharing)
-half_saved = _build(trainer=_HalfSaved)
+shares_a_layer = build_with(trainer=_Sharing)
+half_saved = build_with(trainer=_HalfSaved)
 
 
 # Sampling
@@ -150,89 +149,15 @@ class _Counts(DotGenerator):
         return super().sample(count, **how)
 
 
-loud = _build(generator=_Loud)
-one_too_many = _build(generator=_OneTooMany)
-constant = _build(generator=_Constant)
-restless = _build(generator=_Restless)
-ignores_rng = _build(generator=_IgnoresRng)
-uses_random = _build(generator=_UsesRandom)
-uses_numpy = _build(generator=_UsesNumpy)
-stays_in_evaluation = _build(generator=_StaysInEvaluation)
-counts = _build(generator=_Counts)
-
-
-# Discriminators
-
-
-class _Squashed(DotDiscriminator):
-    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        return super().forward(samples).sigmoid()
-
-
-class _Normalised(DotDiscriminator):
-    """Nothing wrong: its weights are computed from others."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.layers[3] = spectral_norm(self.layers[3])
-
-
-class _Recurrent(DotDiscriminator):
-    """Nothing wrong: its last layer gives a tuple, and its logits happen to be small."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.layers = nn.GRU(2, 1)
-
-    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.layers(samples[None])[0].flatten()  # (1, B, 2) -> (1, B, 1) -> (B,)
-
-
-class _NormalisedAndSquashed(_Normalised):
-    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        return super().forward(samples).tanh()
-
-
-class _Squeezed(DotDiscriminator):
-    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.layers(samples).squeeze()
-
-
-class _Unconnected(DotDiscriminator):
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.unused = nn.Parameter(torch.ones(3))
-
-
-class _HidesAParameter(DotDiscriminator):
-    """Leaves out a scale that is never trained."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.scale = nn.Parameter(torch.ones(()), requires_grad=False)
-
-    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.scale * super().forward(samples)
-
-    def state_dict(self, *arguments: Any, **how: Any) -> dict[str, Tensor]:
-        state = super().state_dict(*arguments, **how)
-        return {name: tensor for name, tensor in state.items() if "scale" not in name}
-
-
-class _BreaksInBf16(DotDiscriminator):
-    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        logits = super().forward(samples)
-        return logits / 0 if logits.dtype == torch.bfloat16 else logits
-
-
-recurrent = _build(discriminator=_Recurrent)
-normalised = _build(discriminator=_Normalised)
-normalised_and_squashed = _build(discriminator=_NormalisedAndSquashed)
-squashed = _build(discriminator=_Squashed)
-squeezed = _build(discriminator=_Squeezed)
-unconnected = _build(discriminator=_Unconnected)
-hides_a_parameter = _build(discriminator=_HidesAParameter)
-breaks_in_bf16 = _build(discriminator=_BreaksInBf16)
+loud = build_with(generator=_Loud)
+one_too_many = build_with(generator=_OneTooMany)
+constant = build_with(generator=_Constant)
+restless = build_with(generator=_Restless)
+ignores_rng = build_with(generator=_IgnoresRng)
+uses_random = build_with(generator=_UsesRandom)
+uses_numpy = build_with(generator=_UsesNumpy)
+stays_in_evaluation = build_with(generator=_StaysInEvaluation)
+counts = build_with(generator=_Counts)
 
 
 # Losses
@@ -284,7 +209,7 @@ class _Climbs(_Changed):
         return {name: 2 * term.detach() - term for name, term in terms.items()}
 
 
-meddles = _build(trainer=_Meddles)
-logs_noise = _build(trainer=_LogsNoise)
-remembers = _build(trainer=_Remembers)
-climbs = _build(trainer=_Climbs)
+meddles = build_with(trainer=_Meddles)
+logs_noise = build_with(trainer=_LogsNoise)
+remembers = build_with(trainer=_Remembers)
+climbs = build_with(trainer=_Climbs)

@@ -1,0 +1,29 @@
+"""Asking a generator for samples directly, and what it should give."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aigc_core.interfaces import Generator, Modality
+
+
+def draw(generator: Generator, count: int, *, rng: torch.Generator) -> Tensor:
+    """Call ``generator.sample``; a conditional generator is asked for each class in turn."""
+    classes = getattr(generator, "label_count", 0)
+    if not classes:
+        return generator.sample(count, rng=rng)
+    return generator.sample(count, rng=rng, condition=torch.arange(count) % classes)
+
+
+def generated_shape(samples: object, generator: Generator, modality: Modality) -> tuple[int, ...]:
+    """Return the shape that each of a generator's samples should have.
+
+    A generator with a ``sample_length`` may give sequences of that length, whatever length those
+    of the data have.
+    """
+    shape = modality.sample_shape
+    length = getattr(generator, "sample_length", None)
+    if length is None or (isinstance(samples, Tensor) and tuple(samples.shape[1:]) == shape):
+        return shape
+    return (length, *shape[1:])
