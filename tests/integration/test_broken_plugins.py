@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -443,7 +444,9 @@ def test_a_field_that_no_spec_has_gets_the_nearest(fake_plugins: FakePlugins) ->
 
 def test_an_empty_list_says_why(fake_plugins: FakePlugins) -> None:
     done = fake_plugins.aigc("recipes", "--no-plugins")
-    assert done.err == "There is nothing to train (not active: image). See: aigc plugins list\n"
+    assert re.fullmatch(
+        r"There is nothing to train \(not active: .*image.*\). See: aigc plugins list\n", done.err
+    )
 
 
 def test_samples_in_another_form_than_declared_are_told_before_the_first_step(
@@ -461,7 +464,7 @@ def test_samples_in_another_form_than_declared_are_told_before_the_first_step(
 def test_what_a_plugin_prints_is_no_part_of_the_answer(fake_plugins: FakePlugins) -> None:
     fake_plugins.add("loud", "print('loaded')\n" + RECIPE.format("loud"))
     done = fake_plugins.aigc("recipes", "--json")
-    assert len(done.json()) == 2
+    assert {"image/dcgan", "loud/net"} <= {row["recipe"] for row in done.json()}
     assert done.err == "loaded\n"
 
 
