@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from aigc_core import DatasetSpec, RecipeSpec, Run, hookimpl
+from aigc_core import DatasetSpec, MetricSpec, RecipeSpec, Run, hookimpl
 
 
 @hookimpl
@@ -37,6 +37,12 @@ def aigc_register_datasets() -> list[DatasetSpec]:
         options="aigc_more.settings:PlyFolderOptions",
     )
     return [ply_folder]
+
+
+@hookimpl
+def aigc_register_metrics() -> list[MetricSpec]:
+    code, text = "aigc_more.size:Size", "How far points are from the middle, on average"
+    return [MetricSpec(name="size", modality="points", summary=text, code=code)]
 
 
 @hookimpl
