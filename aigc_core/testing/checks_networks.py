@@ -144,6 +144,7 @@ def batch_of_one(recipe: RecipeSubject) -> None:
 
     ``squeeze()`` without a dimension is the usual mistake: it drops the batch with one sample.
     """
+    Stepper(recipe).step()  # what fails with any batch is no ValueError of this one
     stepper = Stepper(recipe, batch_size=1)
     with contextlib.suppress(ValueError):  # such as batch normalisation's: it says what it needs
         stepper.step()

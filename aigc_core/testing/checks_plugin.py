@@ -8,6 +8,7 @@ from typing import Any
 
 from aigc_core.errors import did_you_mean
 from aigc_core.interfaces import ConfigModel, Dataset, Metric, Modality
+from aigc_core.plugins import API_VERSION, find_installed
 from aigc_core.testing.check import Checks, fail_unless
 from aigc_core.testing.implied import known_failures as declared_known_failures
 from aigc_core.testing.importing import COMMANDS, REGISTERING
@@ -33,6 +34,14 @@ def registers(plugin: PluginSubject) -> None:
         f"{status.module} implements no hook, so the plugin brings nothing. Return specs from "
         "@hookimpl functions such as aigc_register_recipes.",
     )
+    for installed in find_installed():
+        if (installed.name, installed.distribution) == (plugin.name, status.distribution):
+            fail_unless(
+                installed.api_version,
+                "Its metadata does not say which version of the plugin API it is written for. Add "
+                f'to pyproject.toml: [project.entry-points."aigc.api"] {API_VERSION} = '
+                f'"{status.module}"',
+            )
 
 
 @CHECKS.plugin

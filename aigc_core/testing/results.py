@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import aigc_core
 
+_LIBRARIES = {"numpy", "pluggy", "pydantic", "torch"}
+"""Folders whose code a plugin calls: the line of interest is the one that called."""
 Status = Literal["passed", "failed", "known failure"]
 
 
@@ -70,6 +72,6 @@ def _is_not_the_plugins(filename: str) -> bool:
     path = Path(filename)
     if path.is_relative_to(Path(aigc_core.__file__).parent) or filename.startswith("<"):
         return True
-    if "site-packages" in path.parts:
-        return path.parts[path.parts.index("site-packages") + 1] in ("torch", "pluggy", "pydantic")
+    if _LIBRARIES & set(path.parts):
+        return True
     return path.is_relative_to(sysconfig.get_path("stdlib"))

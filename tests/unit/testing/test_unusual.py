@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dots
 import letters
 import pytest
 from dots_variants import dots_with, failed, plugin, results_of
@@ -202,3 +203,17 @@ def test_an_observer_that_looks_at_everything(beside: str) -> None:
 def test_an_observer_of_a_plugin_whose_recipe_does_not_train() -> None:
     module = dots_with(gan={"build": "broken_dots.networks:cannot"}, metrics_logged=demanding)
     assert message_of(module, "observers-run") == {"observers-run": None}
+
+
+def test_an_installed_plugin_without_an_api_version_is_told(monkeypatch) -> None:
+    from aigc_core.plugins import InstalledPlugin
+    from aigc_core.testing import checks_plugin
+
+    found = [InstalledPlugin("dots", "dots", None, None)]
+    monkeypatch.setattr(checks_plugin, "find_installed", lambda: found)
+    problems = failed(results_of(dots))
+    assert list(problems) == ["registers"]
+    assert (
+        'Add to pyproject.toml: [project.entry-points."aigc.api"] 1 = "dots"'
+        in (problems["registers"])
+    )
