@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from aigc_core.api.build import load_data
-from aigc_core.api.sampler import Sampler
+from aigc_core.api.sampler import Sampler, check_count
 from aigc_core.engine import derive_seed
+from aigc_core.engine.permutation import permuted
 from aigc_core.errors import (
     ConfigError,
     PluginError,
@@ -86,8 +87,9 @@ def evaluate(
     if not len(store):
         raise ConfigError(f"The split '{split}' of '{data.name}' is empty, as it was configured.")
     count = min(count, len(store))
-    rng = torch.Generator().manual_seed(derive_seed(seed, "evaluation"))
-    chosen = torch.randperm(len(store), generator=rng)[:count].sort().values
+    check_count(count, seed)
+    order_seed = derive_seed(seed, "evaluation")  # no permutation of billions of windows is made
+    chosen = permuted(torch.arange(count), len(store), order_seed).sort().values
     generated = torch.cat(list(sampler.draw(count, seed)))
     real = store.arrays["samples"][chosen]
     found: dict[str, float] = {}

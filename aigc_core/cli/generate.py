@@ -63,6 +63,8 @@ def generate(
 
     if interpolate and reconstruct:
         raise UserError("Give --interpolate or --reconstruct, not both.")
+    if prompt is not None and (interpolate or reconstruct):
+        raise UserError("--prompt does not go with --interpolate and --reconstruct.")
     sampling = dict(parse_assignment(text) for text in set_ or ())
     if prompt is not None and out is None and count is None and not as_json:
         pieces = stream_text(
