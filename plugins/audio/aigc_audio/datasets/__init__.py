@@ -1,0 +1,1 @@
+"""The datasets of the text plugin, one module each."""
