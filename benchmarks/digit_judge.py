@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import safetensors.torch
-import scipy.linalg
 import torch
+from scores import Scores, score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -27,20 +27,6 @@ from aigc_image.datasets.mnist import Mnist
 from aigc_image.options import MnistOptions
 
 AGREEMENT_COUNT = 1000
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of a set of images; ``frechet`` is better when low, the others when high."""
-
-    frechet: float
-    """Fréchet distance to the real test images in the classifier's 128 features (float64)."""
-    inception_score: float
-    """exp E KL(p(y|x) ‖ p(y)), Salimans et al. 2016; at most 10 for ten classes."""
-    confident: float
-    """Share of images that the classifier gives one class with probability of at least 0.9."""
-    least_common_class: float
-    """Share of the rarest of the ten classes; 0.1 is perfect balance."""
 
 
 class Classifier(nn.Module):
@@ -112,21 +98,7 @@ def _look(classifier: Classifier, images: Tensor) -> tuple[np.ndarray, np.ndarra
 
 def judge(classifier: Classifier, images: Tensor, real: Tensor) -> Scores:
     """Score uint8 ``(N, 1, 28, 28)`` images against real ones; N of a few thousand or more."""
-    features, probabilities = _look(classifier, images)
-    real_features, _ = _look(classifier, real)
-    difference = features.mean(0) - real_features.mean(0)
-    a, b = np.cov(features.T), np.cov(real_features.T)
-    # The trace of the matrix square root; by eigenvalues, since unused features make it singular.
-    root_trace = np.sqrt(scipy.linalg.eigvals(a @ b).astype(complex)).real.sum()
-    marginal = probabilities.mean(0)
-    divergence = (probabilities * (np.log(probabilities + 1e-30) - np.log(marginal))).sum(1)
-    counts = np.bincount(probabilities.argmax(1), minlength=10) / len(images)
-    return Scores(
-        frechet=float(difference @ difference + np.trace(a + b) - 2 * root_trace),
-        inception_score=float(np.exp(divergence.mean())),
-        confident=float((probabilities.max(1) >= 0.9).mean()),
-        least_common_class=float(counts.min()),
-    )
+    return score(*_look(classifier, images), _look(classifier, real)[0])
 
 
 def agreement(classifier: Classifier, images: Tensor) -> float:

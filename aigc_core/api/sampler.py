@@ -159,7 +159,8 @@ class Sampler:
         with torch.no_grad(), evaluation_mode(generator):
             for start in range(0, count, generator.sample_chunk):
                 part = slice(start, start + generator.sample_chunk)
-                samples = generator(latents[part], None if condition is None else condition[part])
+                labels = None if condition is None else condition[part]
+                samples = generator.restore(generator(latents[part], labels))
                 yield self.parts.modality.to_stored(samples).cpu()
 
     def reconstruct(self, count: int, seed: int) -> Iterator[Tensor]:

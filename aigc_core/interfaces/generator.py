@@ -44,14 +44,27 @@ class Generator(nn.Module, ABC):
 class LatentGenerator(Generator):
     """A generator that maps latents to samples in one pass: the generator of a GAN or a VAE.
 
-    Subclasses set ``latent_shape`` and implement ``forward``.
+    Subclasses set ``latent_shape`` and implement ``forward``. One that works in another form than
+    the model's, such as on spectrograms of waveforms, also implements ``represent`` and
+    ``restore``: trainers compare samples in that form, and what is drawn comes out of it.
     """
 
     latent_shape: tuple[int, ...]
 
     @abstractmethod
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map latents ``(B, *latent_shape)`` to samples ``(B, *sample_shape)``."""
+        """Map latents ``(B, *latent_shape)`` to samples ``(B, *sample_shape)``, as represented."""
+
+    def represent(self, samples: Tensor) -> Tensor:
+        """Map samples ``(B, *sample_shape)`` to the form ``forward`` gives; here the same."""
+        return samples
+
+    def restore(self, represented: Tensor) -> Tensor:
+        """Map what ``forward`` gives to samples ``(B, *sample_shape)``; here the same.
+
+        Called without gradients; the same input gives the same samples.
+        """
+        return represented
 
     def sample_latents(self, count: int, *, rng: torch.Generator) -> Tensor:
         """Draw ``(count, *latent_shape)`` float32 latents from a standard normal."""
@@ -62,5 +75,4 @@ class LatentGenerator(Generator):
     ) -> Tensor:
         if controls:
             raise ValueError(f"unknown sampling options: {', '.join(sorted(controls))}")
-        samples: Tensor = self(self.sample_latents(count, rng=rng), condition)
-        return samples
+        return self.restore(self(self.sample_latents(count, rng=rng), condition))

@@ -69,7 +69,7 @@ class AdversarialTrainer(Trainer):
         return fakes
 
     def _discriminator_loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
-        real = batch["samples"]  # (B, *sample_shape)
+        real = self._generator.represent(batch["samples"])
         labels = self._labels(batch)
         # The generator's phase follows on repeat 0 and needs the graph. Of a split batch every
         # part's graph would have to be kept until then, which is the memory that splitting saves.

@@ -62,13 +62,12 @@ class VariationalTrainer(Trainer):
     @torch.no_grad()
     def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return samples ``(B, *sample_shape)`` as the decoder gives them back, from their mean."""
-        mean, _ = self._encoder(samples, condition)
-        reconstructed: Tensor = self._decoder(mean, condition)
-        return reconstructed
+        mean, _ = self._encoder(self._decoder.represent(samples), condition)
+        return self._decoder.restore(self._decoder(mean, condition))
 
     def _terms(self, batch: Batch, state: StepState) -> tuple[Tensor, Tensor]:
         """Return the reconstruction's nats per sample, (), and the KL by dimension, (B, …)."""
-        samples = batch["samples"]
+        samples = self._decoder.represent(batch["samples"])
         if self._config.binarize:  # dynamically: Salakhutdinov & Murray 2008, in every pass anew
             bright = state.rand(*samples.shape) < (samples + 1) / 2
             samples = bright.to(samples.dtype) * 2 - 1

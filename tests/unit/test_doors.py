@@ -15,6 +15,7 @@ SHARED = {"complaints", "errors", "files", "_lazy", "_version", "strict_yaml"}
 
 MAY_IMPORT = {
     "interfaces": set(),
+    "datasets": {"interfaces"},
     "plugins": {"interfaces"},
     "config": {"plugins", "interfaces"},
     "losses": {"interfaces"},

@@ -1,8 +1,17 @@
 """The audio modality of aigc. Importing this declares what there is; code is loaded when used."""
 
+from typing import Any
+
 from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
 
 __version__ = "0.1.0"
+
+_WAVENET_CPU: dict[str, Any] = {
+    "dataset": {"options": {"samples": 4096}},
+    "model": {"stacks": 2, "layers": 9, "width": 32, "skip_width": 128},
+    "trainer": {"optimizer": {"lr": 2e-3, "final_lr": 1e-4}},
+    "engine": {"steps": 4000, "batch_size": 4, "sample_every": 1000, "sample_count": 4},
+}
 
 
 @hookimpl
@@ -61,4 +70,71 @@ def aigc_register_datasets() -> list[DatasetSpec]:
 
 @hookimpl
 def aigc_register_recipes() -> list[RecipeSpec]:
-    return []
+    return [
+        RecipeSpec(
+            name="audio/wavegan",
+            summary="GAN on raw waveforms (Donahue et al. 2019), 4,096 to 16,384 samples",
+            build="aigc_audio.wavegan:build",
+            model="aigc_audio.wavegan_config:WaveGANConfig",
+            trainer="aigc_core.trainers.config:AdversarialConfig",
+            dataset="fsdd",
+            defaults={  # the paper's: WGAN-GP, five critic steps
+                "trainer": {
+                    "loss": "wasserstein",
+                    "gradient_penalty": 10.0,
+                    "critic_steps": 5,
+                    "generator": {"lr": 1e-4, "betas": [0.5, 0.9]},
+                    "discriminator": {"lr": 1e-4, "betas": [0.5, 0.9]},
+                },
+                "engine": {"steps": 100_000, "batch_size": 64, "sample_count": 16},
+            },
+            capabilities=("adversarial", "bf16"),
+            presets={
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "tones"},
+                    "model": {"width": 4},
+                    "engine": {"steps": 10, "batch_size": 8, "sample_count": 4},
+                },
+            },
+        ),
+        RecipeSpec(
+            name="audio/specgan",
+            summary="GAN on log-mel spectrograms, heard by Griffin-Lim (Donahue et al. 2019)",
+            build="aigc_audio.specgan:build",
+            model="aigc_audio.specgan_config:SpecGANConfig",
+            trainer="aigc_core.trainers.config:AdversarialConfig",
+            dataset="fsdd",
+            defaults={
+                "trainer": {"loss": "hinge"},
+                "engine": {"epochs": 300, "batch_size": 64, "ema": 0.999, "sample_count": 16},
+            },
+            capabilities=("adversarial", "bf16"),
+            presets={
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "tones"},
+                    "model": {"width": 4},
+                    "engine": {"steps": 10, "batch_size": 16, "sample_count": 4},
+                },
+            },
+        ),
+        RecipeSpec(
+            name="audio/wavenet",
+            summary="Autoregressive model of raw waveforms (van den Oord et al. 2016)",
+            build="aigc_audio.wavenet:build",
+            model="aigc_audio.wavenet_config:WaveNetConfig",
+            trainer="aigc_core.trainers.config:AutoregressiveConfig",
+            dataset="fsdd",
+            defaults={
+                "engine": {"steps": 100_000, "batch_size": 8, "ema": 0.999, "sample_count": 4},
+            },
+            capabilities=("bf16",),
+            presets={
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "tones", "options": {"samples": 1024}},
+                    "model": {"stacks": 2, "layers": 4, "width": 8, "skip_width": 16},
+                    "engine": {"steps": 10, "batch_size": 4, "sample_count": 2},
+                },
+                "cpu": _WAVENET_CPU,
+            },
+        ),
+    ]

@@ -291,6 +291,12 @@ def test_no_folder_given_is_an_error_that_says_how_to_give_one(no_root):
         ImageFolder(ImageFolderOptions(), no_root).prepare()
 
 
+def test_a_file_instead_of_a_folder_is_an_error(root, cache):
+    picture(root / "a.png")
+    with pytest.raises(DataError, match=r"a\.png is a file: give the folder"):
+        load(root / "a.png", cache)
+
+
 def test_a_folder_without_images_is_an_error_that_names_it(root, cache):
     (root / "readme.txt").write_text("nothing here")
     with pytest.raises(DataError, match=rf"no image in {root}.*\.png"):

@@ -1,7 +1,9 @@
 import hashlib
-import io
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -34,17 +36,30 @@ CONTENT = b"To be, or not to be.\n" * 20
 
 
 @pytest.fixture
-def served(monkeypatch) -> list[str]:
-    """A download of other text, for which the pinned digest is changed."""
+def served(monkeypatch) -> Iterator[list[str]]:
+    """A server of other text, for which the address and the pinned digest are changed."""
     asked: list[str] = []
 
-    def open_url(url: str, timeout: float) -> io.BytesIO:
-        asked.append(url)
-        return io.BytesIO(CONTENT)
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            self.wfile.write(CONTENT)
 
-    monkeypatch.setattr(urllib.request, "urlopen", open_url)
-    monkeypatch.setattr(shakespeare, "SHA256", hashlib.sha256(CONTENT).hexdigest())
-    return asked
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("no_proxy", "*")
+        monkeypatch.setattr(shakespeare, "URL", f"http://127.0.0.1:{server.server_port}/input.txt")
+        monkeypatch.setattr(shakespeare, "SHA256", hashlib.sha256(CONTENT).hexdigest())
+        yield asked
+        server.shutdown()
+        thread.join()
 
 
 def test_it_is_downloaded_once_and_verified(no_root, served) -> None:
@@ -52,7 +67,7 @@ def test_it_is_downloaded_once_and_verified(no_root, served) -> None:
         made = dataset(no_root, context=8)
         made.prepare()
         assert len(made.load("train")) == int(len(CONTENT) * 0.9) - 8
-    assert served == [shakespeare.URL]
+    assert served == ["/input.txt"]
     assert (no_root.cache / "tiny-shakespeare" / "input.txt").read_bytes() == CONTENT
 
 
@@ -60,17 +75,17 @@ def test_a_download_of_something_else_is_not_kept(no_root, served, monkeypatch) 
     monkeypatch.setattr(shakespeare, "SHA256", "0" * 64)
     with pytest.raises(DataError, match=r"is damaged or another file: its SHA-256 is"):
         dataset(no_root).prepare()
-    assert not list(no_root.cache.rglob("*.txt"))
+    assert [p.name for p in no_root.cache.rglob("*") if p.is_file()] == [".tiny-shakespeare.lock"]
 
 
 @pytest.mark.parametrize(
     "error", [urllib.error.URLError("no route"), TimeoutError("timed out"), ConnectionError("x")]
 )
 def test_no_network_names_both_ways_out(no_root, monkeypatch, error) -> None:
-    def fail(url: str, timeout: float) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(urllib.request, "urlopen", fail)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", fail)
     with pytest.raises(DataError, match=r"could not be downloaded.*--data-root.*--dataset pydocs"):
         dataset(no_root).prepare()
 

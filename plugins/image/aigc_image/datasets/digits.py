@@ -4,9 +4,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from aigc_core import Dataset, SampleSpec, SampleStore
+from aigc_core.datasets import check_split
 from aigc_image.datasets._names import DIGIT_NAMES
 from aigc_image.datasets._resize import resized
-from aigc_image.datasets._splits import check_split
 from aigc_image.options import DigitsOptions
 
 

@@ -11,11 +11,10 @@ from torch import Tensor
 from torchvision import datasets
 
 from aigc_core import DataError, Dataset, SampleSpec, SampleStore
-from aigc_image.datasets._cache import locked_cache
+from aigc_core.datasets import check_split, locked_cache
 from aigc_image.datasets._idx_files import download, find_packed, unpack
 from aigc_image.datasets._names import DIGIT_NAMES
 from aigc_image.datasets._resize import resized
-from aigc_image.datasets._splits import check_split
 from aigc_image.options import MnistOptions
 
 SIDE = 28

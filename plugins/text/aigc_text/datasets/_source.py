@@ -3,57 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from aigc_core import DataError
 
-SUFFIXES = (".txt", ".md")
 _PIECE_BYTES = 1 << 20
 
 
-class TextFile(NamedTuple):
-    """A file, and what changes when its content does."""
-
-    path: Path
-    bytes: int
-    mtime_ns: int
-
-
-def list_texts(root: Path) -> list[TextFile]:
-    """Return a file, or the files with a text's suffix below a folder, sorted by path.
-
-    Hidden files and folders are left out; linked folders are followed, each real folder once.
-
-    Raises:
-        DataError: a folder cannot be read.
-    """
-    try:
-        if root.is_file():
-            return [_described(root)]
-        found = []
-        seen: set[str] = set()
-        for folder, subfolders, names in os.walk(root, onerror=_raise, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:  # a link to a folder above would never end
-                subfolders.clear()
-                continue
-            seen.add(real)
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            for name in names:
-                path = Path(folder, name)
-                if name.lower().endswith(SUFFIXES) and name[0] != "." and path.is_file():
-                    found.append(_described(path))
-        return sorted(found)
-    except OSError as error:
-        raise DataError(
-            f"{error.filename or root} cannot be read: {error.strerror or error}."
-        ) from error
-
-
-def read_pieces(files: list[TextFile]) -> Iterator[str]:
+def read_pieces(files: Iterable[Path]) -> Iterator[str]:
     """Yield the files' text in pieces of about a mebibyte; an end of line keeps files apart.
 
     Raises:
@@ -62,7 +20,7 @@ def read_pieces(files: list[TextFile]) -> Iterator[str]:
     last = "\n"
     for file in files:
         apart = "" if last == "\n" else "\n"
-        for piece in _pieces(file.path):
+        for piece in _pieces(file):
             yield apart + piece
             apart, last = "", piece[-1]
 
@@ -97,12 +55,3 @@ def _pieces(path: Path) -> Iterator[str]:
                     return
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-
-
-def _described(path: Path) -> TextFile:
-    facts = path.stat()
-    return TextFile(path, facts.st_size, facts.st_mtime_ns)
-
-
-def _raise(error: OSError) -> None:
-    raise error

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from aigc_core import DataError, Dataset, SampleSpec, SampleStore
-from aigc_core.errors import did_you_mean
-from aigc_text.datasets._cache import locked_cache
+from aigc_core.datasets import check_split, locked_cache
 from aigc_text.datasets._tokens import make_tokenizer, read_tokens, write_tokens
 from aigc_text.options import TextOptions
 
@@ -65,10 +64,7 @@ class TextDataset(Dataset):
         Raises:
             DataError: there is no such split, or it is shorter than a sample.
         """
-        if split not in SPLITS:
-            raise DataError(
-                f"The dataset '{self.name}' has no split '{split}'.{did_you_mean(split, SPLITS)}"
-            )
+        check_split(self.name, split, SPLITS)
         found = read_tokens(self._target)
         if found is None:
             raise DataError(

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aigc_core import DataError
-from aigc_text.datasets._source import SUFFIXES, TextFile, list_texts, read_pieces
+from aigc_core.datasets import DataFile, list_files
+from aigc_text.datasets._source import read_pieces
 from aigc_text.datasets._text import TextDataset
+
+SUFFIXES = (".txt", ".md")
 
 
 class TextFiles(TextDataset):
@@ -19,18 +22,19 @@ class TextFiles(TextDataset):
     name = "text-files"
 
     def identity(self) -> list[list[str | int]]:
-        return [[os.fspath(f.path), f.bytes, f.mtime_ns] for f in self._files]
+        files = zip(self._paths, self._files, strict=True)
+        return [[os.fspath(path), file.bytes, file.mtime_ns] for path, file in files]
 
     def pieces(self) -> Iterator[str]:
-        return read_pieces(self._files)
+        return read_pieces(self._paths)
 
     def text_bytes(self) -> int:
         return sum(file.bytes for file in self._files)
 
     @functools.cached_property
-    def _files(self) -> list[TextFile]:
+    def _files(self) -> list[DataFile]:
         root = self._root
-        files = list_texts(root)
+        files = list_files(root, SUFFIXES)
         if not files:
             raise DataError(
                 f"There is no text in {root} or its sub-folders. Files count as text by their "
@@ -41,6 +45,11 @@ class TextFiles(TextDataset):
             empty = f"{root} is empty" if root.is_file() else f"All text files in {root} are empty"
             raise DataError(f"{empty}. Give other text with --data-root.")
         return files
+
+    @functools.cached_property
+    def _paths(self) -> list[Path]:
+        folder = self._root.parent if self._root.is_file() else self._root
+        return [folder / file.path for file in self._files]
 
     @property
     def _root(self) -> Path:

@@ -2,24 +2,21 @@
 
 import functools
 import hashlib
-import logging
-import os
-import urllib.request
 from collections.abc import Iterable
-from http.client import HTTPException
 from pathlib import Path
 
 from aigc_core import DataError
-from aigc_text.datasets._cache import locked_cache
+from aigc_core.datasets import download, locked_cache
 from aigc_text.datasets._text import TextDataset
-
-logger = logging.getLogger("aigc.text")
 
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 SIZE = 1_115_394
 _FILE = Path("tinyshakespeare", "input.txt")
-_TIMEOUT_S = 60.0
+_WAYS_OUT = (
+    f"Two ways out: put the file at DIR/{_FILE.as_posix()} and add --data-root DIR (or set "
+    "AIGC_DATA_DIR to DIR); or take --dataset pydocs, which needs no download."
+)
 
 
 class TinyShakespeare(TextDataset):
@@ -71,30 +68,8 @@ class TinyShakespeare(TextDataset):
         if not target.is_file():
             with locked_cache(self.folders, self.name):
                 if not target.is_file():  # another process was faster
-                    _download(target)
+                    download(URL, target, max_bytes=SIZE, sha256=SHA256, otherwise=_WAYS_OUT)
         return target
-
-
-def _download(target: Path) -> None:
-    logger.info("Downloading %s", URL)
-    try:
-        with urllib.request.urlopen(URL, timeout=_TIMEOUT_S) as answer:
-            content: bytes = answer.read(SIZE + 1)
-    except (OSError, HTTPException) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise DataError(
-            f"The dataset 'tiny-shakespeare' could not be downloaded from {URL}: {reason}. Two "
-            f"ways out: put the file at DIR/{_FILE.as_posix()} and add --data-root DIR (or set "
-            "AIGC_DATA_DIR to DIR); or take --dataset pydocs, which needs no download."
-        ) from error
-    _check(content, URL)
-    target.parent.mkdir(exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check(content: bytes, where: str) -> None:

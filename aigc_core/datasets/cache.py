@@ -1,12 +1,18 @@
 """The cache folder, held by one process at a time, with errors that name it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from aigc_core import DataError, DataFolders
+from aigc_core.errors import DataError, reason
+
+if TYPE_CHECKING:
+    from aigc_core.interfaces import DataFolders
 
 
 @contextmanager
@@ -25,5 +31,5 @@ def locked_cache(folders: DataFolders, name: str) -> Iterator[Path]:
     except OSError as error:
         raise DataError(
             f"The dataset '{name}' cannot be prepared in the cache folder {folders.cache}: "
-            f"{error.strerror or error}. Free or fix that folder, or set AIGC_CACHE_DIR to another."
+            f"{reason(error)}. Free or fix that folder, or set AIGC_CACHE_DIR to another."
         ) from error

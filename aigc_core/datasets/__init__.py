@@ -1,0 +1,42 @@
+"""Tools for writing datasets: a locked cache, listings, cached arrays, downloads, archives."""
+
+from typing import TYPE_CHECKING
+
+from aigc_core._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from aigc_core.datasets.archives import extract_archive
+    from aigc_core.datasets.arrays import read_arrays, write_arrays
+    from aigc_core.datasets.cache import locked_cache
+    from aigc_core.datasets.downloads import download
+    from aigc_core.datasets.listing import DataFile, folder_labels, list_files
+    from aigc_core.datasets.words import check_split, some
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "DataFile": "listing",
+        "check_split": "words",
+        "download": "downloads",
+        "extract_archive": "archives",
+        "folder_labels": "listing",
+        "list_files": "listing",
+        "locked_cache": "cache",
+        "read_arrays": "arrays",
+        "some": "words",
+        "write_arrays": "arrays",
+    },
+)
+
+__all__ = [
+    "DataFile",
+    "check_split",
+    "download",
+    "extract_archive",
+    "folder_labels",
+    "list_files",
+    "locked_cache",
+    "read_arrays",
+    "some",
+    "write_arrays",
+]

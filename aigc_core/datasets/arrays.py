@@ -1,0 +1,43 @@
+"""Arrays in the cache, with what is known of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from aigc_core.datasets.whole_file import whole_file
+
+_KEY = "aigc"
+"""One key for all facts: the order of several would differ from one writing to the next."""
+
+
+def read_arrays(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Return the arrays and facts that ``write_arrays`` wrote; None where missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()[_KEY])
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    return (arrays, facts) if isinstance(facts, dict) else None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write contiguous arrays and JSON facts to a safetensors file, which appears whole.
+
+    The folder is made. The same arrays and facts give the same bytes.
+
+    Raises:
+        OSError: it could not be written; what was there before stands.
+    """
+    with whole_file(path) as scratch:
+        try:
+            save_file(dict(arrays), scratch, metadata={_KEY: json.dumps(dict(facts))})
+        except SafetensorError as error:  # its way to say that the disk is full
+            raise OSError(str(error)) from error

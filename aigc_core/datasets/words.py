@@ -1,0 +1,20 @@
+"""What the messages of every dataset say in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aigc_core.errors import DataError, did_you_mean
+
+
+def check_split(name: str, split: str, splits: Iterable[str]) -> None:
+    """Raise ``DataError`` unless ``split`` is one of the dataset's ``splits``; name the nearest."""
+    valid = list(splits)
+    if split not in valid:
+        raise DataError(f"The dataset '{name}' has no split '{split}'.{did_you_mean(split, valid)}")
+
+
+def some(items: Sequence[str], limit: int = 10) -> str:
+    """Return the items in a row; of more than ``limit``, the first and how many more there are."""
+    shown = ", ".join(items[:limit])
+    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

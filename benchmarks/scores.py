@@ -1,0 +1,40 @@
+"""Scores of generated samples from what a classifier of the real ones makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a set of samples; ``frechet`` is better when low, the others when high."""
+
+    frechet: float
+    """Fréchet distance to real held-out samples in the classifier's features (float64)."""
+    inception_score: float
+    """exp E KL(p(y|x) ‖ p(y)), Salimans et al. 2016; at most 10 for ten classes."""
+    confident: float
+    """Share of samples that the classifier gives one class with probability of at least 0.9."""
+    least_common_class: float
+    """Share of the rarest class; 0.1 is perfect balance of ten."""
+
+
+def score(features: np.ndarray, probabilities: np.ndarray, real_features: np.ndarray) -> Scores:
+    """Score features ``(N, F)`` and class probabilities ``(N, K)`` against ``(M, F)``, float64."""
+    difference = features.mean(0) - real_features.mean(0)
+    a, b = np.cov(features.T), np.cov(real_features.T)
+    # The trace of the matrix square root; by eigenvalues, since unused features make it singular.
+    root_trace = np.sqrt(scipy.linalg.eigvals(a @ b).astype(complex)).real.sum()
+    marginal = probabilities.mean(0)
+    divergence = (probabilities * (np.log(probabilities + 1e-30) - np.log(marginal))).sum(1)
+    classes = probabilities.shape[1]
+    counts = np.bincount(probabilities.argmax(1), minlength=classes) / len(probabilities)
+    return Scores(
+        frechet=float(difference @ difference + np.trace(a + b) - 2 * root_trace),
+        inception_score=float(np.exp(divergence.mean())),
+        confident=float((probabilities.max(1) >= 0.9).mean()),
+        least_common_class=float(counts.min()),
+    )

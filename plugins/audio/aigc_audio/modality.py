@@ -1,0 +1,164 @@
+"""Sound: stored as 16-bit samples, seen by networks in [-1, 1), saved as WAV or FLAC."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import soundfile
+import torch
+from torch import Tensor
+
+from aigc_audio.preview import clips_in_a_row, spectrogram_sheet
+from aigc_core import ConfigError, DataError, Modality, SampleSpec
+from aigc_core.errors import did_you_mean, reason
+
+FULL_SCALE = 32768
+"""What 1.0 is in stored samples."""
+MAX_RATE_HZ = 655_350
+"""The most that a FLAC can have; from 65,536 on, only in tens."""
+
+
+class AudioModality(Modality):
+    """Clips of one length and sample rate, mono or stereo.
+
+    Stored: int16 ``(C, L)`` with C 1 or 2, ``spec.units["sample_rate_hz"]`` samples per second.
+    Model form: float32 ``(C, L)`` in [-1, 1], the stored values over 32768.
+    ``to_stored(to_model(x))`` equals ``x``, bit for bit. Generated clips may have any length.
+    """
+
+    formats: ClassVar[tuple[str, ...]] = ("wav", "flac")
+
+    def __init__(self, spec: SampleSpec) -> None:
+        super().__init__(spec)
+        if spec.dtype != "int16":
+            raise DataError(
+                f"Sound is stored as int16, and this dataset's is {spec.dtype}. Scale it to "
+                "-32768..32767 in the dataset's load()."
+            )
+        if len(spec.shape) != 2 or spec.shape[0] not in (1, 2) or spec.shape[1] < 1:
+            raise DataError(
+                "Clips have the shape (channels, samples) with 1 or 2 channels, and this "
+                f"dataset's have {spec.shape}. Mix and cut them in its load()."
+            )
+        self._channels, samples = spec.shape
+        self.sample_rate_hz = _whole_rate(spec)
+        duration_s = spec.units.get("duration_s", samples / self.sample_rate_hz)
+        if abs(duration_s * self.sample_rate_hz - samples) > 0.5:
+            raise DataError(
+                f"The data says duration_s={duration_s:g} in its spec's units, and "
+                f"{samples:,} samples at {self.sample_rate_hz:,} Hz are "
+                f"{samples / self.sample_rate_hz:g} s."
+            )
+
+    def to_model(self, stored: Tensor) -> Tensor:
+        """Map int16 ``(B, C, L)`` to float32 ``(B, C, L)`` in [-1, 1)."""
+        return stored.mul(1 / FULL_SCALE)  # int16 times a Python float is float32
+
+    def to_stored(self, samples: Tensor) -> Tensor:
+        """Map float ``(B, C, L)`` to int16, clamping what is beyond full scale."""
+        scaled = samples.float().mul(FULL_SCALE).round()
+        return scaled.clamp(-FULL_SCALE, FULL_SCALE - 1).to(torch.int16)
+
+    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
+        """Write int16 ``(N, C, L)`` as ``000000.wav``, ``000001.wav``, … from ``start``."""
+        if format not in self.formats:
+            raise ConfigError(
+                f"Sound cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
+            )
+        if format == "flac" and self.sample_rate_hz > 0xFFFF and self.sample_rate_hz % 10:
+            raise ConfigError(
+                f"A FLAC cannot have {self.sample_rate_hz:,} samples per second. Save as 'wav'."
+            )
+        paths = []
+        for number, clip in enumerate(stored.cpu(), start):
+            path = folder / f"{number:06d}.{format}"
+            path.write_bytes(self._encoded(clip, format))
+            paths.append(path)
+        return paths
+
+    def read(self, path: Path) -> Tensor:
+        """Read a 16-bit WAV or FLAC as int16 ``(C, L)``.
+
+        Raises:
+            DataError: it cannot be read, or its rate, channels or length are not the spec's.
+        """
+        try:
+            with soundfile.SoundFile(io.BytesIO(path.read_bytes())) as file:
+                rate_hz, kind = file.samplerate, file.subtype
+                clip = file.read(dtype="int16", always_2d=True)  # (L, C)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {reason(error)}.") from error
+        except soundfile.SoundFileError as error:
+            raise DataError(f"{path} cannot be read as sound: {_why(error)}.") from error
+        if kind != "PCM_16":  # soundfile would give other kinds unscaled
+            raise DataError(f"{path} holds samples of the kind {kind}, not PCM_16.")
+        if rate_hz != self.sample_rate_hz:
+            raise DataError(
+                f"{path} has {rate_hz:,} samples per second, not {self.sample_rate_hz:,}."
+            )
+        stored = torch.from_numpy(clip.T.copy())  # (L, C) -> (C, L)
+        if tuple(stored.shape) != self.spec.shape:
+            raise DataError(
+                f"{path} has the shape {tuple(stored.shape)} (channels, samples), not "
+                f"{self.spec.shape}."
+            )
+        return stored
+
+    def preview(self, stored: Tensor, path: Path) -> Path:
+        """Write int16 ``(N, C, L)`` as a picture to look at and a file to listen to.
+
+        ``<path>.png`` shows a mel spectrogram of each clip, numbered; it is what is returned.
+        ``<path>.wav`` beside it holds the same clips one after the other, with short silences.
+        """
+        clips = stored.cpu()
+        sound = self._encoded(clips_in_a_row(clips, self.sample_rate_hz), "wav")
+        sheet = spectrogram_sheet(clips, self.sample_rate_hz)
+        # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
+        _write_whole(path.with_name(path.name + ".wav"), lambda to: to.write_bytes(sound))
+        picture = path.with_name(path.name + ".png")
+        _write_whole(picture, lambda to: sheet.save(to, format="PNG"))
+        return picture
+
+    def _encoded(self, clip: Tensor, format: str) -> bytes:
+        """Return the file of int16 ``(C, L)``.
+
+        In memory first: on a full disk libsndfile would not raise an ``OSError``.
+        """
+        file = io.BytesIO()
+        soundfile.write(
+            file, clip.T.numpy(), self.sample_rate_hz, format=format.upper(), subtype="PCM_16"
+        )
+        return file.getvalue()
+
+
+def _whole_rate(spec: SampleSpec) -> int:
+    """Return the spec's sample rate; raise ``DataError`` if it has none, or no valid one."""
+    rate_hz = spec.units.get("sample_rate_hz")
+    if rate_hz is None:
+        raise DataError(
+            "The data does not say how many samples a second has. Give sample_rate_hz in the "
+            "units of the dataset's SampleSpec."
+        )
+    if not 1 <= rate_hz <= MAX_RATE_HZ or rate_hz != int(rate_hz):
+        raise DataError(
+            f"The data's sample_rate_hz is {rate_hz:g}; it must be a positive whole number of at "
+            f"most {MAX_RATE_HZ:,}."
+        )
+    return int(rate_hz)
+
+
+def _why(error: soundfile.SoundFileError) -> str:
+    """Return libsndfile's own words on what is wrong with a file."""
+    return str(getattr(error, "error_string", error)).rstrip(".").lower()
+
+
+def _write_whole(target: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file that is there whole, or as it was before."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

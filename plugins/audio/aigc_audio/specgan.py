@@ -1,0 +1,118 @@
+"""SpecGAN: a GAN on log-mel spectrograms, heard by Griffin-Lim.
+
+Donahue et al. 2019, "Adversarial Audio Synthesis", section 3.2, with mel bands instead of linear
+frequencies, at half the paper's size. The cheap way to a sound: pictures of a second of speech
+have 4,096 numbers instead of 8,192 and more, and their networks are those of small images.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from aigc_audio.mono import check_mono
+from aigc_audio.specgan_config import SpecGANConfig
+from aigc_audio.spectrogram import LogMel
+from aigc_core import AdversarialTrainer, Discriminator, LatentGenerator, RecipeContext
+from aigc_core.errors import ConfigError
+
+
+def _widths(config: SpecGANConfig) -> list[int]:
+    """Channels at size/2, size/4, … 4: [64, 128, 256, 512] for width 64 and 64 bands."""
+    return [config.width * 2**layer for layer in range(int(math.log2(config.size)) - 2)]
+
+
+class SpecGANGenerator(LatentGenerator):
+    """Latents ``(B, latent_size)`` to log-mel spectrograms ``(B, 1, M, M)`` in [-1, 1]."""
+
+    def __init__(self, config: SpecGANConfig, mel: LogMel, classes: int = 0) -> None:
+        super().__init__()
+        self.latent_shape = (config.latent_size,)
+        self.label_count = classes
+        self.mel = mel
+        widths = _widths(config)[::-1]
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(config.latent_size + classes, widths[0], 4, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
+        ]  # 1 -> 4 bands and frames, then doubling
+        for before, after in pairwise(widths):
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.ConvTranspose2d(widths[-1], 1, 4, 2, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        if condition is not None:  # (B, Z) and (B,) -> (B, Z + K)
+            label = one_hot(condition, self.label_count).to(latents.dtype)
+            latents = torch.cat([latents, label], dim=1)
+        spectrograms: Tensor = self.layers(latents[:, :, None, None])  # -> (B, 1, M, M)
+        return spectrograms
+
+    def represent(self, samples: Tensor) -> Tensor:
+        """Map waveforms ``(B, 1, L)`` to log-mel spectrograms ``(B, 1, M, M)``."""
+        spectrograms: Tensor = self.mel(samples)
+        return spectrograms
+
+    def restore(self, represented: Tensor) -> Tensor:
+        """Map log-mel spectrograms ``(B, 1, M, M)`` to waveforms ``(B, 1, L)``."""
+        return self.mel.restore(represented)
+
+
+class SpecGANDiscriminator(Discriminator):
+    """Log-mel spectrograms ``(B, 1, M, M)`` to logits ``(B,)``.
+
+    With classes, by the inner product with the label's vector (Miyato & Koyama 2018).
+    """
+
+    def __init__(self, config: SpecGANConfig, classes: int = 0) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 1
+        for after in _widths(config):
+            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+            kind = config.discriminator_normalization
+            if before > 1 and kind != "none":  # not next to the spectrogram
+                layers.insert(
+                    -1, nn.BatchNorm2d(after) if kind == "batch" else nn.GroupNorm(1, after)
+                )
+            before = after
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.logit = nn.Linear(before * 16, 1)
+        self.embedding = nn.Embedding(classes, before * 16) if classes else None
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        features = self.layers(samples)  # (B, 1, M, M) -> (B, 16 W)
+        logits: Tensor = self.logit(features).flatten()
+        if self.embedding is not None:
+            logits = logits + (self.embedding(condition) * features).sum(1)
+        return logits
+
+
+def build(context: RecipeContext) -> AdversarialTrainer:
+    """Make the trainer for mono clips whose length is a multiple of ``model.size``."""
+    length = check_mono("audio/specgan", context.sample_shape)
+    size = context.model.size
+    if length % size or length < 8 * size:
+        raise ConfigError(
+            f"audio/specgan with model.size={size} makes clips of a multiple of {size} and at "
+            f"least {8 * size} samples, not {length}. Set dataset.options.samples."
+        )
+    if context.trainer.gradient_penalty and context.model.discriminator_normalization == "batch":
+        raise ConfigError(
+            "trainer.gradient_penalty needs a discriminator without batch normalisation "
+            "(Gulrajani et al. 2017, section 4): set model.discriminator_normalization to layer."
+        )
+    mel = LogMel(int(context.spec.units["sample_rate_hz"]), length, size, size)
+    classes = context.classes_if(context.model.conditional)
+    generator = SpecGANGenerator(context.model, mel, classes)
+    discriminator = SpecGANDiscriminator(context.model, classes)
+    for module in (*generator.modules(), *discriminator.modules()):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+    return AdversarialTrainer(generator, discriminator, context.trainer)

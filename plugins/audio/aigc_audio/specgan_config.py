@@ -1,0 +1,22 @@
+"""Settings of SpecGAN's networks; free of torch."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from aigc_core import ConfigModel
+
+
+class SpecGANConfig(ConfigModel):
+    """The two networks, and the spectrogram that they see."""
+
+    size: Literal[64, 128] = 64
+    """Mel bands, and as many frames: clips' length must be a multiple of it."""
+    latent_size: int = Field(default=100, ge=1, le=4096)
+    """Length of the latent vector."""
+    width: int = Field(default=64, ge=4, le=512)
+    """Channels of the layers next to the spectrogram; doubles with every layer away from it."""
+    discriminator_normalization: Literal["batch", "layer", "none"] = "batch"
+    """layer or none for losses that look at each sample alone (WGAN-GP)."""
+    conditional: bool = False
+    """Ask for classes: latents and labels make a sound, and the discriminator knows the label."""

@@ -1,0 +1,135 @@
+"""WaveGAN: Donahue et al. 2019, "Adversarial Audio Synthesis", section 3.1 and appendix D.
+
+DCGAN with one dimension: kernels of 25 samples and strides of 4 where pictures have 5x5 and 2x2.
+At width 64 the generator goes 1024 -> 512 -> 256 -> 128 -> 64 -> 1 channels over 16, 64, 256, 1024,
+4096 and 16,384 samples. Shorter clips start at fewer channels (4,096 samples), or with a stride of
+2 (8,192).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, pad
+
+from aigc_audio.mono import check_mono
+from aigc_audio.wavegan_config import WaveGANConfig
+from aigc_core import AdversarialTrainer, Discriminator, LatentGenerator, RecipeContext
+from aigc_core.errors import ConfigError
+
+LENGTHS = (4096, 8192, 16384)
+KERNEL = 25
+START = 16
+"""Samples that the generator's first layer makes."""
+
+
+def _strides(length: int) -> list[int]:
+    """Return the strides of the layers, that next to the waveform first."""
+    factor = length // START  # 256, 512 or 1024
+    fours = int(math.log2(factor)) // 2
+    return [4] * fours + [2] * (factor // 4**fours // 2)
+
+
+class WaveGANGenerator(LatentGenerator):
+    """Latents ``(B, latent_size)`` to waveforms ``(B, 1, L)`` in [-1, 1]."""
+
+    def __init__(self, config: WaveGANConfig, length: int, classes: int = 0) -> None:
+        super().__init__()
+        self.latent_shape = (config.latent_size,)
+        self.label_count = classes
+        strides = _strides(length)[::-1]
+        widths = [config.width * 2**layer for layer in range(len(strides))][::-1]
+        self.first = nn.Linear(config.latent_size + classes, widths[0] * START)
+        layers: list[nn.Module] = []
+        for layer, stride in enumerate(strides):
+            after = widths[layer + 1] if layer + 1 < len(strides) else 1
+            if config.generator_normalization == "batch":
+                layers.append(nn.BatchNorm1d(widths[layer]))
+            layers += [
+                nn.ReLU(inplace=True),
+                nn.ConvTranspose1d(
+                    widths[layer], after, KERNEL, stride, (KERNEL - stride + 1) // 2,
+                    output_padding=(KERNEL - stride) % 2,
+                ),
+            ]  # fmt: skip
+        self.layers = nn.Sequential(*layers, nn.Tanh())
+
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        if condition is not None:  # (B, Z) and (B,) -> (B, Z + K)
+            label = one_hot(condition, self.label_count).to(latents.dtype)
+            latents = torch.cat([latents, label], dim=1)
+        waveforms: Tensor = self.layers(self.first(latents).unflatten(1, (-1, START)))
+        return waveforms
+
+
+class PhaseShuffle(nn.Module):
+    """Shifts ``(B, C, L)`` by up to ``most`` samples, mirrored at the ends; the paper's 3.3.
+
+    Without it a critic can tell generated sound by the phase of the artefacts that transposed
+    convolutions leave. One shift for the batch, drawn anew in each pass in training.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.most:
+            return x
+        # On the CPU, where torch's global generator is a function of seed and step: no host sync.
+        shift = int(torch.randint(-self.most, self.most + 1, ()))
+        return pad(x, (self.most, self.most), "reflect").narrow(2, self.most - shift, x.shape[2])
+
+
+class WaveGANDiscriminator(Discriminator):
+    """Waveforms ``(B, 1, L)`` to logits ``(B,)``.
+
+    With classes, by the inner product with the label's vector (Miyato & Koyama 2018).
+    """
+
+    def __init__(self, config: WaveGANConfig, length: int, classes: int = 0) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 1
+        strides = _strides(length)
+        for layer, stride in enumerate(strides):
+            after = config.width * 2**layer
+            padding = (KERNEL - stride + 1) // 2
+            layers.append(nn.Conv1d(before, after, KERNEL, stride, padding))
+            if layer and config.discriminator_normalization == "batch":
+                layers.append(nn.BatchNorm1d(after))  # not next to the waveform
+            layers.append(nn.LeakyReLU(0.2))
+            if layer + 1 < len(strides):
+                layers.append(PhaseShuffle(config.phase_shuffle))
+            before = after
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.logit = nn.Linear(before * START, 1)
+        self.embedding = nn.Embedding(classes, before * START) if classes else None
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        features = self.layers(samples)  # (B, 1, L) -> (B, 16 W)
+        logits: Tensor = self.logit(features).flatten()
+        if self.embedding is not None:
+            logits = logits + (self.embedding(condition) * features).sum(1)
+        return logits
+
+
+def build(context: RecipeContext) -> AdversarialTrainer:
+    """Make the trainer for mono clips of 4,096, 8,192 or 16,384 samples."""
+    length = check_mono("audio/wavegan", context.sample_shape)
+    if length not in LENGTHS:
+        raise ConfigError(
+            f"audio/wavegan makes clips of 4096, 8192 or 16384 samples, not {length}. "
+            "Set dataset.options.samples."
+        )
+    if context.trainer.gradient_penalty and context.model.discriminator_normalization == "batch":
+        raise ConfigError(
+            "trainer.gradient_penalty needs a discriminator without batch normalisation "
+            "(Gulrajani et al. 2017, section 4): set model.discriminator_normalization to none."
+        )
+    classes = context.classes_if(context.model.conditional)
+    return AdversarialTrainer(
+        WaveGANGenerator(context.model, length, classes),
+        WaveGANDiscriminator(context.model, length, classes),
+        context.trainer,
+    )
