@@ -63,12 +63,15 @@ class Modality(ABC):
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write one file that shows all of ``(N, *spec.shape)``: a grid, a strip, a page.
 
+        Others may stand beside it under the same name with other suffixes, such as the sound of
+        what a picture shows.
+
         Args:
             stored: the samples.
             path: where to write, without a suffix: the modality adds its own.
 
         Returns:
-            The path of the written file.
+            The path of the file to look at first.
         """
 
 

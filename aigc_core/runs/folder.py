@@ -107,7 +107,8 @@ class Run:
         """The newest preview of samples, if there is one."""
         numbers = {path: re.match(r"step-(\d+)", path.name) for path in self.samples.glob("step-*")}
         steps = {path: int(match[1]) for path, match in numbers.items() if match}
-        return max(steps, key=lambda path: steps[path]) if steps else None
+        # Of several files of one step the first by name, whatever order the folder gives.
+        return max(sorted(steps), key=lambda path: steps[path]) if steps else None
 
     def update_config(self, config: Mapping[str, Any]) -> None:
         """Replace ``config.yaml``, as when a run is extended."""

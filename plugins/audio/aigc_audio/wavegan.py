@@ -105,6 +105,8 @@ class WaveGANDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.logit = nn.Linear(before * START, 1)
         self.embedding = nn.Embedding(classes, before * START) if classes else None
+        if self.embedding is not None:  # thousands of features: at 1 they would drown the logit
+            nn.init.normal_(self.embedding.weight, 0.0, 0.02)
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         features = self.layers(samples)  # (B, 1, L) -> (B, 16 W)

@@ -147,8 +147,8 @@ def _verified(folder: Path, source: str = "") -> dict[str, bytes]:
     again = f"Fetch them again from {URL}, or take --dataset audio-folder for other recordings."
     if missing:
         raise DataError(
-            f"{source} lacks {len(missing):,} of the {len(names):,} recordings of '{NAME}', such as "
-            f"{missing[0]}. {again}"
+            f"{source} lacks {len(missing):,} of the {len(names):,} recordings of '{NAME}', such "
+            f"as {missing[0]}. {again}"
         )
     found = content_sha256(contents)
     if found != CONTENT_SHA256:
