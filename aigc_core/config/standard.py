@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -34,7 +35,9 @@ class StandardConfig(ConfigModel):
         return self.at_least is not None
 
     def reached_by(self, value: float) -> bool:
-        """Whether a value meets the standard; one that is not a number never does."""
+        """Whether a value meets the standard; one that is not finite never does."""
+        if not math.isfinite(value):
+            return False
         if self.at_least is not None:
             return value >= self.at_least
         return self.at_most is not None and value <= self.at_most

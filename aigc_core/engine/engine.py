@@ -64,7 +64,8 @@ class Engine:
             config: how to run.
             transform: maps a batch of stored samples to the model's form, on the device.
             validation: held-out data of the same form, for what is measured at validations.
-            compare: compares some of it with generated samples at each validation.
+            compare: what ``validation_metrics`` stand for: compares some of that data with
+                generated samples at each validation.
             observers: told of metrics, samples and checkpoints.
 
         Raises:
@@ -90,6 +91,7 @@ class Engine:
             trainer, validation, compare, config, device=self.device, transform=transform
         )
         self._stopping = Stopping(config, trainer.higher_is_better, compare)
+        self._checked = config.needs_validation is None
         self._order = ShuffledOrder(len(self.data), config.seed, self.data.index_device)
         phases = build_phases(self.networks, list(trainer.phases()), self.device)
         repeats = max((runner.phase.repeats for runner in phases), default=1)
@@ -114,9 +116,10 @@ class Engine:
         Raises:
             UserError: nothing is measured, or not that; or a metric refuses the samples.
         """
-        if self.config.needs_validation is not None:
+        if not self._checked:
             names = self._validation.names(self.generator) if self._validation else None
             self._stopping.check(names)
+            self._checked = True
 
     def add_observer(self, observer: EngineObserver) -> None:
         """Tell another observer from now on, after those that are there."""
@@ -173,8 +176,7 @@ class Engine:
             if stop.received is not None and self._unfinished():
                 self._tell("checkpoint_due")
                 return FitResult(self.step, stop.received)
-            if self._stopping.ending is None:
-                self._stopping.out_of_steps(self.step)
+            self._stopping.out_of_steps(self.step)
             return FitResult(self.step, None, self._stopping.ending)
 
     def _unfinished(self) -> bool:

@@ -42,6 +42,7 @@ class Stopping:
             compare: knows the same of what it measures; all else is better when lower.
         """
         self._config = config
+        self._compares = compare is not None
         self._standard = config.standard
         self._patience = config.patience
         self._metric = config.checkpoint.keep_best
@@ -66,6 +67,10 @@ class Stopping:
             lacking = "no held-out data" if names is None else "nothing that is measured there"
             raise ConfigError(
                 f"engine.{self._config.needs_validation} needs validation, and there is {lacking}."
+            )
+        if self._config.validation_metrics and not self._compares:
+            raise ConfigError(
+                "engine.validation_metrics names metrics, and the engine was given none: compare=…"
             )
         asked = {"checkpoint.keep_best": self._config.checkpoint.keep_best}
         if self._standard is not None:

@@ -43,12 +43,12 @@ class Validation:
         return {f"validation/{name}": value for name, value in found.items()}
 
     def names(self, generator: Generator) -> list[str]:
-        """Return what will be measured: tried on one sample, and the comparison once whole.
+        """Return what will be measured: tried on one batch, and the comparison once whole.
 
         Raises:
             UserError: the comparison refuses the samples, or fails.
         """
-        found = self._measures.run(0, most=1) if self._measures else {}
+        found = self._measures.run(0, batches=1) if self._measures else {}
         if self._comparison is not None:
             found |= self._comparison.run(generator)
         return [f"validation/{name}" for name in found]
@@ -75,9 +75,12 @@ class TrainerMeasures:
         count = min(config.validation_samples, len(data))
         self._indices = (torch.arange(count) * len(data) // count).to(data.index_device)
 
-    def run(self, step: int, *, most: int | None = None) -> dict[str, float]:
-        """Return the means over all samples, or ``most``, by name; training is not disturbed."""
-        chosen = self._indices[:most]
+    def run(self, step: int, *, batches: int | None = None) -> dict[str, float]:
+        """Return the means over all samples, or some batches of them, by name.
+
+        Training is not disturbed.
+        """
+        chosen = self._indices[: batches * self._batch_size if batches else None]
         rng = torch.Generator(self._device).manual_seed(self._seed)
         sums: dict[str, Tensor] = {}
         with contextlib.ExitStack() as stack:

@@ -35,7 +35,7 @@ def test_anything_else_is_told_with_an_example(text: str) -> None:
 def test_a_bound_includes_itself(bounds, below, at, above) -> None:
     standard = StandardConfig(metric="m", **bounds)
     assert [standard.reached_by(value) for value in (-1.0, 0.0, 1.0)] == [below, at, above]
-    assert not standard.reached_by(float("nan"))
+    assert not any(standard.reached_by(float(value)) for value in ("nan", "inf", "-inf"))
 
 
 def test_it_is_shown_as_the_flag_takes_it() -> None:

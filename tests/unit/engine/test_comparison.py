@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toys import toy_data, toy_trainer
+from toys import Scripted, toy_data, toy_trainer
 
 from aigc_core import ConfigError, Engine, EngineConfig, EngineObserver
 from aigc_core.engine import draw_samples
@@ -101,6 +101,24 @@ def test_a_metric_that_refuses_is_told_before_the_first_step() -> None:
     with pytest.raises(ConfigError, match="too dark"):
         ours.fit()
     assert ours.step == 0
+
+
+def test_it_is_tried_out_once() -> None:
+    compare = Brightness()
+    ours = engine(compare)
+    ours.check_validation()
+    ours.fit()
+    assert len(compare.calls) == 1 + 2
+
+
+def test_names_of_metrics_alone_are_not_enough_for_an_engine() -> None:
+    with pytest.raises(ConfigError, match="names metrics, and the engine was given none"):
+        Engine(
+            Scripted({}),
+            {"samples": toy_data(64)},
+            EngineConfig(**SETTINGS),
+            validation={"samples": toy_data(25)},
+        ).fit()
 
 
 def test_a_metric_that_fails_later_is_a_warning(caplog) -> None:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from toys import toy_data, toy_trainer
+from toys import Scripted, toy_data, toy_trainer
 
 from aigc_core import ConfigError, Engine, EngineConfig, EngineObserver, Trainer
 from aigc_core.engine import EngineState
@@ -14,33 +14,6 @@ SETTINGS = {"batch_size": 16, "device": "cpu", "validate_every": 2, "log_every":
 SETTINGS |= {"sample_every": 100, "checkpoint": {"every": 100}, "precision": "fp32"}
 FALLING = {2: 5.0, 4: 4.0, 6: 3.0, 8: 2.0, 10: 1.0}
 HILLY = {2: 5.0, 4: 3.0, 6: 4.0, 8: 6.0, 10: 2.0, 12: 2.0, 14: 2.5}
-
-
-class Scripted(Trainer):
-    """A toy GAN whose validations find what was written down for their steps."""
-
-    def __init__(self, script: dict[int, float], name: str = "loss", higher: bool = False) -> None:
-        self._gan = toy_trainer()
-        self._script, self._name, self._higher = script, name, higher
-
-    def networks(self):
-        return self._gan.networks()
-
-    def phases(self):
-        return self._gan.phases()
-
-    def generator(self):
-        return self._gan.generator()
-
-    def validation(self):
-        return lambda batch, state: {
-            "other": torch.tensor(7.0),
-            self._name: torch.tensor(self._script.get(state.step, 9.0)),
-        }
-
-    @property
-    def higher_is_better(self):
-        return [self._name] if self._higher else []
 
 
 class Told(EngineObserver):
