@@ -68,6 +68,8 @@ def _typed_path(loc: tuple[str | int, ...], values: Any, kind: str) -> tuple[str
 def _in_words(kind: str, message: str, value: Any) -> str:
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return "it must hold keys of its own"
+    if kind in ("tuple_type", "list_type"):
+        return "it should be a list, such as [a, b]"
     words = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if words.startswith("Input should"):
         words = f"it{words.removeprefix('Input')}"

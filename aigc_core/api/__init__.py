@@ -2,8 +2,9 @@
 
 from aigc_core.api.evaluate import Evaluation, evaluate
 from aigc_core.api.generate import generate, generate_files
+from aigc_core.api.prepare import prepare_training
 from aigc_core.api.stream import stream_text
-from aigc_core.api.train import prepare_training, resume, train
+from aigc_core.api.train import resume, train
 
 __all__ = [
     "Evaluation",

@@ -11,23 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from aigc_core.api.build import load_data
+from aigc_core.api.metrics import choose_metrics, compare
 from aigc_core.api.sampler import Sampler, check_count
 from aigc_core.engine import derive_seed
 from aigc_core.engine.permutation import permuted
-from aigc_core.errors import (
-    ConfigError,
-    PluginError,
-    StorageError,
-    UserError,
-    did_you_mean,
-    reason,
-)
-from aigc_core.interfaces import Metric, Modality
-from aigc_core.plugins import MetricSpec, get_host
-from aigc_core.plugins.guarded_import import MUST_PASS, describe
+from aigc_core.errors import ConfigError, StorageError, did_you_mean, reason
+from aigc_core.plugins import get_host
 from aigc_core.runs import Run
 
 logger = logging.getLogger("aigc")
@@ -53,9 +44,10 @@ def evaluate(
     count: int = 1000,
     seed: int = 0,
     split: str | None = None,
+    checkpoint: str | int | None = None,
     device: str = "auto",
 ) -> Evaluation:
-    """Compare samples of a run's newest checkpoint with as many of its data.
+    """Compare samples of a run with as many of its data.
 
     The result is also appended to ``evaluations.jsonl`` in the run's folder.
 
@@ -65,6 +57,7 @@ def evaluate(
         count: how many samples; fewer where the data has fewer.
         seed: of the generated samples and of the choice of real ones.
         split: of the data; None for ``test`` where there is one, else the first.
+        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
         device: as for training.
 
     Raises:
@@ -72,9 +65,10 @@ def evaluate(
         DataError: the data is not there.
     """
     host = get_host()
-    sampler = Sampler(run, device)
+    sampler = Sampler(run, device, checkpoint)
     modality_name = host.recipe(sampler.config.recipe).modality
-    specs = _choose(metrics, modality_name)
+    modality = sampler.parts.modality
+    specs = choose_metrics(host, metrics, modality_name, modality)
     data = host.dataset(sampler.config.dataset.name, modality_name)
     if split is not None and split not in data.splits:
         raise ConfigError(
@@ -94,8 +88,7 @@ def evaluate(
     real = store.arrays["samples"][chosen]
     found: dict[str, float] = {}
     for spec in specs:
-        values = _compare(spec, real, generated, sampler.parts.modality)
-        found |= {f"{spec.name}/{name}": value for name, value in values.items()}
+        found |= compare(host, spec, real, generated, modality)
     result = Evaluation(sampler.step, count, seed, split, found)
     try:
         _append(sampler.run, result)
@@ -104,43 +97,10 @@ def evaluate(
     return result
 
 
-def _compare(
-    spec: MetricSpec, real: Tensor, generated: Tensor, modality: Modality
-) -> dict[str, float]:
-    """Return a metric's values by name.
-
-    Raises:
-        PluginError: the plugin's code failed, whatever it raised, or gave no numbers.
-    """
-    host = get_host()
-    owner = host.owner("metric", spec.name)
-    metric = host.resolve(spec.code, owner)()
-    if not isinstance(metric, Metric):
-        raise PluginError(f"The plugin '{owner}' names {spec.code}, which is not a Metric.")
-    try:
-        values = metric.compare(real, generated, modality)
-        return {str(name): float(value) for name, value in values.items()}
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        if isinstance(error, MUST_PASS):
-            raise
-        raise PluginError(
-            f"The metric '{spec.name}' of the plugin '{owner}' failed: {describe(error)}"
-        ) from error
-
-
 def to_json(result: Evaluation) -> dict[str, Any]:
     """Return plain data; a number that is not finite becomes None, since JSON has none."""
     finite = {n: v if math.isfinite(v) else None for n, v in result.metrics.items()}
     return {**vars(result), "metrics": finite}
-
-
-def _choose(names: Sequence[str], modality: str) -> list[MetricSpec]:
-    host = get_host()
-    if names:
-        return [host.metric(name, modality) for name in names]
-    return [spec for spec in host.metrics.values() if spec.modality in (None, modality)]
 
 
 def _append(run: Run, result: Evaluation) -> None:

@@ -43,9 +43,10 @@ def generate(
     prompt: str | None = None,
     tokens: int | None = None,
     sampling: Mapping[str, Any] | None = None,
+    checkpoint: str | int | None = None,
     device: str = "auto",
 ) -> Tensor:
-    """Draw samples from a run's newest whole checkpoint.
+    """Draw samples from a run.
 
     The same seed gives the same samples on the same device, and sample *i* does not depend on
     ``count``.
@@ -58,6 +59,7 @@ def generate(
         prompt: for text: what comes before, not part of the sample.
         tokens: for sequences: how many tokens a sample has.
         sampling: for sequences: settings such as ``{"temperature": 0.8}``.
+        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
         device: as for training.
 
     Returns:
@@ -67,7 +69,7 @@ def generate(
         RunError: not a run, or it has no whole checkpoint.
         ConfigError: a count, seed, label or device that is not valid.
     """
-    sampler = Sampler(run, device)
+    sampler = Sampler(run, device, checkpoint)
     controls = sampler.controls(prompt, tokens, sampling)
     wanted = None if label is None else str(label)
     return torch.cat(list(sampler.draw(count, seed, wanted, controls)))
@@ -83,6 +85,7 @@ def generate_files(
     tokens: int | None = None,
     sampling: Mapping[str, Any] | None = None,
     kind: Kind = "samples",
+    checkpoint: str | int | None = None,
     device: str = "auto",
     format: str | None = None,
     out: str | Path | None = None,
@@ -99,6 +102,7 @@ def generate_files(
         sampling: for sequences: settings such as ``{"temperature": 0.8}``.
         kind: ``samples``; ``interpolation`` for samples on the way from one latent to another; or
             ``reconstructions`` for ``count`` pairs of a held-out sample and what is made of it.
+        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
         device: as for training.
         format: one of the modality's formats, one file a sample; ``npy`` for one array
             ``samples.npy`` in the stored form; None for the modality's first.
@@ -108,7 +112,7 @@ def generate_files(
         UserError: as for ``generate``; an unknown format, or a folder that is not empty.
         StorageError: the files could not be written.
     """
-    sampler = Sampler(run, device)
+    sampler = Sampler(run, device, checkpoint)
     formats = (*sampler.parts.modality.formats, "npy")
     format = format or formats[0]
     if format not in formats:

@@ -1,4 +1,4 @@
-"""A run's generator with its newest whole weights, and what can be asked of it."""
+"""A run's generator with the weights of a checkpoint, and what can be asked of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from aigc_core.interfaces import (
     SamplingConfig,
 )
 from aigc_core.plugins import get_host
-from aigc_core.runs import Run, load_weights_only, open_run
+from aigc_core.runs import Run, choose_checkpoint, load_weights_only, open_run
 
 logger = logging.getLogger("aigc")
 MAX_COUNT = 1_000_000
@@ -48,8 +48,14 @@ MAX_COUNT = 1_000_000
 class Sampler:
     """Draws from a run. What it yields are stored samples ``(n, *spec.shape)`` on the CPU."""
 
-    def __init__(self, run: Run | str | Path, device: str) -> None:
-        """Load the run; raise ``UserError`` for one that cannot be sampled."""
+    def __init__(
+        self, run: Run | str | Path, device: str, checkpoint: str | int | None = None
+    ) -> None:
+        """Load the newest whole checkpoint of a run, or ``best``, or that of a step.
+
+        Raises:
+            UserError: the run cannot be sampled, or has no such checkpoint.
+        """
         self.run = run if isinstance(run, Run) else open_run(run)
         self.device = choose_device(device)
         self._host = get_host()
@@ -60,7 +66,11 @@ class Sampler:
         self.spec = self.facts.spec
         labels = len(self.facts.label_names)
         self.parts: Parts = build_parts(self._host, self.config, self.spec, labels)
-        self.step, weights = load_weights_only(self.run.checkpoints, logger.warning)
+        self.step, weights = load_weights_only(
+            self.run.checkpoints,
+            logger.warning,
+            choose_checkpoint(self.run.checkpoints, checkpoint),
+        )
         averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
         networks = dict(self.parts.trainer.networks())
         load_weights(networks, {n: w for n, w in weights.items() if n not in averaged})

@@ -53,5 +53,6 @@ class RunRecorder(EngineObserver):
             tensors=state.tensors,
             scalars=state.scalars,
             keep=engine.config.checkpoint.keep,
+            spare=[engine.best.step] if engine.best else [],
         )
         self.hooks.call("aigc_checkpoint_saved", run=self.run, step=engine.step, path=path)

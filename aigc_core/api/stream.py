@@ -26,9 +26,10 @@ def stream_text(
     label: str | int | None = None,
     sampling: Mapping[str, Any] | None = None,
     stop: str | None = None,
+    checkpoint: str | int | None = None,
     device: str = "auto",
 ) -> Iterator[str]:
-    """Yield a text in pieces as it is drawn from a run's newest whole checkpoint.
+    """Yield a text in pieces as it is drawn from a run.
 
     Args:
         run: a run or the path of one.
@@ -38,12 +39,13 @@ def stream_text(
         label: name or number of a class, for a conditional run.
         sampling: settings such as ``{"temperature": 0.8}``; see ``SamplingConfig``.
         stop: ends the text before this, where it comes.
+        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
         device: as for training.
 
     Raises:
         UserError: not a run, or one that makes no text; a setting or prompt that is not valid.
     """
-    sampler = Sampler(run, device)
+    sampler = Sampler(run, device, checkpoint)
     generator, modality = sampler.generator, sampler.parts.modality
     if not isinstance(generator, AutoregressiveGenerator) or not isinstance(modality, Readable):
         raise ConfigError(f"{sampler.run.recipe} makes no text. Leave --prompt and --tokens out.")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from aigc_core.cli.output import JsonOption, error_console, print_json, print_listing, say
+from aigc_core.cli.settings import CheckpointOption
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -24,6 +25,7 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Which part of the data; test, where there is one.")
     ] = None,
+    checkpoint: CheckpointOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -32,7 +34,13 @@ def evaluate(
     from aigc_core.api.evaluate import to_json
 
     result = run_evaluation(
-        run, metrics=metric or (), count=count, seed=seed, split=split, device=device
+        run,
+        metrics=metric or (),
+        count=count,
+        seed=seed,
+        split=split,
+        checkpoint=checkpoint,
+        device=device,
     )
     if as_json:
         print_json(to_json(result))

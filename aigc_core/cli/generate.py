@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from aigc_core.cli.output import JsonOption, error_console, print_json, say, shown
+from aigc_core.cli.settings import CheckpointOption
 from aigc_core.config import parse_assignment
 from aigc_core.errors import UserError
 
@@ -55,10 +56,11 @@ def generate(
         str | None,
         typer.Option(help="One file a sample, such as png; or npy for one array, samples.npy."),
     ] = None,
+    checkpoint: CheckpointOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Draw samples from a trained run's newest checkpoint."""
+    """Draw samples from a trained run, from its newest checkpoint or another."""
     from aigc_core.api import generate_files, stream_text
 
     if interpolate and reconstruct:
@@ -75,6 +77,7 @@ def generate(
             label=label,
             sampling=sampling,
             stop=stop,
+            checkpoint=checkpoint,
             device=device,
         )
         _write_stream(prompt, pieces)
@@ -91,6 +94,7 @@ def generate(
         tokens=tokens,
         sampling=sampling,
         kind="interpolation" if interpolate else "reconstructions" if reconstruct else "samples",
+        checkpoint=checkpoint,
         device=device,
         format=format,
         out=out,

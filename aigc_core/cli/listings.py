@@ -85,9 +85,10 @@ def metrics(as_json: JsonOption = False) -> None:
         {
             "metric": spec.name,
             "modality": spec.modality or "any",
+            "samples": spec.samples,
             "plugin": host.owner("metric", spec.name),
             "summary": spec.summary,
         }
         for spec in host.metrics.values()
     ]
-    print_listing(rows, ["metric", "modality", "plugin", "summary"], as_json)
+    print_listing(rows, ["metric", "modality", "samples", "plugin", "summary"], as_json)

@@ -29,15 +29,17 @@ def runs(
         say(error_console(), f"No runs in {folder} yet. Make one: aigc train RECIPE")
         return
     columns = ["run", "recipe", "dataset", "step", "steps", "status"]
+    columns += [name for name in ("ended", "best") if any(row[name] for row in rows)]
     if any(row["error"] for row in rows):
         columns.append("error")
     if not as_json:
-        rows = [{**row, "run": shown(Path(row["run"]))} for row in rows]
+        rows = [{**row, "run": shown(Path(row["run"])), **_in_words(row)} for row in rows]
     print_listing(rows, columns, as_json)
 
 
 def _row(run: Run) -> dict[str, Any]:
     try:
+        ending, best = run.ending, run.best
         last = list(run.metrics.read())[-1:]
         return {
             "run": str(run.path),
@@ -46,10 +48,22 @@ def _row(run: Run) -> dict[str, Any]:
             "step": run.step,
             "steps": run.total_steps,
             "status": run.status,
+            "ended": ending.model_dump() if ending else None,
+            "best": best.model_dump() if best else None,
             "samples": str(run.latest_preview) if run.latest_preview else None,
             "metrics": last[0] if last else None,
             "error": None,
         }
     except (AigcError, OSError, KeyError, TypeError) as error:
         unknown = dict.fromkeys(("recipe", "dataset", "step", "steps", "samples", "metrics"))
+        unknown |= {"ended": None, "best": None}
         return {"run": str(run.path), **unknown, "status": "damaged", "error": str(error)}
+
+
+def _in_words(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a cell of the table can say of a run's end and of its best validation."""
+    ended, best = row["ended"], row["best"]
+    return {
+        "ended": ended["reason"] if ended else None,
+        "best": f"{best['metric']} {best['value']:.6g} at {best['step']}" if best else None,
+    }

@@ -26,7 +26,18 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable: engine.seed=1."),
 ]
 
-_OPTIONS = {"dataset.name": "--dataset", "dataset.root": "--data-root"}
+_OPTIONS = {
+    "dataset.name": "--dataset",
+    "dataset.root": "--data-root",
+    "engine.standard.metric": "--until",
+    "engine.standard.at_most": "--until",
+    "engine.standard.at_least": "--until",
+}
+
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(metavar="best|STEP", help="Which checkpoint; otherwise the newest."),
+]
 
 
 def layers_from(

@@ -13,17 +13,24 @@ from rich.console import Console
 
 from aigc_core.cli.output import print_json, say, shown, typed
 from aigc_core.cli.settings import ConfigOption, DatasetOption, PresetOption, SetOption, layers_from
-from aigc_core.config import resolve_config
+from aigc_core.config import parse_standard, resolve_config
 from aigc_core.errors import Interrupted, StorageError
 from aigc_core.plugins import get_host
 from aigc_core.runs import open_run
 
 if TYPE_CHECKING:
-    from aigc_core.api.train import Training
+    from aigc_core.api.prepare import Training
 
 _DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}  # Windows has no quota error
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STANDARD",
+        help='End when a validation meets this: "validation/loss<=1.85"; steps stay the limit.',
+    ),
+]
 JsonResultOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -47,6 +54,7 @@ def train(
     epochs: Annotated[
         float | None, typer.Option(help="Or for so many passes over the data.")
     ] = None,
+    until: UntilOption = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
@@ -69,11 +77,12 @@ def train(
         "engine.device": device,
         "engine.precision": precision,
         "engine.seed": seed,
+        **(parse_standard(until) if until is not None else {}),
     }
     host = get_host()
     layers = layers_from(config, set_, flags)
     resolved = resolve_config(host, recipe, preset=preset, layers=layers).config
-    from aigc_core.api.train import prepare_training
+    from aigc_core.api.prepare import prepare_training
     from aigc_core.observers.console import ConsoleProgress
 
     console = _console(quiet)
@@ -87,13 +96,14 @@ def train(
 def resume(
     run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
     steps: Annotated[int | None, typer.Option(help="Train on until this many steps.")] = None,
+    until: UntilOption = None,
     data_root: Annotated[str | None, typer.Option(help="Where the data is now.")] = None,
     device: Annotated[str | None, typer.Option(help="Another device than before.")] = None,
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Go on with a run from its newest whole checkpoint, exactly as if it had not stopped."""
-    from aigc_core.api.train import prepare_resume
+    from aigc_core.api.going_on import prepare_resume
     from aigc_core.observers.console import ConsoleProgress
 
     opened = open_run(run)
@@ -103,6 +113,7 @@ def resume(
             context = prepare_resume(
                 opened,
                 steps=steps,
+                until=until,
                 data_root=data_root,
                 device=device,
                 observers=[ConsoleProgress(console)],
@@ -120,12 +131,14 @@ def _run(training: Training, console: Console, as_json: bool) -> None:
         say(console, f"Note: {note}")
     ema = f", EMA {engine.config.ema}" if engine.ema else ""
     layout = ", channels_last" if engine.channels_last else ""
+    standard = engine.config.standard
+    until = f", or until {standard}" if standard is not None else ""
     say(
         console,
         f"Training {run.recipe} on {run.config['dataset']['name']} "
         f"({training.sample_count:,} samples) on {describe_device(engine.device)}, "
         f"{engine.precision}{layout}{ema}; {engine.total_steps:,} steps of "
-        f"{engine.samples_per_step}.",
+        f"{engine.samples_per_step}{until}.",
     )
     if engine.step:
         say(console, f"Going on from step {engine.step}.")
@@ -147,6 +160,9 @@ def _run(training: Training, console: Console, as_json: bool) -> None:
                 "run": str(run.path),
                 "status": "complete" if result.signal is None else "unfinished",
                 "step": result.step,
+                "ended": result.ending.reason if result.ending else None,
+                "told": result.ending.told if result.ending else None,
+                "best": engine.best.model_dump() if engine.best else None,
                 "samples": str(preview) if preview else None,
                 "seconds": round(engine.train_seconds, 3),
             }
@@ -154,10 +170,14 @@ def _run(training: Training, console: Console, as_json: bool) -> None:
     if result.signal is not None:
         told = f"Stopped at step {result.step}; a checkpoint was written. Go on with: {go_on}"
         raise Interrupted(told, result.signal)
-    say(console, f"Done: {result.step:,} steps in {engine.train_seconds:,.0f} s.")
+    assert result.ending is not None, "without a signal there is a reason"
+    say(console, f"Done in {engine.train_seconds:,.0f} s: {result.ending.told}.")
     if preview:
         say(console, f"Samples: {shown(preview)}")
     say(console, f"More: aigc generate {typed(run.path)}")
+    if engine.best and engine.best.step != result.step:
+        best = f"aigc generate {typed(run.path)} --checkpoint best"
+        say(console, f"Best: {engine.best}. Its samples: {best}")
 
 
 def _console(quiet: bool) -> Console:

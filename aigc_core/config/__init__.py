@@ -4,6 +4,7 @@ from aigc_core.config.folders import cache_folder, data_root
 from aigc_core.config.layers import Layer, parse_assignment, read_config_file
 from aigc_core.config.resolve import ResolvedConfig, resolve_config
 from aigc_core.config.schema import CheckpointConfig, DatasetConfig, EngineConfig, RunConfig
+from aigc_core.config.standard import StandardConfig, parse_standard
 
 __all__ = [
     "CheckpointConfig",
@@ -12,9 +13,11 @@ __all__ = [
     "Layer",
     "ResolvedConfig",
     "RunConfig",
+    "StandardConfig",
     "cache_folder",
     "data_root",
     "parse_assignment",
+    "parse_standard",
     "read_config_file",
     "resolve_config",
 ]

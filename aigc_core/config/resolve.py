@@ -63,7 +63,7 @@ def resolve_config(
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for layer in map(check_sections, stack):
-        values = _one_length(layer)
+        values = _one_of_two(layer)
         if _names_another_dataset(merged, values):
             merged = {**merged, "dataset": {**merged["dataset"], "options": {}}}
             sources = _without(sources, "dataset.options")
@@ -86,16 +86,27 @@ def resolve_config(
     return ResolvedConfig(config, complete)
 
 
-def _one_length(layer: Layer) -> dict[str, Any]:
-    """Let a layer's ``steps`` clear a weaker layer's ``epochs``, and the other way round."""
-    engine = layer.values.get("engine")
+def _one_of_two(layer: Layer) -> dict[str, Any]:
+    """Let a layer's ``steps`` clear a weaker layer's ``epochs``, and the other way round.
+
+    Likewise the two bounds of a standard.
+    """
     values = dict(layer.values)
+    engine = values.get("engine")
     if isinstance(engine, Mapping):
-        given = [k for k in ("steps", "epochs") if engine.get(k) is not None]
-        if len(given) == 1:
-            other = "epochs" if given == ["steps"] else "steps"
-            values["engine"] = {**engine, other: None}
+        engine = _without_other(engine, ("steps", "epochs"))
+        if isinstance(engine.get("standard"), Mapping):
+            bounds = ("at_most", "at_least")
+            engine["standard"] = _without_other(engine["standard"], bounds)
+        values["engine"] = engine
     return values
+
+
+def _without_other(values: Mapping[str, Any], pair: tuple[str, str]) -> dict[str, Any]:
+    given = [key for key in pair if values.get(key) is not None]
+    if len(given) != 1:
+        return dict(values)
+    return {**values, pair[1 - pair.index(given[0])]: None}
 
 
 def _names_another_dataset(merged: Mapping[str, Any], values: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
+from aigc_core.config.standard import StandardConfig
 from aigc_core.interfaces.config import ConfigModel
 
 SCHEMA_VERSION = 1
@@ -31,6 +32,10 @@ class CheckpointConfig(ConfigModel):
     """Save after every so many steps."""
     keep: int = Field(default=3, ge=1)
     """How many of the newest checkpoints to keep."""
+    keep_best: str | None = "auto"
+    """Also save, and keep, the checkpoint at which this metric was best, such as validation/loss;
+    null for none. auto takes the standard's metric, else validation/loss, else the first that is
+    measured at validations."""
 
 
 class EngineConfig(ConfigModel):
@@ -64,6 +69,15 @@ class EngineConfig(ConfigModel):
     measures something and the dataset has a validation or test split."""
     validation_samples: int = Field(default=10_000, ge=0)
     """How many held-out samples at most, evenly spread; 0 for no validation."""
+    validation_metrics: tuple[str, ...] = ()
+    """Metrics that compare generated samples with held-out ones at each validation, by name: see
+    ``aigc metrics``. They are logged as validation/<metric>/<value>."""
+    validation_metric_samples: int = Field(default=1000, ge=2, le=10**6)
+    """How many samples these metrics compare, where there are as many held-out ones."""
+    standard: StandardConfig | None = None
+    """End as soon as a validation meets this standard (``--until``); null for none."""
+    patience: int | None = Field(default=None, ge=1)
+    """End after so many validations in a row without a new best of checkpoint.keep_best."""
     sample_every: int = Field(default=250, ge=1)
     """Draw preview samples after every so many steps, and after the last."""
     sample_count: int = Field(default=64, ge=1, le=4096)
@@ -90,7 +104,26 @@ class EngineConfig(ConfigModel):
             raise ValueError(
                 f"accumulate={self.accumulate} does not divide batch_size={self.batch_size}"
             )
+        if not self.validation_samples and self.needs_validation:
+            raise ValueError(
+                f"{self.needs_validation} needs validation, and validation_samples=0 means none"
+            )
+        if self.patience is not None and self.checkpoint.keep_best is None:
+            raise ValueError(
+                "patience waits for a new best, and with checkpoint.keep_best=null none is known"
+            )
         return self
+
+    @property
+    def needs_validation(self) -> str | None:
+        """The first setting that means nothing without a validation, if one is set."""
+        asked = {
+            "standard": self.standard is not None,
+            "patience": self.patience is not None,
+            "validation_metrics": bool(self.validation_metrics),
+            "checkpoint.keep_best": self.checkpoint.keep_best not in (None, "auto"),
+        }
+        return next((name for name, is_set in asked.items() if is_set), None)
 
 
 class RunConfig(ConfigModel):

@@ -12,14 +12,14 @@ class Meter:
     """Sums of named scalars. Adding never waits for the device; reading waits once."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self.device = device
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
 
     def add(self, name: str, value: Tensor) -> None:
         """Add a scalar to the mean called ``name``."""
         if name not in self.sums:
-            self.sums[name] = torch.zeros((), device=self._device)
+            self.sums[name] = torch.zeros((), device=self.device)
             self.counts[name] = 0
         self.sums[name] += value.detach()
         self.counts[name] += 1

@@ -1,46 +1,86 @@
-"""What a trainer measures on held-out data: the same samples and randomness every time."""
+"""What is measured on held-out data: the same samples and the same randomness every time."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from aigc_core.config import EngineConfig
+from aigc_core.engine.comparison import Comparison, SampleComparison
 from aigc_core.engine.data import ResidentData
 from aigc_core.engine.sampling import evaluation_mode
 from aigc_core.engine.seeds import derive_seed, isolated_rng
-from aigc_core.interfaces import StepState, Trainer
+from aigc_core.errors import UserError
+from aigc_core.interfaces import Batch, Generator, StepState, Trainer
+
+logger = logging.getLogger("aigc")
+
+Measure = Callable[[Batch, StepState], Mapping[str, Tensor]]
 
 
 class Validation:
+    """Everything that is measured at a validation, by flat name: ``validation/loss``."""
+
+    def __init__(
+        self, measures: TrainerMeasures | None, comparison: SampleComparison | None
+    ) -> None:
+        """Take what the trainer measures, and what compares samples, if anything does."""
+        self._measures = measures
+        self._comparison = comparison
+
+    def run(self, step: int, generator: Generator) -> dict[str, float]:
+        """Return the values; metrics that fail are a warning, since the training is worth more."""
+        found = self._measures.run(step) if self._measures else {}
+        if self._comparison is not None:
+            try:
+                found |= self._comparison.run(generator)
+            except UserError as error:
+                logger.warning("The samples of step %d were not compared: %s", step, error)
+        return {f"validation/{name}": value for name, value in found.items()}
+
+    def names(self, generator: Generator) -> list[str]:
+        """Return what will be measured: tried on one batch, and the comparison once whole.
+
+        Raises:
+            UserError: the comparison refuses the samples, or fails.
+        """
+        found = self._measures.run(0, batches=1) if self._measures else {}
+        if self._comparison is not None:
+            found |= self._comparison.run(generator)
+        return [f"validation/{name}" for name in found]
+
+
+class TrainerMeasures:
     """Measures a trainer's networks on held-out samples, in float32 and evaluation mode."""
 
     def __init__(
         self,
-        trainer: Trainer,
+        measure: Measure,
+        networks: Iterable[nn.Module],
         data: ResidentData,
         device: torch.device,
-        *,
-        seed: int,
-        batch_size: int,
-        samples: int,
+        config: EngineConfig,
     ) -> None:
-        """Choose at most ``samples`` samples, evenly spread, to be seen in batches."""
-        self._measure = trainer.validation()
-        self._networks: list[nn.Module] = list(trainer.networks().values())
+        """Choose at most ``validation_samples``, evenly spread, to be seen in batches."""
+        self._measure = measure
+        self._networks = list(networks)
         self._data = data
         self._device = device
-        self._seed = derive_seed(seed, "validation")
-        self._batch_size = batch_size
-        count = min(samples, len(data))
+        self._seed = derive_seed(config.seed, "validation")
+        self._batch_size = config.batch_size
+        count = min(config.validation_samples, len(data))
         self._indices = (torch.arange(count) * len(data) // count).to(data.index_device)
 
-    def run(self, step: int) -> dict[str, float]:
-        """Return the means over all samples, by name; training is not disturbed."""
-        if self._measure is None:
-            return {}
+    def run(self, step: int, *, batches: int | None = None) -> dict[str, float]:
+        """Return the means over all samples, or some batches of them, by name.
+
+        Training is not disturbed.
+        """
+        chosen = self._indices[: batches * self._batch_size if batches else None]
         rng = torch.Generator(self._device).manual_seed(self._seed)
         sums: dict[str, Tensor] = {}
         with contextlib.ExitStack() as stack:
@@ -48,11 +88,34 @@ class Validation:
             stack.enter_context(isolated_rng(self._device, self._seed))
             for network in self._networks:
                 stack.enter_context(evaluation_mode(network))
-            for indices in torch.split(self._indices, self._batch_size):
+            for indices in torch.split(chosen, self._batch_size):
                 state = StepState(step, 0, 1, rng, {}, lambda name, value: None)
                 terms: Mapping[str, Tensor] = self._measure(self._data.take(indices), state)
                 for name, term in terms.items():
                     total = term.double() * len(indices)
                     sums[name] = sums[name] + total if name in sums else total
-        means = torch.stack(list(sums.values())) / len(self._indices)
+        means = torch.stack(list(sums.values())) / len(chosen)
         return dict(zip(sums, means.tolist(), strict=True))
+
+
+def build_validation(
+    trainer: Trainer,
+    arrays: Mapping[str, Tensor] | None,
+    compare: Comparison | None,
+    config: EngineConfig,
+    *,
+    device: torch.device,
+    transform: Callable[[Tensor], Tensor] | None,
+) -> Validation | None:
+    """Return what is done at validations, or None without held-out data or where it is off."""
+    if arrays is None or not config.validation_samples:
+        return None
+    comparison = None
+    if compare is not None:
+        comparison = SampleComparison(compare, arrays["samples"], device, config)
+    measures, measure = None, trainer.validation()
+    if measure is not None:
+        held_out = ResidentData(arrays, device, transform)
+        networks = trainer.networks().values()
+        measures = TrainerMeasures(measure, networks, held_out, device, config)
+    return Validation(measures, comparison)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 
 class ConfigModel(BaseModel):
@@ -23,6 +23,28 @@ class ConfigModel(BaseModel):
         defer_build=True,  # most commands use few of the models, and building one takes long
         protected_namespaces=(),
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool_as_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true for 1, which pydantic takes it for, and which nobody means."""
+        if _holds_bool(value) and info.field_name:
+            types = _types_in(cls.model_fields[info.field_name].annotation)
+            if types & {int, float} and not types & {bool, Any}:
+                raise ValueError("it should be a number, not true or false")
+        return value
+
+
+def _holds_bool(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_bool, value))
+    return isinstance(value, bool)
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    """Return the types that an annotation is made of, through unions, lists and the like."""
+    inner = get_args(annotation)
+    return set().union(*map(_types_in, inner)) if inner else {annotation}
 
 
 class OptimizerConfig(ConfigModel):

@@ -7,7 +7,7 @@ phases, a VAE or a language model is one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -97,6 +97,14 @@ class Trainer(ABC):
         decides where a number must. It is called without gradients, in evaluation mode.
         """
         return None
+
+    @property
+    def higher_is_better(self) -> Collection[str]:
+        """Names of what ``validation`` measures that are better when higher, such as an accuracy.
+
+        All others are better when lower. It decides which checkpoint of a run is the best.
+        """
+        return ()
 
 
 @runtime_checkable

@@ -75,8 +75,11 @@ def describe_metrics(metrics: Mapping[str, float]) -> str:
         section, _, phase = name.partition("/")
         if section == "loss" and "/" not in phase:
             parts.append(f"{phase} {value:.3f}")
-    if "validation/loss" in metrics:
+    measured = [name for name in metrics if name.startswith("validation/")]
+    if "validation/loss" in measured:
         parts.append(f"validation {metrics['validation/loss']:.3f}")
+    elif measured:
+        parts.append(f"{measured[0]} {metrics[measured[0]]:.3f}")
     if metrics.get("skipped_updates"):
         parts.append(f"{metrics['skipped_updates']:.0f} updates skipped (not finite)")
     return "  ".join(parts)

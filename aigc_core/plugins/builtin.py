@@ -9,6 +9,7 @@ OWNER = "aigc-core"
 METRICS = (
     MetricSpec(
         name="sliced-wasserstein",
+        samples="continuous",
         summary="Distance of the distributions along random directions (Rabin et al. 2012)",
         code="aigc_core.evaluation:SlicedWasserstein",
     ),

@@ -55,7 +55,7 @@ def aigc_run_started(run: Run, config: Mapping[str, Any], start_step: int) -> No
 
 @hookspec
 def aigc_metrics_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
-    """Called at every log interval with means over the interval, by flat name.
+    """Called at every log interval, and after validations, with means over the interval by name.
 
     Names: ``loss/<phase>``, ``gradient_norm/<phase>``, ``samples_per_second``, and what the
     trainer logs of its own; and, until now and no means, ``epoch`` and ``skipped_updates``.

@@ -66,6 +66,12 @@ class MetricSpec(ConfigModel):
     name: Name
     modality: Name | None = None
     """The modality whose samples it understands; None for any."""
+    samples: Literal["any", "continuous"] = "any"
+    """``continuous`` for one that needs numbers on a scale: it is not for samples that are tokens,
+    whose numbers are names. Such are those whose ``Modality.sample_dtype`` is an integer type."""
+    higher_is_better: tuple[str, ...] = ()
+    """Names of its values that are better when higher, such as ``("precision",)``; all others are
+    better when lower. It decides which checkpoint of a run is the best."""
     summary: str
     code: CodeRef
     """A subclass of ``aigc_core.Metric``."""

@@ -6,6 +6,7 @@ from aigc_core._lazy import lazy_exports
 from aigc_core.runs.create import check_free, create_run, new_run_path
 from aigc_core.runs.facts import DatasetFacts
 from aigc_core.runs.folder import Run, find_runs, open_run
+from aigc_core.runs.outcome import choose_checkpoint
 
 if TYPE_CHECKING:
     from aigc_core.runs.checkpoint import load_checkpoint, load_weights_only, save_checkpoint
@@ -23,6 +24,7 @@ __all__ = [
     "DatasetFacts",
     "Run",
     "check_free",
+    "choose_checkpoint",
     "create_run",
     "find_runs",
     "load_checkpoint",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from aigc_core.runs.manifest import (
     describe_files,
     read_verified,
 )
+from aigc_core.runs.outcome import SCALARS
 
-WEIGHTS, TENSORS, SCALARS = "weights.safetensors", "state.safetensors", "state.json"
+WEIGHTS, TENSORS = "weights.safetensors", "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ def save_checkpoint(
     tensors: Mapping[str, Tensor],
     scalars: Mapping[str, Any],
     keep: int,
+    spare: Collection[int] = (),
 ) -> Path:
     """Write a checkpoint so that a crash at any moment leaves the older ones whole.
 
     Files go to a temporary folder and are synced, the manifest last; the folder is renamed and its
-    parent synced; only then are older checkpoints beyond ``keep`` removed.
+    parent synced; only then are older checkpoints beyond ``keep`` removed, but those of the steps
+    in ``spare``.
 
     Raises:
         StorageError: it could not be written; the older checkpoints stand.
@@ -59,7 +62,7 @@ def save_checkpoint(
     if not (target / MANIFEST).exists():
         _write(checkpoints, target, weights, tensors, scalars)
     for old in checkpoint_steps(checkpoints)[:-keep]:
-        if old != step:
+        if old != step and old not in spare:
             shutil.rmtree(checkpoint_folder(checkpoints, old), ignore_errors=True)
     return target
 
@@ -121,14 +124,16 @@ def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoin
 
 
 def load_weights_only(
-    checkpoints: Path, warn: Callable[[str], None]
+    checkpoints: Path, warn: Callable[[str], None], step: int | None = None
 ) -> tuple[int, dict[str, Tensor]]:
-    """Return ``(step, weights)`` of the newest checkpoint whose weights verify. Only reads.
+    """Return ``(step, weights)`` of the newest checkpoint whose weights verify, or of one step.
+
+    Only reads.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none, or that of the step is damaged.
     """
-    found = _newest_whole(checkpoints, (WEIGHTS,))
+    found = _newest_whole(checkpoints, (WEIGHTS,), step)
     if found is None:
         raise RunError(f"There is no complete checkpoint in {checkpoints}.")
     for folder, problem in found.damaged:
@@ -143,10 +148,15 @@ class _Found:
     damaged: list[tuple[Path, str]]
 
 
-def _newest_whole(checkpoints: Path, names: tuple[str, ...]) -> _Found | None:
-    """Find the newest checkpoint whose files verify, and the damaged ones before it."""
+def _newest_whole(
+    checkpoints: Path, names: tuple[str, ...], only: int | None = None
+) -> _Found | None:
+    """Find the newest checkpoint whose files verify, and the damaged ones before it.
+
+    With ``only`` no other step's will do.
+    """
     damaged: list[tuple[Path, str]] = []
-    for step in reversed(checkpoint_steps(checkpoints)):
+    for step in reversed(checkpoint_steps(checkpoints)) if only is None else [only]:
         folder = checkpoint_folder(checkpoints, step)
         try:
             return _Found(step, read_verified(folder, names), damaged)
@@ -155,6 +165,9 @@ def _newest_whole(checkpoints: Path, names: tuple[str, ...]) -> _Found | None:
         except OSError as error:
             raise RunError(f"Cannot read the checkpoint {folder}: {reason(error)}.") from None
     if damaged:
+        if only is not None:
+            folder, problem = damaged[0]
+            raise RunError(f"The checkpoint {folder} is damaged ({problem}). Choose another one.")
         told = "; ".join(f"{folder.name}: {problem}" for folder, problem in damaged)
         raise RunError(f"No checkpoint in {checkpoints} is whole ({told}). Nothing was changed.")
     return None

@@ -17,11 +17,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from aigc_core.config.layers import read_config_file
+from aigc_core.config.standard import StandardConfig
 from aigc_core.errors import RunError, StorageError, did_you_mean, reason
 from aigc_core.files import write_text_atomically
+from aigc_core.interfaces.outcome import Best, Ending
 from aigc_core.runs.facts import DatasetFacts
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.metrics import MetricsFile
+from aigc_core.runs.outcome import read_outcome
 from aigc_core.strict_yaml import dump_yaml, load_yaml
 
 CONFIG, DATASET, ENVIRONMENT = "config.yaml", "dataset.json", "environment.json"
@@ -100,7 +103,32 @@ class Run:
         """``training`` (a process holds it), ``complete`` or ``unfinished``."""
         if self.step >= self.total_steps:
             return "complete"
-        return "training" if self._is_locked() else "unfinished"
+        if self._is_locked():
+            return "training"
+        return "complete" if self.ending else "unfinished"
+
+    @property
+    def best(self) -> Best | None:
+        """The best validation so far, whose checkpoint is kept."""
+        return read_outcome(self.checkpoints).best
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why it ended; None for one that has not, or is to go on as its configuration says now."""
+        ending = read_outcome(self.checkpoints).ending
+        if ending is None:
+            return None
+        engine = self.config.get("engine")
+        engine = engine if isinstance(engine, dict) else {}
+        if ending.reason == "steps":
+            return ending if self.step >= self.total_steps else None
+        if ending.reason == "patience":
+            return ending if engine.get("patience") is not None else None
+        try:
+            standard = StandardConfig.model_validate(engine.get("standard"))
+        except ValidationError:
+            return None
+        return ending if str(standard) == ending.standard else None
 
     @property
     def latest_preview(self) -> Path | None:

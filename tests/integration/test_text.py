@@ -103,6 +103,13 @@ def test_what_cannot_be_generated_is_told(aigc, run, arguments, told: str) -> No
     assert sorted(run.path.rglob("*")) == before
 
 
+def test_a_metric_for_numbers_on_a_scale_is_not_for_tokens(aigc, run) -> None:
+    check(aigc("evaluate", run.path), "There is no metric for samples of text")
+    metric = ("--metric", "sliced-wasserstein")
+    check(aigc("evaluate", run.path, *metric), "those of text are tokens (int64)")
+    assert not (run.path / "evaluations.jsonl").exists()
+
+
 def test_pictures_take_no_prompt(aigc, quick_run) -> None:
     check(aigc("generate", quick_run.path, "--prompt", "a cat"), "image/dcgan makes no text")
     check(aigc("generate", quick_run.path, "--tokens", "3"), "it takes no prompt")

@@ -47,7 +47,7 @@ def recited(monkeypatch, text: str | bytes, **options) -> list[str]:
         device=torch.device("cpu"),
         controls=controls,
     )
-    monkeypatch.setattr(stream, "Sampler", lambda run, device: sampler)
+    monkeypatch.setattr(stream, "Sampler", lambda run, device, checkpoint: sampler)
     return list(stream.stream_text("run", **options))
 
 

@@ -202,7 +202,9 @@ def test_a_key_of_another_section_is_found_by_its_last_part(host: PluginHost) ->
 
 def test_a_common_beginning_does_not_make_a_key_the_nearest(host: PluginHost) -> None:
     message = refused(host, {"engine.checkpoint.qqq": 1})
-    assert message.endswith("Valid: engine.checkpoint.every, engine.checkpoint.keep.")
+    assert message.endswith(
+        "Valid: engine.checkpoint.every, engine.checkpoint.keep, engine.checkpoint.keep_best."
+    )
 
 
 def test_a_dotted_key_inside_a_file_says_how_to_nest_it(host: PluginHost) -> None:

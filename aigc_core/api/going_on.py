@@ -1,0 +1,135 @@
+"""Everything that is needed to go on with a run, made ready before its next step."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aigc_core.api.build import (
+    describe_data,
+    describe_environment,
+    load_data,
+    require_plugins,
+    run_layer,
+)
+from aigc_core.api.prepare import Training, build_engine, with_absolute_root
+from aigc_core.api.session import RunRecorder
+from aigc_core.config import Layer, parse_standard, resolve_config
+from aigc_core.config.layers import nest
+from aigc_core.engine import Engine, EngineState
+from aigc_core.errors import RunError
+from aigc_core.observers import default_observers
+from aigc_core.plugins import get_host
+from aigc_core.plugins.hooks import HookCaller
+from aigc_core.runs import (
+    Run,
+    load_checkpoint,
+)
+from aigc_core.runs.manifest import checkpoint_steps
+
+logger = logging.getLogger("aigc")
+
+
+@contextlib.contextmanager
+def prepare_resume(
+    run: Run,
+    *,
+    steps: int | None = None,
+    until: str | None = None,
+    data_root: str | None = None,
+    device: str | None = None,
+    observers: Sequence[object] = (),
+) -> Iterator[Training]:
+    """Make everything to go on with a run; see ``resume``."""
+    host = get_host()
+    standard = parse_standard(until) if until is not None else {}
+    changes = {
+        "engine.steps": steps,
+        "engine.device": device,
+        "dataset.root": data_root,
+        **standard,
+    }
+    changes = {key: value for key, value in changes.items() if value is not None}
+    require_plugins(host, run)
+    layers = [run_layer(run), Layer("overrides", nest(changes))]
+    config = resolve_config(host, run.recipe, layers=layers).config
+    config = with_absolute_root(config.model_copy(update={"preset": run.config.get("preset")}))
+    total = config.engine.steps
+    if total is None:
+        raise RunError(f"{run.path / 'config.yaml'} must give engine.steps, not epochs.")
+    hooks = HookCaller(host.manager, [*default_observers(), *observers])
+    with run.locked():
+        checkpoint = load_checkpoint(run.checkpoints, logger.warning)
+        step = checkpoint.step if checkpoint else 0
+        if step >= total:
+            raise RunError(
+                f"{run.path} is complete: step {step} of {total}. "
+                f"Train on with: aigc resume {shlex.quote(str(run.path))} --steps {step * 2}"
+            )
+        ending = run.ending
+        if ending is not None and ending.reason != "steps":
+            if steps is None and until is None:
+                raise RunError(
+                    f"{run.path} is complete: it {ending.told}. "
+                    f"Train on with: aigc resume {shlex.quote(str(run.path))} --steps {total}"
+                )
+            if ending.reason == "standard" and until is None:
+                logger.warning("The run %s; it goes on without a standard.", ending.told)
+                without = config.engine.model_copy(update={"standard": None})
+                config = config.model_copy(update={"engine": without})
+        store = load_data(host, config)
+        facts, notes = describe_data(store), store.notes
+        if difference := run.dataset.difference(facts):
+            raise RunError(
+                f"The data is not what {run.path} was trained on: {difference}. "
+                "Start a new run, or restore the data."
+            )
+        modality, engine = build_engine(host, config, store)
+        del store
+        if checkpoint:
+            engine.load_state(
+                EngineState(checkpoint.weights, checkpoint.tensors, checkpoint.scalars)
+            )
+            _forget_a_lost_best(run, engine)
+        else:
+            logger.warning("%s has no checkpoint yet: training starts from step 0.", run.path)
+        engine.check_validation()
+        _warn_of_another_machine(run, engine, describe_environment(host, config))
+        run.metrics.cut_after(step)
+        if config.to_dict() != run.config:
+            run.update_config(config.to_dict())
+        engine.add_observer(RunRecorder(run, modality, hooks))
+        yield Training(run, engine, hooks, facts.count, notes)
+
+
+def _forget_a_lost_best(run: Run, engine: Engine) -> None:
+    """Let the next validation be the best where the checkpoint of the last one is gone.
+
+    That is so where it was damaged, or the newest ones were and an older best was already removed.
+    """
+    if engine.best and engine.best.step not in checkpoint_steps(run.checkpoints):
+        logger.warning("The best checkpoint, %s, is gone; the next one is found.", engine.best)
+        engine.forget_best()
+
+
+def _warn_of_another_machine(run: Run, engine: Engine, now: Mapping[str, Any]) -> None:
+    """Say what keeps the result from being the same to the bit as without the interruption."""
+    try:
+        started = run.environment
+    except RunError as error:
+        logger.warning("%s What the run was started on is not known.", error)
+        return
+    for key in ("torch", "device", "precision", "threads"):
+        if started.get(key) != now[key]:
+            logger.warning(
+                "%s was %s when %s was started and is %s now: the result will differ in rounding.",
+                key,
+                started.get(key),
+                run.path,
+                now[key],
+            )
+    if engine.device.type == "cuda" and not engine.config.deterministic:
+        logger.warning("Without engine.deterministic, results of a GPU differ in rounding.")

@@ -1,0 +1,71 @@
+"""When a training is good enough to end: a metric, and what it has to come to."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from aigc_core.errors import ConfigError, shown
+from aigc_core.interfaces.config import ConfigModel
+
+
+class StandardConfig(ConfigModel):
+    """Training ends at the first validation that meets it; steps or epochs stay the limit."""
+
+    metric: str = Field(min_length=1)
+    """What is judged, such as validation/loss: a name that stands in metrics.jsonl."""
+    at_most: float | None = None
+    """Reached when the metric is at most this. Either this or at_least."""
+    at_least: float | None = None
+    """Reached when the metric is at least this."""
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> StandardConfig:
+        if (self.at_most is None) == (self.at_least is None):
+            both = ", not both" if self.at_most is not None else ""
+            raise ValueError(f"give at_most or at_least{both}")
+        return self
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether the metric has to rise to the bound."""
+        return self.at_least is not None
+
+    def reached_by(self, value: float) -> bool:
+        """Whether a value meets the standard; one that is not finite never does."""
+        if not math.isfinite(value):
+            return False
+        if self.at_least is not None:
+            return value >= self.at_least
+        return self.at_most is not None and value <= self.at_most
+
+    def __str__(self) -> str:
+        """Return it as ``--until`` takes it: ``validation/loss <= 1.85``."""
+        if self.at_least is not None:
+            return f"{self.metric} >= {self.at_least:g}"
+        return f"{self.metric} <= {self.at_most:g}"
+
+
+def parse_standard(text: str) -> dict[str, Any]:
+    """Return what ``--until`` sets, by dotted key, for a text such as ``validation/loss<=1.85``.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
+    match = re.fullmatch(r"\s*([^<>=\s]+)\s*(<=|>=)\s*(\S+)\s*", text)
+    try:
+        if match is None:
+            raise ValueError
+        metric, sign, bound = match[1], match[2], float(match[3])
+    except ValueError:
+        raise ConfigError(
+            f"--until {shown(text)} is not valid: it should be a metric, <= or >=, and a number, "
+            'in quotes because a shell takes < and > for its own: "validation/loss<=1.85"'
+        ) from None
+    return {
+        "engine.standard.metric": metric,
+        f"engine.standard.{'at_most' if sign == '<=' else 'at_least'}": bound,
+    }

@@ -1,0 +1,51 @@
+"""Generated samples beside held-out ones, for metrics that the engine is handed and knows not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from aigc_core.config import EngineConfig
+from aigc_core.engine.sampling import draw_samples
+from aigc_core.engine.seeds import derive_seed, isolated_rng
+from aigc_core.interfaces import Generator
+
+
+class Comparison(Protocol):
+    """Says in numbers how near generated samples come to real ones."""
+
+    @property
+    def higher_is_better(self) -> Collection[str]:
+        """Names of the values that are better when higher; all others when lower."""
+
+    def __call__(self, real: Tensor, generated: Tensor) -> Mapping[str, float]:
+        """Return values by name.
+
+        Args:
+            real: held-out samples ``(N, ...)`` in their stored form, as the engine was given them.
+            generated: as many ``(N, *sample_shape)`` in the model's form, on the engine's device.
+        """
+
+
+class SampleComparison:
+    """Compares the same held-out samples with those of the same latents, every time."""
+
+    def __init__(
+        self, compare: Comparison, stored: Tensor, device: torch.device, config: EngineConfig
+    ) -> None:
+        """Choose at most ``validation_metric_samples`` of the stored ones, evenly spread."""
+        self._compare = compare
+        count = min(config.validation_metric_samples, len(stored))
+        self._real = stored[torch.arange(count) * len(stored) // count]
+        self._device = device
+        self._seed = derive_seed(config.seed, "validation-samples")
+
+    def run(self, generator: Generator) -> dict[str, float]:
+        """Return values by name; training is not disturbed."""
+        drawn = draw_samples(generator, len(self._real), seed=self._seed, device=self._device)
+        generated = torch.cat(list(drawn))
+        with torch.no_grad(), isolated_rng(self._device, self._seed):
+            return dict(self._compare(self._real, generated))

@@ -1,0 +1,153 @@
+"""What validations decide: which was the best so far, and whether the training may end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from aigc_core.config import EngineConfig
+from aigc_core.engine.comparison import Comparison
+from aigc_core.errors import ConfigError, did_you_mean, nearest
+from aigc_core.interfaces.outcome import Best, Ending, Outcome
+
+LOSS = "validation/loss"  # lower is better, as the contract of ``Trainer.validation`` says
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a call of ``fit`` ended."""
+
+    step: int
+    signal: int | None
+    """The signal that stopped it, or None when it came to its end."""
+    ending: Ending | None = None
+    """Why it came to its end: all steps are done, a standard was reached, patience was lost."""
+
+
+class Stopping:
+    """Judges each validation."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        measured: Collection[str] = (),
+        compare: Comparison | None = None,
+    ) -> None:
+        """Judge by a configuration.
+
+        Args:
+            config: what is asked for.
+            measured: what the trainer measures that is better when higher.
+            compare: knows the same of what it measures; all else is better when lower.
+        """
+        self._config = config
+        self._compares = compare is not None
+        self._standard = config.standard
+        self._patience = config.patience
+        self._metric = config.checkpoint.keep_best
+        if self._metric == "auto" and config.standard is not None:
+            self._metric = config.standard.metric
+        declared = (*measured, *(compare.higher_is_better if compare else ()))
+        self._declared = {f"validation/{name}" for name in declared}
+        self._higher = set(self._declared)
+        if config.standard is not None and config.standard.higher_is_better:
+            self._higher.add(config.standard.metric)
+        self._stale = 0  # validations since the best one
+        self.best: Best | None = None
+        self.ending: Ending | None = None
+
+    def check(self, names: Collection[str] | None) -> None:
+        """Check settings against the names of what validations measure; None without held-out data.
+
+        Raises:
+            ConfigError: nothing is measured, or not that; or a bound on the wrong side.
+        """
+        if not names:
+            lacking = "no held-out data" if names is None else "nothing that is measured there"
+            raise ConfigError(
+                f"engine.{self._config.needs_validation} needs validation, and there is {lacking}."
+            )
+        if self._config.validation_metrics and not self._compares:
+            raise ConfigError(
+                "engine.validation_metrics names metrics, and the engine was given none: compare=…"
+            )
+        asked = {"checkpoint.keep_best": self._config.checkpoint.keep_best}
+        if self._standard is not None:
+            asked = {"standard.metric": self._standard.metric, **asked}
+        for key, name in asked.items():
+            if name is not None and name not in ("auto", *names):
+                known = f" Measured: {', '.join(sorted(names))}." if nearest(name, names) else ""
+                raise ConfigError(
+                    f"engine.{key}={name} is not measured at validations."
+                    f"{did_you_mean(name, names)}{known}"
+                )
+        if self._standard is None:
+            return
+        name, higher = self._standard.metric, self._standard.higher_is_better
+        if (higher and name == LOSS) or (not higher and name in self._declared):
+            right, sign = ("at_least", ">=") if not higher else ("at_most", "<=")
+            raise ConfigError(
+                f"The standard {self._standard} is on the wrong side: {name} is better when "
+                f"{'lower' if higher else 'higher'}. Give {right}, on the command line {sign}"
+            )
+
+    def judge(self, step: int, measured: Mapping[str, float]) -> bool:
+        """Judge one validation; return whether it is the best so far."""
+        improved = False
+        if self._metric == "auto":  # until the first validation
+            self._metric = LOSS if LOSS in measured else next(iter(measured), "auto")
+        if self._metric is not None:
+            improved = self._is_better(measured.get(self._metric, math.nan))
+            self._stale = 0 if improved else self._stale + 1
+            if improved:
+                self.best = Best(metric=self._metric, value=measured[self._metric], step=step)
+        if self._standard is not None:
+            value = measured.get(self._standard.metric, math.nan)
+            if self._standard.reached_by(value):
+                told = f"reached the standard {self._standard} with {value:.6g} at step {step:,}"
+                self.ending = Ending(reason="standard", told=told, standard=str(self._standard))
+                return improved
+        if self._patience is not None and self._stale >= self._patience:
+            times = "1 validation" if self._stale == 1 else f"{self._stale} validations"
+            told = f"found no better {self._metric} in {times} up to step {step:,}"
+            if self.best is not None:
+                told += f" than {self.best.value:.6g} at step {self.best.step:,}"
+            self.ending = Ending(reason="patience", told=told + self._missed())
+        return improved
+
+    def out_of_steps(self, steps: int) -> None:
+        """End because all steps are done, unless there is another reason."""
+        if self.ending is None:
+            self.ending = Ending(reason="steps", told=f"did all {steps:,} steps{self._missed()}")
+
+    def _missed(self) -> str:
+        if self._standard is None:
+            return ""
+        told = f"; the standard {self._standard} was not reached"
+        if self.best is not None and self.best.metric == self._standard.metric:
+            told += f": the best was {self.best.value:.6g} at step {self.best.step:,}"
+        return told
+
+    def _is_better(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        if self.best is None or self.best.metric != self._metric:
+            return True
+        higher = self._metric in self._higher
+        return value > self.best.value if higher else value < self.best.value
+
+    @property
+    def outcome(self) -> Outcome:
+        """All that was judged, for a checkpoint."""
+        return Outcome(best=self.best, stale=self._stale, ending=self.ending)
+
+    def go_on_from(self, outcome: Outcome) -> None:
+        """Take what a checkpoint says. Its ending does not count: whoever goes on wants more."""
+        self.best, self.ending = outcome.best, None
+        self._stale = 0 if outcome.ending else outcome.stale
+
+    def forget_best(self) -> None:
+        """Let the next validation be the best, as when its checkpoint is gone."""
+        self.best = None
+        self._stale = 0

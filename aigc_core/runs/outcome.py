@@ -1,0 +1,65 @@
+"""How a run went, as its newest checkpoint says, and which checkpoint a name stands for.
+
+The checkpoint that is the best names itself: it and the mark are one file's worth of state, so
+nothing can come between writing the one and the other. Free of torch.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from aigc_core.errors import RunError, did_you_mean
+from aigc_core.interfaces.outcome import Outcome
+from aigc_core.runs.manifest import checkpoint_folder, checkpoint_steps
+
+SCALARS = "state.json"
+
+
+def read_outcome(checkpoints: Path) -> Outcome:
+    """Return what the newest checkpoint that can be read says; empty where none says anything."""
+    for step in reversed(checkpoint_steps(checkpoints)):
+        try:
+            text = (checkpoint_folder(checkpoints, step) / SCALARS).read_text(encoding="utf-8")
+            return Outcome.model_validate(json.loads(text).get("validations") or {})
+        except (OSError, ValueError, ValidationError, AttributeError):
+            continue
+    return Outcome()
+
+
+def choose_checkpoint(checkpoints: Path, name: str | int | None) -> int | None:
+    """Return the step of ``best`` or of a number; None for ``newest`` or no name.
+
+    Raises:
+        RunError: there is no such checkpoint; says which there are.
+    """
+    if name is None or name == "newest":
+        return None
+    steps = checkpoint_steps(checkpoints)
+    there = ", ".join(map(str, steps)) or "none"
+    if name == "best":
+        best = read_outcome(checkpoints).best
+        if best is None:
+            raise RunError(
+                f"No checkpoint in {checkpoints} is known to be the best: nothing was measured at "
+                f"validations yet, or with checkpoint.keep_best=null. There are: {there}."
+            )
+        if best.step not in steps:
+            raise RunError(
+                f"The best checkpoint, {best}, is not in {checkpoints} any more. "
+                f"There are: {there}."
+            )
+        return best.step
+    number = str(name).removeprefix("step-")
+    if not (number.isascii() and number.isdecimal()):
+        raise RunError(
+            f"--checkpoint {name} is not valid: it should be a step."
+            f"{did_you_mean(str(name), ['best', 'newest'])}"
+        )
+    if int(number) not in steps:
+        raise RunError(
+            f"There is no checkpoint of step {int(number)} in {checkpoints}. There are: {there}."
+        )
+    return int(number)
