@@ -2,16 +2,20 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from aigc_core import DataError
 from aigc_text.datasets._source import SUFFIXES, TextFile, list_texts, read_pieces
 from aigc_text.datasets._text import TextDataset
+from aigc_text.datasets._tokens import TextPart
 
 
 class TextFiles(TextDataset):
     """The UTF-8 text of ``--data-root``, files in the order of their paths.
+
+    Sub-folders, if there are several and every file is in one, are classes.
 
     A file is taken for the same as before by its path, size and time of change, not its content.
     """
@@ -26,6 +30,19 @@ class TextFiles(TextDataset):
 
     def text_bytes(self) -> int:
         return sum(file.bytes for file in self._files)
+
+    def parts(self) -> Sequence[TextPart]:
+        tops = [file.path.relative_to(self._root).parts[:-1][:1] for file in self._files]
+        if len(set(tops)) < 2 or () in tops:
+            return super().parts()
+        in_classes = sorted(zip(tops, self._files, strict=True))
+        by_class = groupby(in_classes, key=lambda pair: pair[0])
+        parts = []
+        for (name,), pairs in by_class:
+            files = [file for _, file in pairs]
+            pieces = functools.partial(read_pieces, files)
+            parts.append(TextPart(name, pieces, sum(file.bytes for file in files)))
+        return parts
 
     @functools.cached_property
     def _files(self) -> list[TextFile]:
