@@ -30,7 +30,8 @@ class ClassedSamples:
         self, target: Path, text: EncodedText, split: str, length: int, validation: float
     ) -> None:
         """Take the tokens and their file, and how they are cut; write nothing yet."""
-        self._tokens: NDArray[Any] = text.tokens.numpy()
+        self._tokens_file = target
+        self._dtype: np.dtype[Any] = text.tokens.numpy().dtype
         self._length = length
         self._spans = list(_spans(text.counts, split, length, validation))
         stem = f"{target.stem}-{length}-{validation:g}-{split}"
@@ -51,17 +52,21 @@ class ClassedSamples:
     def read(self) -> tuple[Tensor, Tensor] | None:
         """Return maps of samples ``(N, length)`` and labels int64 ``(N,)``; None without them."""
         count = sum(self.counts)
-        samples = map_array(self._samples_file, self._tokens.dtype, count * self._length)
+        samples = map_array(self._samples_file, self._dtype, count * self._length)
         labels = map_array(self._labels_file, _LABEL, count)
         if samples is None or labels is None:
             return None
         return samples.view(count, self._length), labels
 
     def _sample_blocks(self) -> Iterator[NDArray[Any]]:
-        for first, count in self._spans:
-            end = first + count * self._length
+        for first, samples in self._spans:
+            end = first + samples * self._length
             for start in range(first, end, _BLOCK):
-                yield self._tokens[start : min(start + _BLOCK, end)]
+                count = min(_BLOCK, end - start)
+                # Read, not mapped: pages of a map that were touched would stay for a while.
+                yield np.fromfile(
+                    self._tokens_file, self._dtype, count, offset=start * self._dtype.itemsize
+                )
 
     def _label_blocks(self) -> Iterator[NDArray[Any]]:
         for label, count in enumerate(self.counts):
