@@ -11,7 +11,7 @@ from aigc_core.losses.adversarial import (
 )
 from aigc_core.losses.classification import classification
 from aigc_core.losses.divergence import gaussian_kl
-from aigc_core.losses.penalties import gradient_penalty
+from aigc_core.losses.penalties import gradient_penalty, r1_penalty
 from aigc_core.losses.reconstruction import reconstruction_loss, reconstruction_of
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "classification",
     "gaussian_kl",
     "gradient_penalty",
+    "r1_penalty",
     "reconstruction_loss",
     "reconstruction_of",
 ]

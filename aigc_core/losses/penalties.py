@@ -34,3 +34,23 @@ def gradient_penalty(
         (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
         norms: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)  # (B,)
         return (norms - 1).square().mean()
+
+
+def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Return E ‖∇D(x)‖² / 2 over real samples: R1, which keeps a discriminator smooth at the data.
+
+    Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", equation 9,
+    without its weight γ.
+
+    Args:
+        critic: maps samples to ``(B,)`` logits. Each logit must depend on its own sample alone:
+            no batch normalisation.
+        real: ``(B, *sample_shape)`` real samples.
+
+    Returns:
+        A scalar.
+    """
+    with torch.autocast(real.device.type, enabled=False):  # as in gradient_penalty
+        samples = real.detach().float().requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
+        return gradient.square().flatten(1).sum(1).mean() / 2

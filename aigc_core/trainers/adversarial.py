@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
 from aigc_core.interfaces.generator import LatentGenerator
 from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
-from aigc_core.losses import adversarial_loss, classification, gradient_penalty
+from aigc_core.losses import adversarial_loss, classification, gradient_penalty, r1_penalty
 from aigc_core.trainers.config import AdversarialConfig
 
 
@@ -83,6 +83,10 @@ class AdversarialTrainer(Trainer):
         if real_classes is not None and fake_classes is not None and labels is not None:
             told = classification(real_classes, labels) + classification(fake_classes, labels)
             terms["classification"] = self._config.classification * told
+        config = self._config
+        if config.r1_penalty and state.repeat == 0 and state.step % config.r1_every == 0:
+            penalty = r1_penalty(lambda samples: self._discriminator(samples, labels), real)
+            terms["r1_penalty"] = config.r1_penalty * config.r1_every * penalty
         if self._config.gradient_penalty:
             penalty = gradient_penalty(
                 lambda samples: self._discriminator(samples, labels),

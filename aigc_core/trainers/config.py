@@ -18,6 +18,11 @@ class AdversarialConfig(ConfigModel):
     """The adversarial loss; non-saturating is binary cross-entropy on logits."""
     gradient_penalty: float = Field(default=0.0, ge=0)
     """Weight of WGAN-GP's gradient penalty (the paper: 10); 0 for none."""
+    r1_penalty: float = Field(default=0.0, ge=0)
+    """Weight γ of the R1 penalty (Mescheder et al. 2018); 0 for none."""
+    r1_every: int = Field(default=16, ge=1, le=10_000)
+    """Steps from one R1 penalty to the next, which then counts as many times: lazily, as in Karras
+    et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", appendix B."""
     classification: float = Field(default=1.0, ge=0)
     """Weight of the classification loss where the discriminator tells classes (Odena et al. 2017,
     "Conditional Image Synthesis with Auxiliary Classifier GANs")."""

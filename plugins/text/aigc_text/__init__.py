@@ -61,9 +61,9 @@ def aigc_register_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="text-files",
             modality="text",
-            summary="A file or a folder of UTF-8 text (.txt, .md), of any size",
+            summary="A file or folder of UTF-8 text (.txt, .md), any size; sub-folders are classes",
             code="aigc_text.datasets.files:TextFiles",
-            options=_OPTIONS,
+            options="aigc_text.options:TextFilesOptions",
             splits=_SPLITS,
         ),
     ]

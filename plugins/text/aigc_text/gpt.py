@@ -5,37 +5,21 @@ feed-forward network, both after a layer normalisation; a last one leads to the 
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
 
 from aigc_core import AutoregressiveGenerator, AutoregressiveTrainer, RecipeContext
+from aigc_text.gpt_cache import Cache
 from aigc_text.gpt_config import GPTConfig
 from aigc_text.tokenizers import tokenizer_from_json
-
-
-@dataclass
-class Cache:
-    """Keys and values of the tokens in the window, in memory that is reserved once."""
-
-    tokens: Tensor
-    """int64 ``(B, C)``: what the window may hold; the first ``length`` are there."""
-    keys: list[Tensor]
-    """``(B, H, C, D)`` by layer."""
-    values: list[Tensor]
-    """Likewise."""
-    length: int = 0
-    """Tokens in the window."""
-    total: int = 0
-    """Tokens so far, those included that the window has left behind."""
 
 
 class Block(nn.Module):
     """Attention over what came before, then a feed-forward network of four times the width.
 
-    Layers are called by ``forward``: with one token at a time, a call's own cost is what counts.
+    ``gpt_cache.LayerCache`` does the same for one token at a time.
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -50,38 +34,11 @@ class Block(nn.Module):
         self.feed_in = nn.Linear(width, 4 * width, bias=False)
         self.feed_out = nn.Linear(4 * width, width, bias=False)
 
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values of each head: (B, T, W) -> 3 x (B, H, T, D)."""
-        packed: Tensor = self.queries_keys_values.forward(
-            self.attention_norm.forward(x)
-        )  # (B, T, 3 W)
-        batch, length, _ = packed.shape
-        heads = packed.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        queries, keys, values = heads.unbind()
-        return queries, keys, values
-
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Add what attention found, ``(B, H, T, D)``, and the feed-forward network's part."""
-        p = self.dropout if self.training else 0.0
-        attended = self.attention_out.forward(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
-        x = x + (dropout(attended, p) if p else attended)
-        fed = self.feed_out.forward(gelu(self.feed_in.forward(self.feed_norm.forward(x))))
-        return x + (dropout(fed, p) if p else fed)
-
-    def extend(self, x: Tensor, keys: Tensor, values: Tensor, start: int) -> Tensor:
-        """Take vectors ``(B, n, W)`` of all tokens from ``start`` = 0, or of one more."""
-        end = start + x.shape[1]
-        queries, *new = self.split(x)
-        for kept, found in zip((keys, values), new, strict=True):
-            kept.narrow(2, start, end - start).copy_(found)
-        attended = scaled_dot_product_attention(
-            queries, keys.narrow(2, 0, end), values.narrow(2, 0, end), is_causal=start == 0
-        )
-        return self.finish(x, attended)
-
     def forward(self, x: Tensor) -> Tensor:
         p = self.dropout if self.training else 0.0
-        queries, keys, values = self.split(x)
+        packed: Tensor = self.queries_keys_values(self.attention_norm(x))  # (B, T, 3 W)
+        heads = packed.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        queries, keys, values = heads.unbind()  # (B, H, T, D) each
         if x.device.type == "cpu" and queries.dtype == torch.bfloat16:
             # PyTorch's bf16 kernel for CPUs goes back through short sequences four times slower.
             with torch.autocast("cpu", enabled=False):
@@ -92,7 +49,10 @@ class Block(nn.Module):
             attended = scaled_dot_product_attention(
                 queries, keys, values, dropout_p=p, is_causal=True
             )
-        return self.finish(x, attended)
+        attended = self.attention_out(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
+        x = x + (dropout(attended, p) if p else attended)
+        fed = self.feed_out(gelu(self.feed_in(self.feed_norm(x))))
+        return x + (dropout(fed, p) if p else fed)
 
 
 class GPT(AutoregressiveGenerator):
@@ -102,12 +62,17 @@ class GPT(AutoregressiveGenerator):
     would have to be computed anew as a whole. It moves by half a context instead: when it is full,
     its older half is forgotten and the other becomes its beginning. A token is drawn from between
     half a context and a whole one before it; see ``window``.
+
+    A conditional one adds its label's learned vector to every token's.
     """
 
     sample_chunk = 8  # step by step, but a few cost little more than one
 
-    def __init__(self, config: GPTConfig, vocabulary_size: int, context: int) -> None:
+    def __init__(
+        self, config: GPTConfig, vocabulary_size: int, context: int, classes: int = 0
+    ) -> None:
         super().__init__()
+        self.label_count = classes
         self.vocabulary_size = vocabulary_size
         self.context = context
         self.sample_length = context + 1
@@ -120,6 +85,8 @@ class GPT(AutoregressiveGenerator):
         self.logits = nn.Linear(config.width, vocabulary_size, bias=False)
         if config.tied_embeddings:
             self.logits.weight = self.token_vectors.weight
+        if classes:
+            self.label_vectors = nn.Embedding(classes, config.width)
         self._initialize(config)
 
     def _initialize(self, config: GPTConfig) -> None:
@@ -132,13 +99,21 @@ class GPT(AutoregressiveGenerator):
                 )
 
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = self.token_vectors(tokens) + self.position_vectors[: tokens.shape[1]]  # (B, T, W)
+        x = self.token_vectors(tokens) + self.place_vectors(tokens.shape[1], condition)  # (B, T, W)
         if self.dropout and self.training:
             x = dropout(x, self.dropout)
         for block in self.blocks:
             x = block(x)
         logits: Tensor = self.logits(self.norm(x))
         return logits
+
+    def place_vectors(self, length: int, condition: Tensor | None) -> Tensor:
+        """Return what is added to tokens, (T, W), or (B, T, W) where there are labels ``(B,)``."""
+        positions = self.position_vectors[:length]
+        if not self.label_count:
+            return positions
+        labels: Tensor = self.label_vectors(condition)
+        return positions + labels[:, None]
 
     def window(self, total: int) -> int:
         """Return how many of ``total`` tokens, the newest, the next one is drawn from."""
@@ -148,38 +123,21 @@ class GPT(AutoregressiveGenerator):
         return kept + 1 + (total - self.context - 1) % (self.context - kept)
 
     def new_cache(self, batch: int, condition: Tensor | None = None) -> Cache:
-        weight = self.position_vectors  # for its type and device
-        heads = self.heads
-        shape = (batch, heads, self.context, weight.shape[1] // heads)
-        return Cache(
-            tokens=weight.new_empty((batch, self.context), dtype=torch.int64),
-            keys=[weight.new_empty(shape) for _ in self.blocks],
-            values=[weight.new_empty(shape) for _ in self.blocks],
-        )
+        return Cache(self, batch, condition)
 
     def next_logits(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Take further tokens ``(B, n)`` and return the logits ``(B, vocabulary)`` after them.
 
         They are those of ``forward`` on the newest ``window(total)`` tokens.
         """
-        cache.total += tokens.shape[1]
-        end = self.window(cache.total)
-        start = cache.length
-        if tokens.shape[1] > 1 or end != start + 1:  # the prompt, or a window that has moved
-            tokens = torch.cat([cache.tokens[:, :start], tokens], dim=1)[:, -end:]
-            start = 0
-        cache.tokens[:, start:end] = tokens
-        cache.length = end
-        x = self.token_vectors(tokens) + self.position_vectors[start:end]  # (B, n, W)
-        for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
-            x = block.extend(x, keys, values, start)  # type: ignore[operator]
-        logits: Tensor = self.logits(self.norm(x[:, -1]))  # (B, n, W) -> (B, vocabulary)
-        return logits
+        return cache.take(tokens)
 
 
 def build(context: RecipeContext) -> AutoregressiveTrainer:
     """Make the trainer for windows of tokens, one longer than the context."""
     (length,) = context.sample_shape
-    generator = GPT(context.model, int(context.spec.units["vocabulary_size"]), length - 1)
+    classes = context.classes_if(context.model.conditional)
+    vocabulary_size = int(context.spec.units["vocabulary_size"])
+    generator = GPT(context.model, vocabulary_size, length - 1, classes)
     generator.start_token = tokenizer_from_json(context.spec.assets["tokenizer"]).start
     return AutoregressiveTrainer(generator, context.trainer)

@@ -18,6 +18,8 @@ class GPTConfig(ConfigModel):
     """Probability with which values are dropped: more for small data, 0 for short training."""
     tied_embeddings: bool = True
     """Let tokens have one vector each for coming in and going out (Press & Wolf 2017)."""
+    conditional: bool = False
+    """Ask for classes: the label's learned vector is added to every token's."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "GPTConfig":

@@ -19,3 +19,11 @@ class TextOptions(ConfigModel):
     """How many tokens the network sees before the one it expects; a sample is one longer."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of the text, at its end, that is held out; 0 for none."""
+
+
+class TextFilesOptions(TextOptions):
+    """The user's own text."""
+
+    classes: bool = True
+    """Sub-folders, if there are several, are classes, and samples follow each other within one;
+    false: all is one text, of which a sample begins at every position."""

@@ -11,14 +11,14 @@ import torch
 from aigc_core import DataError, DataFolders
 from aigc_text.datasets import _source, _tokens
 from aigc_text.datasets.files import TextFiles
-from aigc_text.options import TextOptions
+from aigc_text.options import TextFilesOptions
 from aigc_text.tokenizers import tokenizer_from_json
 
 TEXT = "The quick brown fox jumps over the lazy dog.\n" * 10
 
 
 def dataset(root: Path | None, cache: Path, **options) -> TextFiles:
-    return TextFiles(TextOptions(**{"context": 8} | options), DataFolders(root, cache))
+    return TextFiles(TextFilesOptions(**{"context": 8} | options), DataFolders(root, cache))
 
 
 def loaded(root: Path, cache: Path, split: str = "train", **options):
@@ -229,12 +229,12 @@ import resource, sys
 from pathlib import Path
 from aigc_core import DataFolders
 from aigc_text.datasets.files import TextFiles
-from aigc_text.options import TextOptions
+from aigc_text.options import TextFilesOptions
 import aigc_text.bpe, torch
 folders = DataFolders(Path(sys.argv[1]), Path(sys.argv[2]))
 def grown(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = grown()
-made = TextFiles(TextOptions(tokenizer=sys.argv[3], context=64, vocabulary_size=300), folders)
+made = TextFiles(TextFilesOptions(tokenizer=sys.argv[3], context=64, vocabulary_size=300), folders)
 made.prepare()
 samples = made.load("train").arrays["samples"]
 for start in range(0, len(samples) - 100, len(samples) // 50):

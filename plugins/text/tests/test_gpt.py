@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from aigc_core import AutoregressiveConfig, RecipeContext, SampleSpec, SamplingConfig
+from aigc_core import AutoregressiveConfig, ConfigError, RecipeContext, SampleSpec, SamplingConfig
 from aigc_text.gpt import GPT, build
 from aigc_text.gpt_config import GPTConfig
 from aigc_text.tokenizers import Characters
@@ -13,10 +13,10 @@ from aigc_text.tokenizers import Characters
 SMALL = GPTConfig(layers=2, heads=2, width=16, dropout=0.0)
 
 
-def gpt(context: int = 8, config: GPTConfig = SMALL, scale: float = 10.0) -> GPT:
+def gpt(context: int = 8, config: GPTConfig = SMALL, scale: float = 10.0, classes: int = 0) -> GPT:
     """A small network; weights are scaled so that what it expects differs from token to token."""
     torch.manual_seed(0)
-    network = GPT(config, 11, context)
+    network = GPT(config, 11, context, classes)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(scale if parameter.dim() == 2 else 1)
@@ -95,6 +95,27 @@ def test_the_text_drawn_is_that_of_a_loop_without_the_cache(length: int) -> None
     assert torch.equal(drawn, known[:, 3:])
 
 
+@pytest.mark.parametrize("prompt", [1, 9])
+def test_the_cache_honours_labels_within_the_context_and_beyond(prompt: int) -> None:
+    network, given, labels = gpt(classes=3), tokens(2, prompt + 20), torch.tensor([2, 0])
+    cache = network.new_cache(2, labels)
+    found = [network.next_logits(given[:, :prompt], cache)]
+    found += [network.next_logits(given[:, t : t + 1], cache) for t in range(prompt, prompt + 20)]
+    for number, logits in enumerate(found):
+        total = prompt + number
+        window = given[:, total - network.window(total) : total]
+        torch.testing.assert_close(logits, network(window, labels)[:, -1], rtol=1e-4, atol=1e-4)
+        assert (logits - network(window, labels.flip(0))[:, -1]).abs().amax(1).min() > 1e-3
+
+
+def test_samples_of_a_label_depend_on_that_label_alone() -> None:
+    network = gpt(classes=3)
+    both = network.sample(2, rng=rng(), condition=torch.tensor([0, 1]), length=30)
+    other = network.sample(2, rng=rng(), condition=torch.tensor([0, 2]), length=30)
+    assert torch.equal(both[0], other[0])
+    assert not torch.equal(both[1], other[1])
+
+
 def test_samples_are_as_long_as_those_trained_on() -> None:
     assert gpt(8).sample(2, rng=rng()).shape == (2, 9)
 
@@ -102,11 +123,11 @@ def test_samples_are_as_long_as_those_trained_on() -> None:
 def test_the_cache_is_reserved_once() -> None:
     network = gpt()
     cache = network.new_cache(1)
-    places = [tensor.data_ptr() for tensor in (*cache.keys, *cache.values, cache.tokens)]
+    places = [layer.packed.data_ptr() for layer in cache.layers]
     for t in range(30):
         network.next_logits(torch.tensor([[t % 11]]), cache)
-    after = [tensor.data_ptr() for tensor in (*cache.keys, *cache.values, cache.tokens)]
-    assert after == places
+        assert cache.length <= network.context
+    assert [layer.packed.data_ptr() for layer in cache.layers] == places
 
 
 def test_embeddings_are_tied_unless_told_otherwise() -> None:
@@ -154,7 +175,7 @@ def test_heads_must_divide_the_width() -> None:
         GPTConfig(width=16, heads=3)
 
 
-def test_the_recipe_starts_after_the_end_of_a_line() -> None:
+def context_of(model: GPTConfig, label_count: int = 0) -> RecipeContext:
     tokenizer = Characters("\tab\n"[::-1] + "c")  # the end of a line is not the first
     tokenizer = Characters("".join(sorted(tokenizer.characters)))
     spec = SampleSpec(
@@ -163,9 +184,21 @@ def test_the_recipe_starts_after_the_end_of_a_line() -> None:
         units={"vocabulary_size": tokenizer.vocabulary_size},
         assets={"tokenizer": tokenizer.to_json()},
     )
-    context = RecipeContext(SMALL, AutoregressiveConfig(), (9,), spec, 0)
-    generator = build(context).generator()
+    return RecipeContext(model, AutoregressiveConfig(), (9,), spec, label_count)
+
+
+def test_the_recipe_starts_after_the_end_of_a_line() -> None:
+    generator = build(context_of(SMALL, 2)).generator()
     assert isinstance(generator, GPT)
     assert generator.context == 8
     assert generator.vocabulary_size == 5
     assert generator.start_token == 1
+    assert generator.label_count == 0  # the data has labels, but nobody asked for them
+
+
+def test_the_recipe_asks_for_labels_where_told() -> None:
+    conditional = SMALL.model_copy(update={"conditional": True})
+    generator = build(context_of(conditional, 2)).generator()
+    assert generator.label_count == 2
+    with pytest.raises(ConfigError, match="data with labels"):
+        build(context_of(conditional))

@@ -21,13 +21,13 @@ def fakes(fake_plugins: FakePlugins, monkeypatch: pytest.MonkeyPatch) -> FakePlu
     monkeypatch.syspath_prepend(fake_plugins.folder)
     for name, value in fake_plugins.variables().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AIGC_DISABLE_PLUGINS", "image,points")
+    monkeypatch.setenv("AIGC_DISABLE_PLUGINS", "audio,image,points")
     return fake_plugins
 
 
 def probe(options: HostOptions | None = None) -> dict[str, PluginStatus]:
     found = probe_plugins(options)
-    statuses = {s.name: s for s in found if s.name not in ("image", "points", "text")}
+    statuses = {s.name: s for s in found if s.name not in ("audio", "image", "points", "text")}
     assert len({(s.name, s.distribution) for s in found}) == len(found), "one is there twice"
     return statuses
 

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +15,18 @@ from torch import Tensor
 
 from aigc_core import DataError, Dataset, SampleSpec, SampleStore
 from aigc_core.datasets import check_split, locked_cache
-from aigc_text.datasets._tokens import make_tokenizer, read_tokens, write_tokens
+from aigc_text.datasets._classes import ClassedSamples
+from aigc_text.datasets._tokens import (
+    EncodedText,
+    TextPart,
+    make_tokenizer,
+    read_tokens,
+    write_tokens,
+)
 from aigc_text.options import TextOptions
 
 SPLITS = ("train", "validation")
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when the same text and options give other tokens: old caches are then not used."""
 
 
@@ -27,7 +34,8 @@ class TextDataset(Dataset):
     """Windows of one long text: a sample begins at every token but the last ``context``.
 
     The tokens are kept in ``<cache>/<name>/<hash>.tokens``, where the hash covers what the text is
-    (``identity``) and how it is encoded. They are mapped, so text may be larger than memory.
+    (``identity``) and how it is encoded. They are mapped, so text may be larger than memory. A
+    text with classes is cut otherwise: see ``_classes``.
     """
 
     name: ClassVar[str]
@@ -45,20 +53,29 @@ class TextDataset(Dataset):
     def text_bytes(self) -> int:
         """Return about how long the text is as UTF-8."""
 
+    def parts(self) -> Sequence[TextPart]:
+        """Return the text of each class, in the order of labels; here all as one, without any."""
+        return [TextPart("", self.pieces, self.text_bytes())]
+
     def prepare(self) -> None:
-        target = self._target
-        if read_tokens(target) is not None:
+        if self._is_prepared():
             return
         with locked_cache(self.folders, self.name):
-            if read_tokens(target) is not None:  # another process was faster
+            if self._is_prepared():  # another process was faster
                 return
-            tokenizer = make_tokenizer(self.options, self.pieces, self.text_bytes())
-            target.parent.mkdir(exist_ok=True)
-            write_tokens(tokenizer, self.pieces(), target)
+            target, parts = self._target, self.parts()
+            if read_tokens(target) is None:
+                tokenizer = make_tokenizer(self.options, parts)
+                target.parent.mkdir(exist_ok=True)
+                write_tokens(tokenizer, parts, target)
+            if len(parts) > 1 and (text := read_tokens(target)) is not None:
+                for split in SPLITS:
+                    self._classed(text, split).write()
 
     def load(self, split: str) -> SampleStore:
-        """Return ``samples`` ``(N, context + 1)``, windows that overlap in memory.
+        """Return ``samples`` ``(N, context + 1)``: windows that overlap in memory.
 
+        Of a text with classes they lie within one each and do not overlap; there are ``labels``.
         The split ``validation`` is empty where ``validation`` is 0.
 
         Raises:
@@ -66,20 +83,63 @@ class TextDataset(Dataset):
         """
         check_split(self.name, split, SPLITS)
         found = read_tokens(self._target)
-        if found is None:
+        if found is None or not self._is_prepared():
             raise DataError(
                 f"'{self.name}' is not in {self._target}: call prepare() before load()."
             )
         length = self.options.context + 1
+        names = self._label_names
+        arrays = (
+            self._labelled(found, split)
+            if names
+            else {"samples": self._windows(found.tokens, split, length)}
+        )
         return SampleStore(
-            arrays={"samples": self._windows(found.tokens, split, length)},
+            arrays=arrays,
             spec=SampleSpec(
                 shape=(length,),
                 dtype="int16" if found.tokens.dtype == torch.int16 else "int32",
                 units={"vocabulary_size": found.tokenizer.vocabulary_size},
                 assets={"tokenizer": found.tokenizer.to_json()},
             ),
+            label_names=names,
         )
+
+    def _is_prepared(self) -> bool:
+        text = read_tokens(self._target)
+        if text is None or not self._label_names:
+            return text is not None
+        return all(self._classed(text, split).read() is not None for split in SPLITS)
+
+    def _classed(self, text: EncodedText, split: str) -> ClassedSamples:
+        length, validation = self.options.context + 1, self.options.validation
+        return ClassedSamples(self._target, text, split, length, validation)
+
+    def _labelled(self, text: EncodedText, split: str) -> dict[str, Tensor]:
+        classed = self._classed(text, split)
+        for name, tokens, samples in zip(
+            self._label_names, text.counts, classed.counts, strict=True
+        ):
+            if split == "train" and not samples:
+                raise DataError(
+                    f"A sample is {self.options.context + 1:,} tokens (dataset.options.context="
+                    f"{self.options.context} and the one after), and the class '{name}' of "
+                    f"'{self.name}' has {tokens:,}. Set a smaller context, give the class more "
+                    "text, or take its folder away."
+                )
+        if split == "validation" and self.options.validation and not sum(classed.counts):
+            raise DataError(
+                f"No class of '{self.name}' is long enough to hold out {self.options.validation:g} "
+                f"of its samples of {self.options.context + 1:,} tokens. Set a smaller "
+                "dataset.options.context, give more text, or dataset.options.validation=0 for none."
+            )
+        found = classed.read()
+        assert found is not None  # it is prepared
+        return {"samples": found[0], "labels": found[1]}
+
+    @functools.cached_property
+    def _label_names(self) -> tuple[str, ...]:
+        return tuple(part.label for part in self.parts() if part.label)
 
     def _windows(self, tokens: Tensor, split: str, length: int) -> Tensor:
         border = int(len(tokens) * (1 - self.options.validation))
@@ -101,5 +161,7 @@ class TextDataset(Dataset):
         made_from: list[Any] = [_FORMAT, self.identity(), options.tokenizer]
         if options.tokenizer == "bpe":
             made_from += [options.vocabulary_size, options.validation]
+        if self._label_names:  # the same files in other classes
+            made_from.append(self._label_names)
         digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
         return self.folders.cache / self.name / f"{digest[:32]}.tokens"

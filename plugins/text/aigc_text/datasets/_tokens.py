@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +28,22 @@ class EncodedText:
     tokens: Tensor
     """``(T,)``, int16 or int32: a map of a file, which must not be written to."""
     tokenizer: Tokenizer
+    counts: tuple[int, ...]
+    """How many tokens each part of the text has, one part after another."""
 
 
-def make_tokenizer(options: TextOptions, pieces: Pieces, text_bytes: int) -> Tokenizer:
+@dataclass(frozen=True)
+class TextPart:
+    """The text of one class, or all of it where there are no classes."""
+
+    label: str
+    pieces: Pieces
+    """Gives the text, in pieces; called once or twice."""
+    bytes: int
+    """About how long it is as UTF-8."""
+
+
+def make_tokenizer(options: TextOptions, parts: Sequence[TextPart]) -> Tokenizer:
     """Return the tokenizer that the options name, made from the text.
 
     Pairs are learned from what is trained on; characters are taken from all of the text.
@@ -36,11 +51,12 @@ def make_tokenizer(options: TextOptions, pieces: Pieces, text_bytes: int) -> Tok
     if options.tokenizer == "bytes":
         return Bytes()
     if options.tokenizer == "characters":
-        return Characters.of(pieces())
+        return Characters.of(chain.from_iterable(part.pieces() for part in parts))
     from aigc_text.bpe import BytePairs  # its library loads where it is used
 
-    trained_on = int(text_bytes * (1 - options.validation))
-    return BytePairs.of(_first(pieces(), trained_on), options.vocabulary_size)
+    share = 1 - options.validation
+    trained_on = (_first(part.pieces(), int(part.bytes * share)) for part in parts)
+    return BytePairs.of(chain.from_iterable(trained_on), options.vocabulary_size)
 
 
 def _first(pieces: Iterable[str], count: int) -> Iterator[str]:
@@ -51,23 +67,24 @@ def _first(pieces: Iterable[str], count: int) -> Iterator[str]:
         count -= len(piece.encode())
 
 
-def write_tokens(tokenizer: Tokenizer, pieces: Iterable[str], path: Path) -> None:
+def write_tokens(tokenizer: Tokenizer, parts: Sequence[TextPart], path: Path) -> None:
     """Encode a text into ``path``, and say in a JSON file beside it what that is.
 
     The JSON is written last: where it is, the tokens are whole. Memory does not grow with the text.
     """
     dtype = np.dtype(np.int16 if tokenizer.vocabulary_size <= 2**15 else np.int32)
-    count = 0
+    counts = [0] * len(parts)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            for tokens in tokenizer.encode_pieces(pieces):
-                file.write(tokens.astype(dtype).tobytes())
-                count += len(tokens)
+            for number, part in enumerate(parts):
+                for tokens in tokenizer.encode_pieces(part.pieces()):
+                    file.write(tokens.astype(dtype).tobytes())
+                    counts[number] += len(tokens)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        facts = {"count": count, "dtype": dtype.name, "tokenizer": tokenizer.to_json()}
+        facts = {"counts": counts, "dtype": dtype.name, "tokenizer": tokenizer.to_json()}
         temporary.write_text(json.dumps(facts), encoding="utf-8")
         os.replace(temporary, _facts_of(path))
     finally:
@@ -78,18 +95,27 @@ def read_tokens(path: Path) -> EncodedText | None:
     """Map what ``write_tokens`` wrote; None when it is missing or damaged."""
     try:
         facts = json.loads(_facts_of(path).read_text(encoding="utf-8"))
-        dtype, count = np.dtype(facts["dtype"]), int(facts["count"])
+        dtype, counts = np.dtype(facts["dtype"]), tuple(map(int, facts["counts"]))
         tokenizer = tokenizer_from_json(facts["tokenizer"])
+        tokens = map_array(path, dtype, sum(counts))
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+    return None if tokens is None else EncodedText(tokens, tokenizer, counts)
+
+
+def map_array(path: Path, dtype: np.dtype[Any], count: int) -> Tensor | None:
+    """Map a file of ``count`` numbers; None when it is missing or of another size."""
+    try:
         if path.stat().st_size != count * dtype.itemsize:
             return None
         # Read-only: torch.from_file maps for writing, which the kernel refuses for files that are
         # larger than the memory.
         mapped = np.memmap(path, dtype, mode="r") if count else np.empty(0, dtype)
-    except (OSError, KeyError, TypeError, ValueError):
+    except OSError:
         return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable")
-        return EncodedText(torch.from_numpy(mapped), tokenizer)
+        return torch.from_numpy(mapped)
 
 
 def _facts_of(path: Path) -> Path:

@@ -2,13 +2,15 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aigc_core import DataError
-from aigc_core.datasets import DataFile, list_files
+from aigc_core.datasets import DataFile, folder_labels, list_files
 from aigc_text.datasets._source import read_pieces
 from aigc_text.datasets._text import TextDataset
+from aigc_text.datasets._tokens import TextPart
+from aigc_text.options import TextFilesOptions
 
 SUFFIXES = (".txt", ".md")
 
@@ -16,10 +18,14 @@ SUFFIXES = (".txt", ".md")
 class TextFiles(TextDataset):
     """The UTF-8 text of ``--data-root``, files in the order of their paths.
 
+    Sub-folders, if there are several and every file is in one, are classes, unless the option
+    ``classes`` is off.
+
     A file is taken for the same as before by its path, size and time of change, not its content.
     """
 
     name = "text-files"
+    options: TextFilesOptions
 
     def identity(self) -> list[list[str | int]]:
         files = zip(self._paths, self._files, strict=True)
@@ -30,6 +36,17 @@ class TextFiles(TextDataset):
 
     def text_bytes(self) -> int:
         return sum(file.bytes for file in self._files)
+
+    def parts(self) -> Sequence[TextPart]:
+        labels, names = folder_labels([file.path for file in self._files])
+        if len(names) < 2 or not self.options.classes:
+            return super().parts()
+        parts = []
+        for label, name in enumerate(names):
+            mine = [index for index, found in enumerate(labels) if found == label]
+            pieces = functools.partial(read_pieces, [self._paths[index] for index in mine])
+            parts.append(TextPart(name, pieces, sum(self._files[index].bytes for index in mine)))
+        return parts
 
     @functools.cached_property
     def _files(self) -> list[DataFile]:

@@ -1,0 +1,94 @@
+"""Drawing from a GPT token by token: what is kept of earlier tokens, and the work for one more.
+
+The cost of one token is that of its calls, not of their arithmetic, so there are few of them: the
+multiplication that finds queries, keys and values writes them where they are kept, a residual is
+added by the multiplication before it, and weights are looked up once. There is no dropout, and
+there are no gradients. Rows are (token, sample) pairs, token by token: ``(n * B, W)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, layer_norm, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+if TYPE_CHECKING:
+    from aigc_text.gpt import GPT, Block
+
+
+def _norm(layer: nn.LayerNorm) -> tuple[tuple[int, ...], Tensor, Tensor, float]:
+    """Return what ``torch.layer_norm`` takes."""
+    return layer.normalized_shape, layer.weight.detach(), layer.bias.detach(), layer.eps
+
+
+class LayerCache:
+    """A block's queries, keys and values of the tokens in the window, in memory reserved once."""
+
+    def __init__(self, block: Block, batch: int, context: int) -> None:
+        self.batch = batch
+        self.attention_norm = _norm(block.attention_norm)
+        self.feed_norm = _norm(block.feed_norm)
+        layers = (block.queries_keys_values, block.attention_out, block.feed_in, block.feed_out)
+        self.packing, self.out, self.feed_in, self.feed_out = (
+            layer.weight.detach().t() for layer in layers
+        )
+        self.packed = self.packing.new_empty(context * batch, self.packing.shape[1])  # (C*B, 3 W)
+        heads = self.packed.view(context, batch, 3, block.heads, -1)
+        self.heads = heads.permute(2, 1, 3, 0, 4).unbind()  # 3 x (B, H, C, D), the same memory
+
+    def extend(self, x: Tensor, start: int, end: int) -> Tensor:
+        """Take the rows of all tokens from ``start`` = 0 to ``end``, or of the one at ``start``."""
+        found = self.packed[start * self.batch : end * self.batch]
+        torch.mm(layer_norm(x, *self.attention_norm), self.packing, out=found)
+        queries, keys, values = self.heads
+        attended = scaled_dot_product_attention(
+            queries.narrow(2, start, end - start),
+            keys.narrow(2, 0, end),
+            values.narrow(2, 0, end),
+            is_causal=start == 0,
+        )
+        attended = attended.permute(2, 0, 1, 3).reshape(x.shape)  # (B, H, n, D) -> (n*B, W)
+        x = torch.addmm(x, attended, self.out)
+        fed = gelu(torch.mm(layer_norm(x, *self.feed_norm), self.feed_in))
+        return torch.addmm(x, fed, self.feed_out)
+
+
+class Cache:
+    """Where a GPT stands in a text: the tokens in its window, and what its layers keep of them."""
+
+    def __init__(self, network: GPT, batch: int, condition: Tensor | None) -> None:
+        self.batch = batch
+        self.length = 0
+        """Tokens in the window."""
+        self.total = 0
+        """Tokens so far, those included that the window has left behind."""
+        self._window = network.window
+        self._tokens: list[Tensor] = []  # those in the window, int64 (B, n) each
+        self._vectors = network.token_vectors.weight.detach()  # (V, W)
+        places = network.place_vectors(network.context, condition).detach()
+        places = places.expand(batch, -1, -1)  # (C, W) or (B, C, W) -> (B, C, W)
+        self._places = places.transpose(0, 1).flatten(0, 1)  # -> (C*B, W)
+        blocks = cast("Iterable[Block]", network.blocks)
+        self.layers = [LayerCache(block, batch, network.context) for block in blocks]
+        self._norm = _norm(network.norm)
+        self._logits = network.logits.weight.detach().t()  # (W, V)
+
+    def take(self, tokens: Tensor) -> Tensor:
+        """Take further tokens ``(B, n)`` and return the logits ``(B, V)`` after them."""
+        self.total += tokens.shape[1]
+        start, end = self.length, self._window(self.total)
+        if tokens.shape[1] == 1 and end == start + 1:
+            self._tokens.append(tokens)
+        else:  # the prompt, or a window that has moved
+            tokens = torch.cat([*self._tokens, tokens], dim=1)[:, -end:]
+            self._tokens, start = [tokens], 0
+        self.length = end
+        rows = tokens.t().reshape(-1)  # (B, n) -> (n*B,)
+        x = torch.embedding(self._vectors, rows)
+        x = x + self._places[start * self.batch : end * self.batch]
+        for layer in self.layers:
+            x = layer.extend(x, start, end)
+        return torch.mm(layer_norm(x[-self.batch :], *self._norm), self._logits)
