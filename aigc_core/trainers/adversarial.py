@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from aigc_core.errors import ConfigError
 from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
 from aigc_core.interfaces.generator import LatentGenerator
 from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
@@ -24,6 +26,13 @@ class AdversarialTrainer(Trainer):
     def __init__(
         self, generator: LatentGenerator, discriminator: Discriminator, config: AdversarialConfig
     ) -> None:
+        """Take the two networks.
+
+        Raises:
+            ConfigError: a penalty on gradients, and a discriminator with batch normalisation.
+        """
+        if config.gradient_penalty or config.r1_penalty:
+            _check_judges_alone(discriminator)
         self._generator = generator
         self._discriminator = discriminator
         self._config = config
@@ -112,3 +121,13 @@ class AdversarialTrainer(Trainer):
             logits, classes = self._discriminator.judge(samples, labels)
             return logits.float(), classes
         return self._discriminator(samples, labels).float(), None
+
+
+def _check_judges_alone(discriminator: Discriminator) -> None:
+    """Refuse batch normalisation: through it, a logit's gradient reaches other samples."""
+    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
+        raise ConfigError(
+            "trainer.gradient_penalty and trainer.r1_penalty need a discriminator without batch "
+            "normalisation (Gulrajani et al. 2017, section 4). Where the recipe has the setting "
+            "model.discriminator_normalization, set it to layer or none."
+        )

@@ -103,11 +103,6 @@ def build(context: RecipeContext) -> AdversarialTrainer:
             f"audio/specgan with model.size={size} makes clips of a multiple of {size} and at "
             f"least {8 * size} samples, not {length}. Set dataset.options.samples."
         )
-    if context.trainer.gradient_penalty and context.model.discriminator_normalization == "batch":
-        raise ConfigError(
-            "trainer.gradient_penalty needs a discriminator without batch normalisation "
-            "(Gulrajani et al. 2017, section 4): set model.discriminator_normalization to layer."
-        )
     mel = LogMel(int(context.spec.units["sample_rate_hz"]), length, size, size)
     classes = context.classes_if(context.model.conditional)
     generator = SpecGANGenerator(context.model, mel, classes)

@@ -124,11 +124,6 @@ def build(context: RecipeContext) -> AdversarialTrainer:
             f"audio/wavegan makes clips of 4096, 8192 or 16384 samples, not {length}. "
             "Set dataset.options.samples."
         )
-    if context.trainer.gradient_penalty and context.model.discriminator_normalization == "batch":
-        raise ConfigError(
-            "trainer.gradient_penalty needs a discriminator without batch normalisation "
-            "(Gulrajani et al. 2017, section 4): set model.discriminator_normalization to none."
-        )
     classes = context.classes_if(context.model.conditional)
     return AdversarialTrainer(
         WaveGANGenerator(context.model, length, classes),

@@ -136,12 +136,6 @@ def build(context: RecipeContext) -> AdversarialTrainer:
             f"image/dcgan makes square images of 32, 64, 128 or 256 pixels, not {height}x{width}. "
             "Set dataset.options.size."
         )
-    if context.trainer.gradient_penalty and context.model.discriminator_normalization == "batch":
-        raise ConfigError(
-            "trainer.gradient_penalty needs a discriminator without batch normalisation "
-            "(Gulrajani et al. 2017, section 4): set model.discriminator_normalization to layer, "
-            "or take --preset wgan-gp."
-        )
     classes = context.classes_if(context.model.conditional)
     generator = DCGANGenerator(context.model, channels, height, classes)
     kinds = {"projection": ProjectionDiscriminator, "auxiliary": AuxiliaryDiscriminator}

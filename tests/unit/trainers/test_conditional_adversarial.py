@@ -96,9 +96,10 @@ def trained(discriminator: Discriminator, **settings) -> tuple[Engine, set[str]]
     [
         (Judge, {}),
         (Judge, {"loss": "wasserstein", "gradient_penalty": 1.0, "critic_steps": 2}),
+        (Judge, {"r1_penalty": 0.1, "r1_every": 4}),
         (Teller, {}),
     ],
-    ids=["projection", "projection with gradient penalty", "auxiliary classifier"],
+    ids=["projection", "with gradient penalty", "with R1", "auxiliary classifier"],
 )
 def test_samples_are_of_the_class_that_was_asked_for(kind, settings) -> None:
     torch.manual_seed(1)
