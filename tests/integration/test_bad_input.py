@@ -173,8 +173,8 @@ def test_data_that_changed_is_not_trained_on_further(aigc, quick_run) -> None:
 
 def test_a_run_whose_recipe_is_gone_is_told(aigc, quick_run) -> None:
     config = quick_run.path / "config.yaml"
-    config.write_text(config.read_text().replace("image/dcgan", "audio/wavegan"))
-    check(aigc("generate", quick_run.path), "There is no recipe 'audio/wavegan'")
+    config.write_text(config.read_text().replace("image/dcgan", "scent/wavegan"))
+    check(aigc("generate", quick_run.path), "There is no recipe 'scent/wavegan'")
 
 
 def test_a_full_disk_while_generating_leaves_nothing(aigc, quick_run, monkeypatch) -> None:

@@ -76,11 +76,6 @@ class SpecGANDiscriminator(Discriminator):
         before = 1
         for after in _widths(config):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
-            kind = config.discriminator_normalization
-            if before > 1 and kind != "none":  # not next to the spectrogram
-                layers.insert(
-                    -1, nn.BatchNorm2d(after) if kind == "batch" else nn.GroupNorm(1, after)
-                )
             before = after
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.logit = nn.Linear(before * 16, 1)

@@ -16,7 +16,5 @@ class SpecGANConfig(ConfigModel):
     """Length of the latent vector."""
     width: int = Field(default=64, ge=4, le=512)
     """Channels of the layers next to the spectrogram; doubles with every layer away from it."""
-    discriminator_normalization: Literal["batch", "layer", "none"] = "batch"
-    """layer or none for losses that look at each sample alone (WGAN-GP)."""
     conditional: bool = False
     """Ask for classes: latents and labels make a sound, and the discriminator knows the label."""

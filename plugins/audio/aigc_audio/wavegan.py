@@ -95,10 +95,7 @@ class WaveGANDiscriminator(Discriminator):
         for layer, stride in enumerate(strides):
             after = config.width * 2**layer
             padding = (KERNEL - stride + 1) // 2
-            layers.append(nn.Conv1d(before, after, KERNEL, stride, padding))
-            if layer and config.discriminator_normalization == "batch":
-                layers.append(nn.BatchNorm1d(after))  # not next to the waveform
-            layers.append(nn.LeakyReLU(0.2))
+            layers += [nn.Conv1d(before, after, KERNEL, stride, padding), nn.LeakyReLU(0.2)]
             if layer + 1 < len(strides):
                 layers.append(PhaseShuffle(config.phase_shuffle))
             before = after

@@ -16,8 +16,6 @@ class WaveGANConfig(ConfigModel):
     """Channels of the layers next to the waveform; doubles with every layer away from it."""
     generator_normalization: Literal["none", "batch"] = "none"
     """none, as in the paper; batch learns faster."""
-    discriminator_normalization: Literal["none", "batch"] = "none"
-    """none, as in the paper; batch for losses that do without a penalty on gradients."""
     phase_shuffle: int = Field(default=2, ge=0, le=16)
     """Samples by which the discriminator shifts what it sees in each layer, at most; 0 for none."""
     conditional: bool = False

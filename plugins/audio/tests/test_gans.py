@@ -133,11 +133,15 @@ def test_lengths_that_the_networks_cannot_make_are_refused() -> None:
         build_specgan(context(SpecGANConfig(), (1, 256)))
 
 
-def test_a_gradient_penalty_needs_samples_judged_alone() -> None:
-    penalised = AdversarialConfig(loss="wasserstein", gradient_penalty=10.0)
-    with pytest.raises(ConfigError, match="without batch normalisation"):
-        build_specgan(context(SpecGANConfig(), trainer=penalised))
-    layered = SpecGANConfig(width=4, discriminator_normalization="layer")
-    judge = build_specgan(context(layered, trainer=penalised)).networks()["discriminator"].train()
+def test_a_critic_judges_each_sample_alone() -> None:
+    """As penalties on gradients need it."""
+    judge = build_specgan(context(SpecGANConfig(width=4))).networks()["discriminator"].train()
     pictures = torch.rand(3, 1, 64, 64)
     assert torch.allclose(judge(pictures)[:1], judge(pictures[:1]), atol=1e-5)
+
+
+def test_the_generator_normalises_if_asked_to() -> None:
+    for kind, expected in (("none", 0), ("batch", 4)):
+        generator = WaveGANGenerator(WaveGANConfig(width=4, generator_normalization=kind), 4096)
+        norms = [m for m in generator.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+        assert len(norms) == expected
