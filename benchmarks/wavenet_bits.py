@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 from aigc_core import AutoregressiveGenerator
 from aigc_core.api.build import load_held_out
@@ -26,10 +26,10 @@ from aigc_core.plugins import get_host
 @torch.no_grad()
 def bits(network, samples: Tensor) -> tuple[float, float, float]:
     """Return bits per sample of float32 ``(N, 1, L)``: of real parts, of all, and of levels."""
-    tokens = network.to_tokens(samples)  # (N, L)
+    tokens = pad(network.to_tokens(samples), (1, 0), value=network.start_token)  # (N, 1 + L)
     silent = samples[:, 0] == 0
     ends = samples.shape[2] - silent.flip(1).long().cumprod(1).sum(1)  # (N,): where sound ends
-    real = torch.arange(1, tokens.shape[1]) < ends[:, None]  # (N, L - 1), of what is predicted
+    real = torch.arange(samples.shape[2]) < ends[:, None]  # (N, L)
     nats = []
     for chunk in tokens.split(10):
         logits = network(chunk[:, :-1]).float()

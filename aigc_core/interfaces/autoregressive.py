@@ -26,7 +26,11 @@ class AutoregressiveGenerator(Generator):
     sample_length: int
     """Tokens of a sample, where no other number is asked for."""
     start_token: int = 0
-    """What stands before the first token, where there is no prompt."""
+    """What stands before the first token, where there is no prompt; ``vocabulary_size`` for one of
+    its own, which is never drawn."""
+    learns_start: bool = False
+    """Whether samples begin where something begins, as clips do, and not in the middle of it, as
+    windows of a text: then what follows ``start_token`` is learned too."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -87,12 +91,14 @@ class AutoregressiveGenerator(Generator):
         tokens = prompt.to(rng.device).expand(count, -1)  # (T,) -> (count, T)
         seen: Tensor | None = None
         if sampling.repetition_penalty != 1:
-            seen = torch.zeros(count, self.vocabulary_size, dtype=torch.bool, device=rng.device)
+            size = self.vocabulary_size + 1  # the start token may be one of its own
+            seen = torch.zeros(count, size, dtype=torch.bool, device=rng.device)
         while True:
             if seen is not None:
                 seen.scatter_(1, tokens, True)
             with torch.inference_mode():  # not while the caller has the token
-                logits = filtered(self.next_logits(tokens, cache).float(), sampling, seen)
+                known = None if seen is None else seen[:, : self.vocabulary_size]
+                logits = filtered(self.next_logits(tokens, cache).float(), sampling, known)
             tokens = drawn(logits.softmax(1), rng)  # (count, 1)
             yield tokens[:, 0]
 

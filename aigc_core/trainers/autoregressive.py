@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 from aigc_core.interfaces.autoregressive import AutoregressiveGenerator
 from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
@@ -34,6 +34,8 @@ class AutoregressiveTrainer(Trainer):
 
     def _nats(self, batch: Batch, smoothing: float = 0.0) -> Tensor:
         tokens = self._generator.to_tokens(batch["samples"])  # (B, T)
+        if self._generator.learns_start:
+            tokens = pad(tokens, (1, 0), value=self._generator.start_token)
         labels = batch["labels"] if self._generator.label_count else None
         logits = self._generator(tokens[:, :-1], labels)  # (B, T - 1, V)
         return cross_entropy(

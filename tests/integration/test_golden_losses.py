@@ -3,23 +3,40 @@
 Each recipe is trained for a few steps of its preset ``tiny``, on embedded data, on the CPU, in fp32
 and from one seed; ``golden_losses.json`` holds what came out. A loss, an initialisation, the order
 of the data, an optimiser or a schedule that changes moves the numbers. Where that is meant, or a
-recipe is new or gone, write them anew, and look at the difference before it is committed::
+recipe is new or gone, write them anew, and look at the difference before committing it::
 
     python tests/integration/test_golden_losses.py --record
 """
 
+import argparse
+import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+
 from aigc_core import train
+from aigc_core.plugins import get_host
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 TEXT = Path(__file__).parents[2] / "LICENSE"  # English that is the same everywhere, for ever
 STEPS = 8
 COMPARED = (1, 2, 3, 5, 8)
+RELATIVE, ABSOLUTE = 5e-4, 1e-4
+"""Many times what threads and a processor's instructions make: at most 6e-6, beside 1e-6."""
 
 Numbers = dict[str, dict[str, float]]
-"""Metric to its value at each compared step, ``{"loss/generator": {"1": 0.69}}``."""
+"""Metric to its value at each compared step: ``{"loss/generator": {"1": 0.69}}``."""
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "image/vae": {"trainer.optimizer.warmup_steps": 2},  # to see the schedule after it, too
+    "audio/wavenet": {"trainer.optimizer.warmup_steps": 2},
+    "text/gpt": {"trainer.optimizer.warmup_steps": 2},
+}
+"""What a recipe's preset is changed by."""
 
 CONDITIONAL = {"model.conditional": True}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -30,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "audio/specgan conditional": CONDITIONAL,
     "audio/wavenet conditional": CONDITIONAL,
 }
-"""What is trained besides each recipe as it is: name to settings; the recipe stands first."""
+"""What is trained besides each recipe as it is: the recipe and a word, to further settings."""
 
 
 def recipe_of(case: str) -> str:
@@ -38,7 +55,7 @@ def recipe_of(case: str) -> str:
 
 
 def measure(case: str, folder: Path, **changes: Any) -> Numbers:
-    """Train a case in a new folder; return its losses and learning rates."""
+    """Train a case in a folder; return its losses, gradient norms and learning rates."""
     recipe = recipe_of(case)
     overrides: dict[str, Any] = {
         "engine.steps": STEPS,
@@ -48,13 +65,98 @@ def measure(case: str, folder: Path, **changes: Any) -> Numbers:
         "engine.precision": "fp32",
         "engine.seed": 0,
     }
-    overrides |= VARIANTS.get(case, {})
-    if recipe.startswith("text/"):  # pydocs, of the presets, is another text in each Python
+    overrides |= SETTINGS.get(recipe, {}) | VARIANTS.get(case, {})
+    if recipe.startswith("text/"):  # the preset's pydocs is another text in each Python
         text = folder / "text.txt"
-        folder.mkdir(parents=True, exist_ok=True)
         text.write_text(TEXT.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
         overrides |= {"dataset.name": "text-files", "dataset.root": str(text)}
     run = train(recipe, preset="tiny", overrides=overrides | changes, out=folder / "run")
     lines = {line["step"]: line for line in run.metrics.read()}
-    names = [name for name in lines[1] if name.startswith(("loss/", "learning_rate/"))]
+    kinds = ("loss/", "gradient_norm/", "learning_rate/")
+    names = [name for name in lines[1] if name.startswith(kinds)]
     return {name: {str(step): lines[step][name] for step in COMPARED} for name in names}
+
+
+def golden() -> dict[str, Numbers]:
+    """Return the recorded numbers by case."""
+    return json.loads(GOLDEN.read_text(encoding="utf-8"))
+
+
+def differences(found: Numbers, expected: Numbers) -> list[str]:
+    """Return a line for each number that is not the recorded one."""
+    if found.keys() != expected.keys():
+        return [f"logged {sorted(found)}, recorded {sorted(expected)}"]
+    return [
+        f"{name} at step {step}: {found[name][step]}, recorded {value}"
+        for name, values in expected.items()
+        for step, value in values.items()
+        if found[name][step] != pytest.approx(value, rel=RELATIVE, abs=ABSOLUTE)
+    ]
+
+
+@pytest.mark.parametrize("case", [])
+def test_losses_are_the_recorded_ones(case: str, tmp_path: Path) -> None:
+    if case not in VARIANTS and recipe_of(case) != case:
+        pytest.fail(f"{GOLDEN.name} has '{case}', which is not among the variants")
+    found = differences(measure(case, tmp_path), golden()[case])
+    assert not found, "\n".join([f"{case} trains differently:", *found])
+
+
+def test_every_installed_recipe_is_recorded_and_no_other() -> None:
+    expected = {*get_host().recipes, *VARIANTS}
+    assert set(golden()) == expected, f"python {Path(__file__).name} --record"
+
+
+def test_no_recipe_with_labels_is_recorded_without_them_alone() -> None:
+    """A recipe that can be conditional has a variant that is."""
+    host = get_host()
+    for name, recipe in host.recipes.items():
+        fields = host.resolve(recipe.model, host.owner("recipe", name)).model_fields
+        if "conditional" in fields:
+            assert f"{name} conditional" in golden()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"engine.seed": 1},
+        {"trainer.optimizer.lr": 1.1e-3},
+        {"trainer.optimizer.betas": [0.9, 0.9]},
+        {"trainer.optimizer.schedule": "linear"},
+        {"trainer.beta": 1.01},
+        {"model.width": 9},
+        {"engine.batch_size": 15},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_another_training_is_noticed(change: dict[str, Any], tmp_path: Path) -> None:
+    """What is compared can fail: each of these is a mistake that somebody may make."""
+    assert differences(measure("image/vae", tmp_path, **change), golden()["image/vae"])
+
+
+def record() -> None:
+    """Write ``golden_losses.json`` anew."""
+    torch.set_num_threads(1)
+    numbers = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["AIGC_CACHE_DIR"] = folder
+        for case in sorted([*get_host().recipes, *VARIANTS]):
+            place = Path(folder) / case.replace("/", "-").replace(" ", "-")
+            place.mkdir()
+            numbers[case] = measure(case, place)
+            print(case)
+    rounded = {
+        case: {
+            name: {step: float(f"{value:.7g}") for step, value in values.items()}
+            for name, values in metrics.items()
+        }
+        for case, metrics in numbers.items()
+    }
+    GOLDEN.write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--record", action="store_true", required=True, help="write them anew")
+    parser.parse_args()
+    record()

@@ -93,6 +93,8 @@ def test_text_comes_piece_by_piece(run) -> None:
         (("--stop", "x"), "--stop goes with --prompt"),
         (("--prompt", "a", "--seed", "-1"), "seed=-1"),
         (("--interpolate",), "no latents"),
+        (("--prompt", "a", "--interpolate"), "--prompt does not go with --interpolate"),
+        (("--prompt", "a", "--reconstruct"), "--prompt does not go with --interpolate and --reco"),
         (("--reconstruct",), "does not reconstruct"),
         (("--format", "png"), "There is no format 'png'"),
     ],

@@ -33,7 +33,7 @@ class Cache:
 
 
 class WaveNet(AutoregressiveGenerator):
-    """Levels ``(B, T)`` to logits ``(B, T, levels)`` of the levels that follow."""
+    """Levels ``(B, T)``, or ``start_token``, to logits ``(B, T, levels)`` of what follows each."""
 
     sample_chunk = 8  # sample by sample, but a few clips cost little more than one
 
@@ -42,13 +42,14 @@ class WaveNet(AutoregressiveGenerator):
         width, skip_width = config.width, config.skip_width
         self.vocabulary_size = config.levels
         self.sample_length = length
-        self.start_token = config.levels // 2  # silence
+        self.start_token = config.levels  # one of its own: clips begin with any level
+        self.learns_start = True
         self.label_count = classes
         self.dilations = [2**layer for layer in range(config.layers)] * config.stacks
         self.receptive_field = sum(self.dilations) + 1
         """Samples that a logit depends on."""
         depth = len(self.dilations)
-        self.levels = nn.Embedding(config.levels, width)
+        self.levels = nn.Embedding(config.levels + 1, width)
         self.gates = nn.ModuleList(nn.Linear(2 * width, 2 * width) for _ in range(depth))
         self.residuals = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
         self.labels = nn.ModuleList(

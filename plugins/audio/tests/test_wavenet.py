@@ -112,6 +112,16 @@ def test_the_recipe_asks_for_mono() -> None:
 
 
 def test_every_parameter_learns(network: WaveNet) -> None:
-    logits = network(torch.randint(256, (2, 60)), labels(network, 2))
+    logits = network(torch.arange(257).repeat(2, 1), labels(network, 2))
     logits.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_the_start_is_a_token_of_its_own(network: WaveNet) -> None:
+    """Clips begin with any level; a penalty on repetition does not trip over it."""
+    assert network.start_token == network.vocabulary_size == 256
+    assert network.learns_start
+    rng = torch.Generator().manual_seed(0)
+    penalised = SamplingConfig(repetition_penalty=1.5)
+    drawn = network.sample(2, rng=rng, condition=labels(network, 2), length=30, sampling=penalised)
+    assert drawn.abs().max() <= 1

@@ -101,3 +101,13 @@ def test_what_follows_what_is_learned() -> None:
     tokens = engine.sample(20, seed=0)
     follows = (tokens[:, 1:] == (tokens[:, :-1] + 1) % 7).float().mean()
     assert follows > 0.9
+
+
+def test_a_beginning_is_learned_where_samples_have_one() -> None:
+    made, data = trainer(), torch.tensor([[2, 3, 4], [6, 0, 1]])
+    generator = made.generator()
+    generator.learns_start, generator.start_token = True, 5
+    log_p = generator(torch.tensor([[5, 2, 3], [5, 6, 0]])).log_softmax(2)
+    expected = -log_p.gather(2, data[:, :, None]).mean()
+    measured = made.validation()({"samples": data}, state())
+    assert measured["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
