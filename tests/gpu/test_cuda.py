@@ -9,6 +9,9 @@ from toys import toy_data, toy_trainer
 
 import aigc_core
 from aigc_core import AdversarialConfig, Engine, EngineConfig
+from aigc_core.api.build import build_parts, load_data
+from aigc_core.config import Layer, resolve_config
+from aigc_core.plugins import get_host
 
 pytestmark = [
     pytest.mark.gpu,
@@ -119,3 +122,29 @@ def test_samples_of_a_seed_do_not_depend_on_the_count(tmp_path) -> None:
     )
     many = aigc_core.generate(run, count=130, device="cuda")
     assert torch.equal(many[:5], aigc_core.generate(run, count=5, device="cuda"))
+
+
+RECIPES = sorted(get_host().recipes)
+
+
+@pytest.mark.parametrize("conditional", [False, True], ids=["plain", "conditional"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_step_of_any_recipe_never_waits_for_the_device(recipe: str, conditional: bool) -> None:
+    host = get_host()
+    settings = {"engine": {"device": "cuda"}}
+    if conditional:
+        settings["model"] = {"conditional": True}
+    config = resolve_config(host, recipe, preset="tiny", layers=[Layer("test", settings)]).config
+    store = load_data(host, config)
+    if conditional and not store.label_names:
+        pytest.skip("the embedded data has no classes")
+    parts = build_parts(host, config, store.spec, len(store.label_names))
+    ours = Engine(parts.trainer, store.arrays, config.engine, transform=parts.modality.to_model)
+    ours._train_step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            ours._train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
