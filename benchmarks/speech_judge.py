@@ -93,6 +93,7 @@ def trained_classifier() -> tuple[Classifier, float]:
         classifier.load_state_dict(safetensors.torch.load_file(path))
     else:
         _train(classifier, waveforms[~unheard], digits[~unheard])
+        path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(classifier.state_dict(), path)
     classifier.eval()
     told = look(classifier, waveforms[unheard])[1].argmax(1)

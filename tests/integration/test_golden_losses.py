@@ -25,8 +25,12 @@ GOLDEN = Path(__file__).with_name("golden_losses.json")
 TEXT = Path(__file__).parents[2] / "LICENSE"  # English that is the same everywhere, for ever
 STEPS = 8
 COMPARED = (1, 2, 3, 5, 8)
-RELATIVE, ABSOLUTE = 5e-4, 2e-6
-"""Many times what threads and a processor's instructions make: at most 6e-6, beside 1e-6."""
+RELATIVE, ABSOLUTE = 2e-3, 2e-5
+"""Threads, and processors with other instructions, make 5e-6 (relative) as a rule, and up to 5e-4
+where an activation falls on the other side of zero."""
+
+FINER = {"audio/wavenet": 2e-5, "text/gpt": 2e-5}
+"""Nothing of that kind moves these by more than 1e-6, and in few steps they do not learn much."""
 
 Numbers = dict[str, dict[str, float]]
 """Metric to its value at each compared step: ``{"loss/generator": {"1": 0.69}}``."""
@@ -98,23 +102,30 @@ def golden() -> dict[str, Numbers]:
     return json.loads(GOLDEN.read_text(encoding="utf-8"))
 
 
-def differences(found: Numbers, expected: Numbers) -> list[str]:
+def differences(case: str, found: Numbers, expected: Numbers) -> list[str]:
     """Return a line for each number that is not the recorded one."""
     for name in found.keys() | expected.keys():
         logged, recorded = found.get(name, {}).keys(), expected.get(name, {}).keys()
         if logged != recorded:
             return [f"{name}: logged at steps {[*logged]}, recorded at {[*recorded]}"]
+    relative = FINER.get(recipe_of(case), RELATIVE)
+
+    def same(name: str, value: float, recorded: float) -> bool:
+        if name.startswith("learning_rate/"):  # computed in Python
+            return value == pytest.approx(recorded, rel=1e-6, abs=0)
+        return value == pytest.approx(recorded, rel=relative, abs=ABSOLUTE)
+
     return [
         f"{name} at step {step}: {found[name][step]}, recorded {value}"
         for name, values in expected.items()
         for step, value in values.items()
-        if found[name][step] != pytest.approx(value, rel=RELATIVE, abs=ABSOLUTE)
+        if not same(name, found[name][step], value)
     ]
 
 
 @pytest.mark.parametrize("case", golden())
 def test_losses_are_the_recorded_ones(case: str, tmp_path: Path) -> None:
-    found = differences(measure(case, tmp_path), golden()[case])
+    found = differences(case, measure(case, tmp_path), golden()[case])
     assert not found, "\n".join([f"{case} trains differently:", *found])
 
 
@@ -146,7 +157,8 @@ def test_every_recipe_that_can_be_conditional_is_recorded_so() -> None:
 )
 def test_another_training_is_noticed(change: dict[str, Any], tmp_path: Path) -> None:
     """What is compared can fail: each of these is a mistake that somebody may make."""
-    assert differences(measure("image/vae", tmp_path, **change), golden()["image/vae"])
+    found = measure("image/vae", tmp_path, **change)
+    assert differences("image/vae", found, golden()["image/vae"])
 
 
 def record() -> None:

@@ -176,6 +176,8 @@ def test_a_wavenet(classes: int) -> None:
         x = waveforms[batch][:, 0]  # (B, T)
         companded = x.sign() * torch.log(1 + 255 * x.abs()) / math.log(256)
         levels = ((companded + 1) * 127.5).round().long()
+        start = torch.full((BATCH, 1), 256)  # a token of its own: the first level is learned too
+        levels = torch.cat([start, levels], dim=1)  # (B, T + 1)
         logits = network(levels[:, :-1], labels[batch] if classes else None)
         log_p = logits.log_softmax(2).gather(2, levels[:, 1:, None])
         adam.zero_grad()

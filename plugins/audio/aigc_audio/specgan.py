@@ -1,8 +1,9 @@
 """SpecGAN: a GAN on log-mel spectrograms, heard by Griffin-Lim.
 
-Donahue et al. 2019, "Adversarial Audio Synthesis", section 3.2, with mel bands instead of linear
-frequencies, at half the paper's size. The cheap way to a sound: pictures of a second of speech
-have 4,096 numbers instead of 8,192 and more, and their networks are those of small images.
+After Donahue et al. 2019, "Adversarial Audio Synthesis", section 3.2, and not the same: mel bands
+instead of linear frequencies, half the size, levels on one scale of decibels instead of normalised
+by frequency, kernels of 4 and batch normalisation in the generator (as DCGAN), and R1 instead of
+WGAN-GP. The cheap way to a sound: its networks are those of small images.
 """
 
 import math
@@ -93,10 +94,10 @@ def build(context: RecipeContext) -> AdversarialTrainer:
     """Make the trainer for mono clips whose length is a multiple of ``model.size``."""
     length = check_mono("audio/specgan", context.sample_shape)
     size = context.model.size
-    if length % size or length < 8 * size:
+    if length % size or length < size**2:  # fewer frequencies than bands otherwise
         raise ConfigError(
             f"audio/specgan with model.size={size} makes clips of a multiple of {size} and at "
-            f"least {8 * size} samples, not {length}. Set dataset.options.samples."
+            f"least {size**2:,} samples, not {length}. Set dataset.options.samples."
         )
     mel = LogMel(int(context.spec.units["sample_rate_hz"]), length, size, size)
     classes = context.classes_if(context.model.conditional)

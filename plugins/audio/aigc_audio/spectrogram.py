@@ -1,5 +1,7 @@
 """Waveforms as pictures, and back: log-mel spectrograms that networks see."""
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import griffinlim, melscale_fbanks
@@ -31,9 +33,11 @@ class LogMel(nn.Module):
         self.length = length
         self.hop = length // frames
         self.size = 4 * self.hop
-        filters = melscale_fbanks(
-            self.size // 2 + 1, 0.0, sample_rate_hz / 2, bands, sample_rate_hz
-        )  # (F, M)
+        with warnings.catch_warnings():  # a band between two frequencies stays silent
+            warnings.simplefilter("ignore")
+            filters = melscale_fbanks(
+                self.size // 2 + 1, 0.0, sample_rate_hz / 2, bands, sample_rate_hz
+            )  # (F, M)
         self.filters: Tensor
         self.inverse: Tensor
         self.window: Tensor
@@ -50,7 +54,7 @@ class LogMel(nn.Module):
                 window=self.window,
                 pad_mode="constant",
                 return_complex=True,
-            )[..., :-1]  # (B, F, T + 1) -> (B, F, T): the last frame begins where the clip ends
+            )[..., :-1]  # (B, F, T + 1) -> (B, F, T): the last is centred on the clip's end
             magnitudes = spectrum.abs().mul(2 / self.window.sum())  # a full-scale sine has 1
             bands = torch.einsum("bft,fm->bmt", magnitudes, self.filters)
             levels = 20 * bands.clamp(min=1e-6).log10()

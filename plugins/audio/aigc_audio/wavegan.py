@@ -66,7 +66,8 @@ class PhaseShuffle(nn.Module):
     """Shifts ``(B, C, L)`` by up to ``most`` samples, mirrored at the ends; the paper's 3.3.
 
     Without it a critic can tell generated sound by the phase of the artefacts that transposed
-    convolutions leave. One shift for the batch, drawn anew in each pass in training.
+    convolutions leave. One shift for the whole batch, where the paper draws one for each
+    sample; drawn anew in each pass in training.
     """
 
     def __init__(self, most: int) -> None:

@@ -5,7 +5,9 @@ with growing dilations reach. Drawing keeps what each layer will look back on, s
 costs the work of one, whatever came before.
 
 A convolution over two samples is a linear layer on both, side by side: with channels last, that is
-what processors multiply fastest, and the same layer serves a whole clip and a single sample.
+what processors multiply fastest, and the same layer serves a whole clip and a single sample. In
+the same way one layer adds up all skip connections, and an embedding stands for the first
+convolution over one-hot levels.
 """
 
 from dataclasses import dataclass

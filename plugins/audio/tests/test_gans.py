@@ -129,8 +129,8 @@ def test_lengths_that_the_networks_cannot_make_are_refused() -> None:
         build_wavegan(context(WaveGANConfig(), (1, 5000)))
     with pytest.raises(ConfigError, match=r"multiple of 64.*not 5000"):
         build_specgan(context(SpecGANConfig(), (1, 5000)))
-    with pytest.raises(ConfigError, match=r"at least 512 samples, not 256"):
-        build_specgan(context(SpecGANConfig(), (1, 256)))
+    with pytest.raises(ConfigError, match=r"at least 4,096 samples, not 2048"):
+        build_specgan(context(SpecGANConfig(), (1, 2048)))
 
 
 def test_a_critic_judges_each_sample_alone() -> None:
