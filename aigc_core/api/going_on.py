@@ -99,6 +99,8 @@ def prepare_resume(
         engine.check_validation()
         _warn_of_another_machine(run, engine, describe_environment(host, config))
         run.metrics.cut_after(step)
+        if ending is not None:
+            run.go_on()  # first, so that a crash in between loses no more than the changes
         if config.to_dict() != run.config:
             run.update_config(config.to_dict())
         engine.add_observer(RunRecorder(run, modality, hooks))

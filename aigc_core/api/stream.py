@@ -48,7 +48,7 @@ def stream_text(
     sampler = Sampler(run, device, checkpoint)
     generator, modality = sampler.generator, sampler.parts.modality
     if not isinstance(generator, AutoregressiveGenerator) or not isinstance(modality, Readable):
-        raise ConfigError(f"{sampler.run.recipe} makes no text. Leave --prompt and --tokens out.")
+        raise ConfigError(f"{sampler.run.recipe} makes no text, so it takes no prompt.")
     check_count(1, seed)
     controls = sampler.controls(prompt, tokens, sampling)
     condition = None

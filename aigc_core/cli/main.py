@@ -62,6 +62,7 @@ def main() -> None:
     console = error_console()
     logging.getLogger("aigc").handlers = [ConsoleHandler(console)]
     logging.getLogger("aigc").propagate = False
+    logging.getLogger("aigc").setLevel(logging.INFO)  # such as what is being downloaded
     # Ended by exception, so that half-written files are removed on the way; training has its own.
     signal.signal(signal.SIGTERM, _terminate)
     try:

@@ -33,7 +33,8 @@ class ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(self._console, f"{record.levelname.capitalize()}: {record.getMessage()}")
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.capitalize()}: "
+        say(self._console, f"{level}{record.getMessage()}")
 
 
 def say(console: Console, text: str) -> None:

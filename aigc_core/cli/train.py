@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -181,4 +182,6 @@ def _run(training: Training, console: Console, as_json: bool) -> None:
 
 
 def _console(quiet: bool) -> Console:
+    if quiet:
+        logging.getLogger("aigc").setLevel(logging.WARNING)
     return Console(stderr=True, highlight=False, quiet=quiet)

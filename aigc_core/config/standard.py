@@ -44,9 +44,9 @@ class StandardConfig(ConfigModel):
 
     def __str__(self) -> str:
         """Return it as ``--until`` takes it: ``validation/loss <= 1.85``."""
-        if self.at_least is not None:
-            return f"{self.metric} >= {self.at_least:g}"
-        return f"{self.metric} <= {self.at_most:g}"
+        sign, bound = (">=", self.at_least) if self.higher_is_better else ("<=", self.at_most)
+        brief = f"{bound:g}"  # 3 rather than 3.0, where it is the same number
+        return f"{self.metric} {sign} {brief if float(brief) == bound else repr(bound)}"
 
 
 def parse_standard(text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tools for writing datasets: a locked cache, listings, cached arrays, downloads, archives."""
+"""Tools for writing datasets: a locked cache, listings, whole files, downloads, archives."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aigc_core.datasets.cache import locked_cache
     from aigc_core.datasets.downloads import download
     from aigc_core.datasets.listing import DataFile, folder_labels, list_files
+    from aigc_core.datasets.whole import whole_file
     from aigc_core.datasets.words import check_split, some
 
 __getattr__ = lazy_exports(
@@ -24,6 +25,7 @@ __getattr__ = lazy_exports(
         "locked_cache": "cache",
         "read_arrays": "arrays",
         "some": "words",
+        "whole_file": "whole",
         "write_arrays": "arrays",
     },
 )
@@ -38,5 +40,6 @@ __all__ = [
     "locked_cache",
     "read_arrays",
     "some",
+    "whole_file",
     "write_arrays",
 ]

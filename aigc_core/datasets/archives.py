@@ -14,11 +14,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
-from aigc_core.datasets.members import Member, members
+from aigc_core.datasets.members import Member, TooLargeError, members
 from aigc_core.errors import DataError, reason, shown
 from aigc_core.files import whole_folder
 
 _BLOCK_BYTES = 1 << 20
+_FACTOR = 10
+"""How many times what is allowed to be kept an archive may hold."""
+_OVERHEAD_BYTES = 1024
+"""About what a tar adds to a file: a header, and what fills its last block."""
 
 
 def extract_archive(
@@ -39,8 +43,11 @@ def extract_archive(
         wanted: called with the name of each regular file in the archive; returns where it goes in
             ``folder``, with ``/`` between the parts, or None to leave it out. Links, devices and
             sparse files are left out without asking.
-        max_files: more than that is refused.
-        max_bytes: more than that in all, counted while unpacking, is refused.
+        max_files: more than that is refused. So are more than ten times as many members and 1,000,
+            wanted or not, of any kind.
+        max_bytes: more than that in all, counted while unpacking, is refused. So is a .tar.gz that
+            holds more than ten times as much, and 10 KiB for each of ``max_files`` and 1 MiB,
+            wanted or not: what is left out is unpacked on the way, although not kept.
 
     Returns:
         Where the files went, relative to ``folder``, in the archive's order.
@@ -54,7 +61,9 @@ def extract_archive(
         raise FileExistsError(errno.EEXIST, f"{folder} is there already")
     names = _Names(archive)
     left = max_bytes
-    with closing(_safely(archive)) as found, whole_folder(folder) as scratch:
+    inflated = _FACTOR * (max_bytes + max_files * _OVERHEAD_BYTES) + _BLOCK_BYTES
+    listing = _safely(archive, _FACTOR * max_files + 1000, inflated)
+    with closing(listing) as found, whole_folder(folder) as scratch:
         for member in found:
             target = wanted(member.name)
             if target is None:
@@ -120,9 +129,9 @@ def _block(archive: Path, source: IO[bytes]) -> bytes:
         return source.read(_BLOCK_BYTES)
 
 
-def _safely(archive: Path) -> Generator[Member, None, None]:
+def _safely(archive: Path, max_members: int, inflated: int) -> Generator[Member, None, None]:
     with _reading(archive):
-        yield from members(archive)
+        yield from members(archive, max_members=max_members, max_inflated=inflated)
 
 
 @contextmanager
@@ -130,6 +139,8 @@ def _reading(archive: Path) -> Iterator[None]:
     """Turn whatever a damaged archive makes its reader raise into a ``DataError``."""
     try:
         yield
+    except TooLargeError as error:
+        raise _refused(archive, f"it {error}") from error
     except OSError as error:
         if error.errno is None:  # gzip's way to say that it is damaged
             raise DataError(f"{archive} is damaged: {reason(error).rstrip('.')}.") from error

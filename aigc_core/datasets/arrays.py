@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aigc_core.datasets.whole_file import whole_file
+from aigc_core.datasets.whole import whole_file
 
 _KEY = "aigc"
 """One key for all facts: the order of several would differ from one writing to the next."""

@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from aigc_core._version import __version__
-from aigc_core.datasets.whole_file import whole_file
+from aigc_core.datasets.whole import whole_file
 from aigc_core.errors import DataError
 
 logger = logging.getLogger("aigc")

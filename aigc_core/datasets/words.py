@@ -15,6 +15,10 @@ def check_split(name: str, split: str, splits: Iterable[str]) -> None:
 
 
 def some(items: Sequence[str], limit: int = 10) -> str:
-    """Return the items in a row; of more than ``limit``, the first and how many more there are."""
-    shown = ", ".join(items[:limit])
+    """Return the items in a row; of more than ``limit``, the first and how many more there are.
+
+    On one line, whatever is in them: they may be names of somebody's files.
+    """
+    text = ", ".join(items[:limit])
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

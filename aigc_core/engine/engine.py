@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +31,11 @@ from aigc_core.engine.state import EngineState
 from aigc_core.engine.step import StepRunner, build_phases
 from aigc_core.engine.stopping import FitResult, Stopping
 from aigc_core.engine.validation import build_validation
-from aigc_core.errors import RunError, TrainingError
+from aigc_core.errors import RunError, TrainingError, UserError
 from aigc_core.interfaces import Batch, Generator, Trainer
 from aigc_core.interfaces.outcome import Best, Outcome
+
+logger = logging.getLogger("aigc")
 
 
 class Engine:
@@ -111,15 +114,23 @@ class Engine:
     def check_validation(self) -> None:
         """Check, before the first step, that validations will measure what settings ask for.
 
-        ``fit`` does it too. Training is not disturbed.
+        ``fit`` does it too. Training is not disturbed. A metric that refuses the samples of a
+        loaded state is a warning, as it would have been without the interruption.
 
         Raises:
             UserError: nothing is measured, or not that; or a metric refuses the samples.
         """
-        if not self._checked:
+        if self._checked:
+            return
+        try:
             names = self._validation.names(self.generator) if self._validation else None
+        except UserError as error:
+            if self.step == 0:
+                raise
+            logger.warning("What validations measure was not checked: %s", error)
+        else:
             self._stopping.check(names)
-            self._checked = True
+        self._checked = True
 
     def add_observer(self, observer: EngineObserver) -> None:
         """Tell another observer from now on, after those that are there."""

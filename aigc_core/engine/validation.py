@@ -43,14 +43,14 @@ class Validation:
         return {f"validation/{name}": value for name, value in found.items()}
 
     def names(self, generator: Generator) -> list[str]:
-        """Return what will be measured: tried on one batch, and the comparison once whole.
+        """Return what will be measured: tried on one batch, and the comparison on few samples.
 
         Raises:
             UserError: the comparison refuses the samples, or fails.
         """
         found = self._measures.run(0, batches=1) if self._measures else {}
         if self._comparison is not None:
-            found |= self._comparison.run(generator)
+            found |= self._comparison.try_out(generator)
         return [f"validation/{name}" for name in found]
 
 

@@ -28,6 +28,7 @@ from aigc_core.runs.outcome import read_outcome
 from aigc_core.strict_yaml import dump_yaml, load_yaml
 
 CONFIG, DATASET, ENVIRONMENT = "config.yaml", "dataset.json", "environment.json"
+GOING_ON = ".going-on"  # the step of a checkpoint whose ending does not count any more
 
 
 class Run:
@@ -116,7 +117,7 @@ class Run:
     def ending(self) -> Ending | None:
         """Why it ended; None for one that has not, or is to go on as its configuration says now."""
         ending = read_outcome(self.checkpoints).ending
-        if ending is None:
+        if ending is None or self._goes_on_from() == self.step:
             return None
         engine = self.config.get("engine")
         engine = engine if isinstance(engine, dict) else {}
@@ -143,6 +144,16 @@ class Run:
         write_text_atomically(self.path / CONFIG, dump_yaml(dict(config)))
         self.__dict__.pop("config", None)
 
+    def go_on(self) -> None:
+        """Let the newest checkpoint's ending not count any more, as whoever goes on wants more.
+
+        The checkpoint stays as it was written, and so it is known after a crash, too.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        write_text_atomically(self.path / GOING_ON, f"{self.step}\n")
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run, so that no two processes train it at once.
@@ -164,6 +175,12 @@ class Run:
             yield
         finally:
             lock.release()
+
+    def _goes_on_from(self) -> int | None:
+        try:
+            return int((self.path / GOING_ON).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def _is_locked(self) -> bool:
         if not (self.path / ".lock").exists():

@@ -143,7 +143,13 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             trainer="aigc_core.trainers.config:AutoregressiveConfig",
             dataset="fsdd",
             defaults={
-                "engine": {"steps": 100_000, "batch_size": 8, "ema": 0.999, "sample_count": 4},
+                "engine": {
+                    "steps": 100_000,
+                    "batch_size": 8,
+                    "ema": 0.999,
+                    "sample_every": 5000,  # drawn sample by sample, they take their time
+                    "sample_count": 4,
+                },
             },
             capabilities=("bf16",),
             presets={

@@ -1,8 +1,6 @@
 """Sound: stored as 16-bit samples, seen by networks in [-1, 1), saved as WAV or FLAC."""
 
 import io
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from aigc_audio.preview import clips_in_a_row, spectrogram_sheet
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
+from aigc_core.datasets import whole_file
 from aigc_core.errors import did_you_mean, reason
 
 FULL_SCALE = 32768
@@ -116,9 +115,11 @@ class AudioModality(Modality):
         sound = self._encoded(clips_in_a_row(clips, self.sample_rate_hz), "wav")
         sheet = spectrogram_sheet(clips, self.sample_rate_hz)
         # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
-        _write_whole(path.with_name(path.name + ".wav"), lambda to: to.write_bytes(sound))
+        with whole_file(path.with_name(path.name + ".wav")) as scratch:
+            scratch.write_bytes(sound)
         picture = path.with_name(path.name + ".png")
-        _write_whole(picture, lambda to: sheet.save(to, format="PNG"))
+        with whole_file(picture) as scratch:
+            sheet.save(scratch, format="PNG")
         return picture
 
     def _encoded(self, clip: Tensor, format: str) -> bytes:
@@ -152,13 +153,3 @@ def _whole_rate(spec: SampleSpec) -> int:
 def _why(error: soundfile.SoundFileError) -> str:
     """Return libsndfile's own words on what is wrong with a file."""
     return str(getattr(error, "error_string", error)).rstrip(".").lower()
-
-
-def _write_whole(target: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file that is there whole, or as it was before."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

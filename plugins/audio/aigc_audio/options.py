@@ -49,8 +49,8 @@ class AudioFolderOptions(ConfigModel):
     channels: Literal[1, 2] = 1
     """1: channels are averaged; 2: mono is doubled; of more than two, the first two are taken."""
     normalize: Normalize = "none"
-    """peak: scale each recording so that its loudest sample is at 0.9 of full scale; none: as it
-    is, clipped at full scale."""
+    """peak: scale what is kept of each recording, all its clips alike, so that its loudest sample
+    is at 0.9 of full scale; none: as it is, clipped at full scale."""
     pieces: Literal["first", "all"] = "first"
     """first: one clip of each recording, its beginning; all: the whole of it, cut into clips that
     follow each other."""

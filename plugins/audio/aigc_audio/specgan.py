@@ -28,6 +28,8 @@ def _widths(config: SpecGANConfig) -> list[int]:
 class SpecGANGenerator(LatentGenerator):
     """Latents ``(B, latent_size)`` to log-mel spectrograms ``(B, 1, M, M)`` in [-1, 1]."""
 
+    sample_chunk = 8  # Griffin-Lim takes longer than the network
+
     def __init__(self, config: SpecGANConfig, mel: LogMel, classes: int = 0) -> None:
         super().__init__()
         self.latent_shape = (config.latent_size,)

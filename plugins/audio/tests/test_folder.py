@@ -271,6 +271,23 @@ def test_a_file_without_permission_is_skipped_and_named(root, cache):
     assert "secret.wav (permission denied)" in load(root, cache).notes[0]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names there are no bytes")
+def test_names_may_be_any_bytes(root, cache):
+    named = {"good": b"b/\xff\xfe.wav", "bad": b"b/new\nline[red]\xff.wav"}
+    paths = {key: Path(os.fsdecode(os.fsencode(root) + b"/" + n)) for key, n in named.items()}
+    record(root / "b.wav", 77)
+    (root / "b").mkdir()
+    (root / "b.wav").rename(paths["good"])
+    paths["bad"].write_text("no sound")
+    record(root / "a" / "a.wav", 78)
+    for _ in range(2):  # decoded, and from the cache
+        store = load(root, cache)
+        assert store.arrays["samples"][:, 0, 0].tolist() == [78, 77]
+        (note,) = store.notes
+        assert r"cannot be read: b/new\nline[red]\udcff.wav (format not recog" in note
+        assert note.isprintable()
+
+
 def test_one_file_is_a_folder_of_one(root, cache):
     path = root / "song.of"
     record(path, ramp(1500), format="WAV")

@@ -135,9 +135,14 @@ def test_lengths_that_the_networks_cannot_make_are_refused() -> None:
 
 def test_a_critic_judges_each_sample_alone() -> None:
     """As penalties on gradients need it."""
-    judge = build_specgan(context(SpecGANConfig(width=4))).networks()["discriminator"].train()
-    pictures = torch.rand(3, 1, 64, 64)
-    assert torch.allclose(judge(pictures)[:1], judge(pictures[:1]), atol=1e-5)
+    still = WaveGANConfig(width=4, phase_shuffle=0)
+    for trainer, shape in (
+        (build_specgan(context(SpecGANConfig(width=4))), (1, 64, 64)),
+        (build_wavegan(context(still)), (1, 4096)),
+    ):
+        judge = trainer.networks()["discriminator"].train()
+        samples = torch.rand(3, *shape)
+        assert torch.allclose(judge(samples)[:1], judge(samples[:1]), atol=1e-5)
 
 
 def test_the_generator_normalises_if_asked_to() -> None:

@@ -61,7 +61,6 @@ def test_a_sound_comes_back_with_its_spectrum(mel: LogMel) -> None:
 def test_spectrograms_keep_float32_under_autocast(mel: LogMel) -> None:
     sound = sine(1000.0)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(mel(sound), mel(sound.clone()))
         under = mel(sound)
     assert under.dtype == torch.float32
     assert torch.equal(under, mel(sound))

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 import urllib.request
@@ -140,6 +141,7 @@ def test_a_tree_that_is_not_complete_is_an_error_with_both_counts(root, folder, 
     ("damage", "told"),
     [
         (Path.unlink, "cannot be read: it is not there"),
+        (lambda path: path.write_bytes(b""), "cannot be read: empty"),
         (lambda path: path.write_bytes(b"text"), "cannot be read: format not recognised"),
         (lambda path: soundfile.write(path, np.zeros(99), 8000), "has 8,000 Hz"),
         (
@@ -152,6 +154,13 @@ def test_a_damaged_recording_is_named(root, folder, cache, damage, told):
     damage(folder / "two" / "c0ffee03_nohash_1.wav")  # one that a list names
     with pytest.raises(DataError, match=rf"c0ffee03_nohash_1\.wav {told}.*Unpack http"):
         make(root, cache).prepare()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are no bytes")
+def test_a_recordings_name_may_be_any_bytes(root, folder, cache):
+    path = folder / "two" / "c0ffee00_nohash_0.wav"
+    path.rename(path.with_name(os.fsdecode(b"\xff\xfe_nohash_0.wav")))
+    assert len(load(root, cache)) == COUNTS["train"]
 
 
 @pytest.mark.parametrize("line", ["\n", "zero/no-number.wav\n", "\0\n"])

@@ -124,4 +124,4 @@ def test_the_start_is_a_token_of_its_own(network: WaveNet) -> None:
     rng = torch.Generator().manual_seed(0)
     penalised = SamplingConfig(repetition_penalty=1.5)
     drawn = network.sample(2, rng=rng, condition=labels(network, 2), length=30, sampling=penalised)
-    assert drawn.abs().max() <= 1
+    assert drawn.shape == (2, 1, 30)

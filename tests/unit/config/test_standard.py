@@ -39,9 +39,15 @@ def test_a_bound_includes_itself(bounds, below, at, above) -> None:
 
 
 def test_it_is_shown_as_the_flag_takes_it() -> None:
-    for text in ("validation/loss <= 1.85", "m >= 0.5"):
+    for text in ("validation/loss <= 1.85", "m >= 0.5", "m <= 3", "m <= 5.55500004", "m <= -1e-09"):
         values = {key.split(".")[-1]: value for key, value in parse_standard(text).items()}
         assert str(StandardConfig(**values)) == text
+
+
+@pytest.mark.parametrize(("first", "second"), [(5.555, 5.55500004), (0.1, 0.1 + 2**-56)])
+def test_bounds_that_differ_are_shown_differently(first: float, second: float) -> None:
+    shown = [str(StandardConfig(metric="m", at_most=bound)) for bound in (first, second)]
+    assert shown[0] != shown[1]
 
 
 @pytest.mark.parametrize("bounds", [{}, {"at_most": 1, "at_least": 1}, {"at_most": float("nan")}])

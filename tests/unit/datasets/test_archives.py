@@ -148,6 +148,59 @@ def test_a_bomb_is_stopped_at_the_limit_not_at_its_end(
     assert path.stat().st_size <= 3_000_000
 
 
+def header(name: str, kind: bytes, size: int, sparse_size: int = 0) -> bytes:
+    """A block that starts a member of a tar; sizes may be negative."""
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    if kind == tarfile.GNUTYPE_SPARSE:
+        block[483:495] = tarfile.itn(sparse_size, 12, tarfile.GNU_FORMAT)
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+FAR = 5_000_000
+"""More bytes than are unpacked before a bomb is refused."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header("left out", tarfile.REGTYPE, FAR) + bytes(FAR),
+        header("left out", tarfile.REGTYPE, 1 << 40) + bytes(FAR),
+        bytes(FAR),
+        (header("left out", tarfile.REGTYPE, 100_000) + bytes(100_352)) * 50,
+    ],
+    ids=["a member", "a member that says it has a terabyte", "its end", "members"],
+)
+def test_what_is_left_out_of_a_tar_gz_is_not_unpacked_without_limit(
+    tmp_path: Path, content: bytes
+) -> None:
+    packed = gzip.compress(content)
+    (tmp_path / "a").write_bytes(packed[: len(packed) * 9 // 10])  # to its end it is not read
+    match = r"not unpacked: it unpacks to more than 1,\d{3},\d{3} bytes"
+    fails(tmp_path / "a", match, max_bytes=1000, max_files=10, wanted=lambda name: None)
+
+
+@every_kind
+def test_members_that_are_left_out_are_counted(tmp_path: Path, make: Maker) -> None:
+    files = {str(number): b"" for number in range(1010)}
+    archive = make(tmp_path / "a", files)  # and a folder
+    match = r"not unpacked: it has more than 1,010 members of any kind"
+    fails(archive, match, max_files=1, wanted=lambda name: None)
+    few = make(tmp_path / "few", dict(list(files.items())[1:]))
+    assert extract(few, max_files=1, wanted=lambda name: None) == []
+
+
+@every_kind
+def test_ten_times_as_much_may_be_left_out(tmp_path: Path, make: Maker) -> None:
+    archive = make(tmp_path / "a", {"wanted": b"1" * 100_000, "not": b"0" * 1_000_000})
+    allowed = {"max_bytes": 100_000, "max_files": 1}
+    assert extract(archive, wanted={"wanted": "w", "not": None}.__getitem__, **allowed) == ["w"]
+
+
 def test_a_zip_that_claims_less_than_it_holds_is_damaged(tmp_path: Path) -> None:
     archive = make_zip(tmp_path / "a", {"bomb": bytes(1_000_000)})
     content = archive.read_bytes()
@@ -304,19 +357,6 @@ def test_what_needs_much_memory_to_unpack_is_refused(tmp_path: Path) -> None:
     fails(archive, r"is compressed in an unusual way")
 
 
-def header(name: str, kind: bytes, size: int, sparse_size: int = 0) -> bytes:
-    """A block that starts a member of a tar; sizes may be negative."""
-    info = tarfile.TarInfo(name)
-    info.type = kind
-    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
-    block[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
-    if kind == tarfile.GNUTYPE_SPARSE:
-        block[483:495] = tarfile.itn(sparse_size, 12, tarfile.GNU_FORMAT)
-    block[148:156] = b" " * 8
-    block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block)
-
-
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
 def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, kind: bytes) -> None:
     with gzip.open(tmp_path / "a", "wb") as file:
@@ -359,7 +399,7 @@ def test_members_that_are_left_out_cost_no_memory(tmp_path: Path) -> None:
     del content
     tracemalloc.start()
     try:
-        assert extract(tmp_path / "a", wanted=lambda name: None) == []
+        assert extract(tmp_path / "a", wanted=lambda name: None, max_files=count) == []
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -21,3 +21,9 @@ def test_the_nearest_split_is_named() -> None:
 )
 def test_of_many_items_the_first_are_named(count: int, said: str) -> None:
     assert some("abcde"[:count], limit=2) == said
+
+
+def test_odd_names_stay_on_one_line_and_can_be_printed() -> None:
+    text = some(["new\nline[red].wav", "\x1b[31m", "\udcff", "naïve 名.wav"])
+    assert text == "new\\nline[red].wav, \\x1b[31m, \\udcff, naïve 名.wav"
+    assert text.encode()

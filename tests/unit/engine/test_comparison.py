@@ -19,11 +19,14 @@ class Brightness:
     def __init__(self) -> None:
         self.calls: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.fails_from = 10**9
+        self.least = 0
 
     def __call__(self, real, generated):
         torch.rand(3)
         if len(self.calls) >= self.fails_from:
             raise ConfigError("too dark")
+        if len(real) < self.least:
+            raise ConfigError(f"{len(real)} are too few")
         self.calls.append((real.clone(), generated.clone()))
         return {"mine/score": float(generated.mean()), "mine/real": float(real.mean())}
 
@@ -62,13 +65,13 @@ def test_values_are_logged_and_decide_what_is_best() -> None:
 
 def test_as_many_generated_as_held_out_samples_evenly_spread() -> None:
     compare = Brightness()
-    engine(compare).check_validation()
-    real, generated = compare.calls[0]
+    engine(compare).fit()
+    real, generated = compare.calls[-1]
     assert torch.equal(real, toy_data(25)[torch.arange(10) * 25 // 10])
     assert generated.shape == (10, 1, 8, 8)
     few = Brightness()
-    engine(few, validation_metric_samples=1000).check_validation()
-    assert [len(samples) for samples in few.calls[0]] == [25, 25]
+    engine(few, validation_metric_samples=1000).fit()
+    assert [len(samples) for samples in few.calls[-1]] == [25, 25]
 
 
 def test_samples_come_from_the_averaged_weights_and_the_same_latents() -> None:
@@ -109,6 +112,43 @@ def test_it_is_tried_out_once() -> None:
     ours.check_validation()
     ours.fit()
     assert len(compare.calls) == 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("chunk", "least", "tried"), [(1, 0, [8]), (4, 8, [8]), (12, 0, [12]), (64, 0, [25])]
+)
+def test_it_is_tried_out_on_few_samples(caplog, chunk: int, least: int, tried: list[int]) -> None:
+    caplog.set_level("INFO", "aigc")
+    compare = Brightness()
+    compare.least = least
+    ours = engine(compare, validation_metric_samples=25)
+    ours.generator.sample_chunk = chunk
+    ours.check_validation()
+    assert [len(generated) for _, generated in compare.calls] == tried
+    assert caplog.messages == [f"Trying out mine on {tried[0]} generated samples"]
+
+
+def test_where_few_samples_are_refused_it_is_tried_out_on_all(caplog) -> None:
+    caplog.set_level("INFO", "aigc")
+    compare = Brightness()
+    compare.least = 20
+    ours = engine(compare, validation_metric_samples=25)
+    ours.generator.sample_chunk = 1
+    ours.check_validation()
+    assert [len(generated) for _, generated in compare.calls] == [25]
+    assert caplog.messages[-1] == "Trying out mine on 25 samples, since: 8 are too few"
+
+
+def test_where_training_goes_on_a_metric_that_fails_is_a_warning(caplog) -> None:
+    first = engine(Brightness(), steps=4)
+    first.fit()
+    compare = Brightness()
+    compare.fails_from = 0
+    second = engine(compare)
+    second.load_state(first.state())
+    assert second.fit().step == 8
+    assert "What validations measure was not checked: too dark" in caplog.text
+    assert "The samples of step 8 were not compared: too dark" in caplog.text
 
 
 def test_names_of_metrics_alone_are_not_enough_for_an_engine() -> None:

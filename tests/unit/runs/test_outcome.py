@@ -135,6 +135,7 @@ CONFIG = "recipe: toy/net\nengine:\n  steps: 10\n"
         ("steps", 5, "", "unfinished"),  # it was extended, and then killed
         ("standard", 5, "  standard: {metric: m, at_most: 1.0}\n", "complete"),
         ("standard", 5, "  standard: {metric: m, at_most: 0.5}\n", "unfinished"),
+        ("standard", 5, "  standard: {metric: m, at_most: 1.00000004}\n", "unfinished"),
         ("standard", 5, "", "unfinished"),
         ("patience", 5, "  patience: 3\n", "complete"),
         ("patience", 5, "", "unfinished"),
@@ -149,3 +150,16 @@ def test_a_run_has_ended_if_its_configuration_still_says_so(
     run = Run(tmp_path)
     assert run.status == status
     assert run.ending == (told if status == "complete" else None)
+
+
+def test_an_ending_does_not_count_once_the_run_goes_on_until_there_is_another(tmp_path) -> None:
+    """The configuration is the same, as where it is to train on for all its steps."""
+    (tmp_path / "config.yaml").write_text(CONFIG + "  patience: 3\n")
+    told = Ending(reason="patience", told="t")
+    save(tmp_path / "checkpoints", 5, best=None, ending=told)
+    run = Run(tmp_path)
+    assert run.status == "complete"
+    run.go_on()
+    assert (run.status, run.ending) == ("unfinished", None)
+    save(tmp_path / "checkpoints", 8, best=None, ending=told)
+    assert (run.status, run.ending) == ("complete", told)

@@ -1,1 +1,1 @@
-"""The datasets of the text plugin, one module each."""
+"""The datasets of the audio plugin, one module each."""

@@ -1,6 +1,7 @@
 """One sound file to clips, whatever its format, rate or channels."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,10 +65,7 @@ def decode(path: Path, options: AudioFolderOptions) -> Decoded:
 def _read(path: Path, options: AudioFolderOptions, most: int | None) -> Tensor:
     """Return float ``(C, L)`` at the options' rate, with L at most ``most`` if that is given."""
     try:
-        with path.open("rb") as file:  # libsndfile would not say why it cannot be opened
-            if not file.read(1):
-                raise UnreadableError("empty")
-        with soundfile.SoundFile(path) as file:
+        with opened(path) as file:
             rate_hz = file.samplerate
             if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
                 raise UnreadableError(f"a sample rate of {rate_hz} Hz")
@@ -85,6 +83,23 @@ def _read(path: Path, options: AudioFolderOptions, most: int | None) -> Tensor:
     except TypeError as error:  # soundfile's, for the suffix .raw
         raise UnreadableError("no header") from error
     return torch.cat(blocks, dim=1)[:, :most]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open a sound file whatever its name: soundfile takes no path that is not UTF-8.
+
+    Raises:
+        UnreadableError: it is empty.
+        OSError: it cannot be opened; libsndfile would not say why.
+        soundfile.SoundFileError: it is not a sound file.
+    """
+    with path.open("rb") as content:
+        if not content.read(1):
+            raise UnreadableError("empty")
+        content.seek(0)
+        with soundfile.SoundFile(content) as file:
+            yield file
 
 
 def _blocks(file: soundfile.SoundFile, channels: int) -> Iterator[Tensor]:

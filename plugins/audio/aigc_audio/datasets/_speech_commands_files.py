@@ -7,7 +7,7 @@ import soundfile
 from torchaudio.datasets import SPEECHCOMMANDS
 
 from aigc_audio.datasets._clips import Int16
-from aigc_audio.datasets._decode import why_unreadable
+from aigc_audio.datasets._decode import UnreadableError, opened, why_unreadable
 from aigc_audio.datasets._names import DIGIT_NAMES
 from aigc_core import DataError
 from aigc_core.datasets import download, extract_archive
@@ -103,14 +103,28 @@ def read_recording(path: Path) -> Int16:
         DataError: it is missing, damaged, or of another rate.
     """
     try:
-        recording: Int16
-        recording, rate_hz = soundfile.read(path, dtype="int16")
-    except soundfile.SoundFileError as error:
-        why = "it is not there" if not path.exists() else why_unreadable(error)
-        raise DataError(f"{path} cannot be read: {why}. Unpack {URL} there again.") from error
+        with opened(path) as file:
+            rate_hz = file.samplerate
+            recording: Int16 = file.read(dtype="int16")
+    except (OSError, soundfile.SoundFileError, UnreadableError) as error:
+        raise DataError(
+            f"{path} cannot be read: {_why(error)}. Unpack {URL} there again."
+        ) from error
     if rate_hz != SAMPLE_RATE_HZ or recording.ndim != 1:
         raise DataError(
             f"{path} has {rate_hz:,} Hz and the shape {recording.shape}; the recordings of Speech "
             f"Commands have {SAMPLE_RATE_HZ:,} Hz and one channel. Unpack {URL} there again."
         )
     return recording
+
+
+def _why(error: OSError | soundfile.SoundFileError | UnreadableError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "it is not there"
+        case OSError():
+            return reason(error).lower()
+        case soundfile.SoundFileError():
+            return why_unreadable(error)
+        case _:
+            return str(error)

@@ -41,9 +41,11 @@ class TextFiles(TextDataset):
         labels, names = folder_labels([file.path for file in self._files])
         if len(names) < 2 or not self.options.classes:
             return super().parts()
+        members: list[list[int]] = [[] for _ in names]
+        for index, label in enumerate(labels):
+            members[label].append(index)
         parts = []
-        for label, name in enumerate(names):
-            mine = [index for index, found in enumerate(labels) if found == label]
+        for name, mine in zip(names, members, strict=True):
             pieces = functools.partial(read_pieces, [self._paths[index] for index in mine])
             parts.append(TextPart(name, pieces, sum(self._files[index].bytes for index in mine)))
         return parts
