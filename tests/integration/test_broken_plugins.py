@@ -403,7 +403,7 @@ def test_a_command_that_cannot_be_is_left_out_and_the_others_are_as_they_were(
     fake_plugins.add("cli", COMMAND.format(command, after))
     done = fake_plugins.aigc("recipes", "--json")
     assert done.code == 0
-    assert done.json()[0]["recipe"] == "image/dcgan"
+    assert "image/dcgan" in {recipe["recipe"] for recipe in done.json()}
     (line,) = done.err.splitlines()
     assert line.startswith("Warning: The plugin 'cli' failed in aigc_extend_cli, and its commands")
     assert told in line
