@@ -60,9 +60,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     console = error_console()
-    logging.getLogger("aigc").handlers = [ConsoleHandler(console)]
-    logging.getLogger("aigc").propagate = False
-    logging.getLogger("aigc").setLevel(logging.INFO)  # such as what is being downloaded
+    logger.handlers = [ConsoleHandler(console)]
+    logger.propagate = False
+    level = logger.level
+    logger.setLevel(logging.INFO)  # such as what is being downloaded
     # Ended by exception, so that half-written files are removed on the way; training has its own.
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -85,6 +86,8 @@ def main() -> None:
         if stop.code == 130:  # what typer makes of Ctrl-C
             say(console, "Interrupted.")
         raise
+    finally:
+        logger.setLevel(level)
 
 
 def _terminate(number: int, frame: object) -> None:
