@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import os
 import platform
 import re
@@ -12,10 +11,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
 
 from aigc_core._version import __version__
 from aigc_core.config import Layer, RunConfig, cache_folder, data_root
@@ -32,9 +30,9 @@ from aigc_core.interfaces import (
 )
 from aigc_core.plugins import PluginHost
 from aigc_core.runs import DatasetFacts, Run
+from aigc_core.runs.digest import array_digests, legacy_digest, text_digest
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
-_DIGEST_BYTES = 1 << 30  # hashing a gigabyte takes about a second
 
 
 @dataclass(frozen=True)
@@ -120,15 +118,22 @@ def load_data(host: PluginHost, config: RunConfig, split: str = "train") -> Samp
     return store
 
 
+class HeldOut(NamedTuple):
+    """Data that is not trained on."""
+
+    split: str
+    store: SampleStore
+
+
 def load_held_out(
-    host: PluginHost, config: RunConfig, spec: SampleSpec
-) -> Mapping[str, Tensor] | None:
-    """Return the arrays of the split ``validation``, else ``test``, or None without either.
+    host: PluginHost, config: RunConfig, spec: SampleSpec, label_names: tuple[str, ...]
+) -> HeldOut | None:
+    """Return the split ``validation``, else ``test``, or None without either.
 
     A split that is there and empty, as it was configured, is taken for none.
 
     Raises:
-        DataError: as for ``load_data``, or its samples are not like those trained on.
+        DataError: as for ``load_data``, or its samples or classes are not those trained on.
     """
     recipe = host.recipe(config.recipe)
     splits = host.dataset(config.dataset.name, recipe.modality).splits
@@ -141,26 +146,37 @@ def load_held_out(
             f"The split '{split}' of '{config.dataset.name}' holds {store.spec}, and the training "
             f"data {spec}."
         )
-    return store.arrays if len(store) else None
+    if "labels" in store.arrays and store.label_names != label_names:
+        raise DataError(
+            f"The split '{split}' of '{config.dataset.name}' has the classes "
+            f"{list(store.label_names)}, and the training data {list(label_names)}: the same label "
+            "would mean two things."
+        )
+    return HeldOut(split, store) if len(store) else None
 
 
-def describe_data(store: SampleStore) -> DatasetFacts:
-    """Return what a run remembers of its data."""
-    samples = _without_overlap(store.arrays["samples"])
-    if samples.numel() * samples.element_size() > _DIGEST_BYTES:  # some, evenly spread
-        samples = samples[:: max(1, len(samples) // 1024)]
-    digest = hashlib.blake2b(samples.contiguous().numpy().data, digest_size=16).hexdigest()
+def describe_data(store: SampleStore, like: DatasetFacts | None = None) -> DatasetFacts:
+    """Return what a run remembers of its data: digests of every array, names and order.
+
+    Args:
+        store: what was loaded.
+        like: facts that these are to be compared with; those of a run of version 0.1 know only
+            another digest of the samples, which is then computed, too.
+    """
+    old = like is not None and not like.digests
     return DatasetFacts(
-        spec=store.spec, count=len(store), label_names=store.label_names, digest=digest
+        spec=store.spec,
+        count=len(store),
+        label_names=store.label_names,
+        digest=legacy_digest(store.arrays["samples"]) if old else None,
+        digests=array_digests(store.arrays),
     )
 
 
-def _without_overlap(samples: Tensor) -> Tensor:
-    """Return windows of one long tensor, ``(N, length)``, as that tensor; others as they are."""
-    if samples.dim() != 2 or samples.stride(1) != 1 or samples.stride(0) >= samples.shape[1]:
-        return samples
-    length = (len(samples) - 1) * samples.stride(0) + samples.shape[1]
-    return samples.as_strided((length,), (1,), samples.storage_offset())
+def describe_held_out(store: SampleStore) -> dict[str, str]:
+    """Return what a run remembers of the data that its validations measure on."""
+    names = {"label_names": text_digest(store.label_names)} if store.label_names else {}
+    return array_digests(store.arrays) | names
 
 
 def describe_environment(host: PluginHost, config: RunConfig) -> dict[str, Any]:
@@ -181,6 +197,7 @@ def describe_environment(host: PluginHost, config: RunConfig) -> dict[str, Any]:
         "device": str(device),
         "precision": choose_precision(config.engine.precision, device),
         "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
         "commit": _commit(),
         "command": sys.argv,
     }

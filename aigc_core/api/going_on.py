@@ -17,10 +17,11 @@ from aigc_core.api.build import (
 )
 from aigc_core.api.prepare import Training, build_engine, with_absolute_root
 from aigc_core.api.session import RunRecorder
+from aigc_core.api.unchanged import check_files
 from aigc_core.config import Layer, parse_standard, resolve_config
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine, EngineState
-from aigc_core.errors import RunError
+from aigc_core.errors import RunError, shown
 from aigc_core.observers import default_observers
 from aigc_core.plugins import get_host
 from aigc_core.plugins.hooks import HookCaller
@@ -29,6 +30,7 @@ from aigc_core.runs import (
     load_checkpoint,
 )
 from aigc_core.runs.manifest import checkpoint_steps
+from aigc_core.runs.record import Resumption
 
 logger = logging.getLogger("aigc")
 
@@ -41,29 +43,32 @@ def prepare_resume(
     until: str | None = None,
     data_root: str | None = None,
     device: str | None = None,
+    allow_changes: bool = False,
     observers: Sequence[object] = (),
 ) -> Iterator[Training]:
     """Make everything to go on with a run; see ``resume``."""
     host = get_host()
     standard = parse_standard(until) if until is not None else {}
-    changes = {
+    overrides = {
         "engine.steps": steps,
         "engine.device": device,
         "dataset.root": data_root,
         **standard,
     }
-    changes = {key: value for key, value in changes.items() if value is not None}
+    overrides = {key: value for key, value in overrides.items() if value is not None}
     require_plugins(host, run)
-    layers = [run_layer(run), Layer("overrides", nest(changes))]
-    config = resolve_config(host, run.recipe, layers=layers).config
-    config = with_absolute_root(config.model_copy(update={"preset": run.config.get("preset")}))
-    total = config.engine.steps
-    if total is None:
-        raise RunError(f"{run.path / 'config.yaml'} must give engine.steps, not epochs.")
     hooks = HookCaller(host.manager, [*default_observers(), *observers])
     with run.locked():
         checkpoint = load_checkpoint(run.checkpoints, logger.warning)
         step = checkpoint.step if checkpoint else 0
+        edited = check_files(run, checkpoint, allow_changes=allow_changes)
+        layers = [run_layer(run), Layer("overrides", nest(overrides))]
+        config = resolve_config(host, run.recipe, layers=layers).config
+        preset = {"preset": run.config.get("preset")}
+        config = with_absolute_root(config.model_copy(update=preset))
+        total = config.engine.steps
+        if total is None:
+            raise RunError(f"{run.path / 'config.yaml'} must give engine.steps, not epochs.")
         if step >= total:
             raise RunError(
                 f"{run.path} is complete: step {step} of {total}. "
@@ -81,13 +86,14 @@ def prepare_resume(
                 without = config.engine.model_copy(update={"standard": None})
                 config = config.model_copy(update={"engine": without})
         store = load_data(host, config)
-        facts, notes = describe_data(store), store.notes
+        modality, engine, held_out = build_engine(host, config, store)
+        facts = describe_data(store, like=run.dataset).model_copy(update={"held_out": held_out})
+        notes = store.notes
         if difference := run.dataset.difference(facts):
             raise RunError(
                 f"The data is not what {run.path} was trained on: {difference}. "
                 "Start a new run, or restore the data."
             )
-        modality, engine = build_engine(host, config, store)
         del store
         if checkpoint:
             engine.load_state(
@@ -99,10 +105,13 @@ def prepare_resume(
         engine.check_validation()
         _warn_of_another_machine(run, engine, describe_environment(host, config))
         run.metrics.cut_after(step)
-        if ending is not None:
-            run.go_on()  # first, so that a crash in between loses no more than the changes
-        if config.to_dict() != run.config:
-            run.update_config(config.to_dict())
+        before = run.resumption
+        dropped = before is not None and before.step == step and before.drops_ending
+        settings = config.to_dict()
+        if ending is not None or edited or settings != run.config:
+            run.resume_with(
+                Resumption(step=step, config=settings, drops_ending=dropped or ending is not None)
+            )
         engine.add_observer(RunRecorder(run, modality, hooks))
         yield Training(run, engine, hooks, facts.count, notes)
 
@@ -124,14 +133,26 @@ def _warn_of_another_machine(run: Run, engine: Engine, now: Mapping[str, Any]) -
     except RunError as error:
         logger.warning("%s What the run was started on is not known.", error)
         return
-    for key in ("torch", "device", "precision", "threads"):
-        if started.get(key) != now[key]:
-            logger.warning(
-                "%s was %s when %s was started and is %s now: the result will differ in rounding.",
-                key,
-                started.get(key),
-                run.path,
-                now[key],
-            )
+    plugins = {key: value for key, value in now["plugins"].items() if key in _needed(now)}
+    before, after = dict(started), {**now, **plugins}
+    if isinstance(started.get("plugins"), dict):
+        before |= started["plugins"]
+    names = ["torch", "device", "precision", "threads", "cpu", "aigc_core", *plugins]
+    changed = [
+        f"{name} was {shown(before[name])} and is {shown(after[name])}"
+        for name in names
+        if name in before and before[name] != after[name]
+    ]
+    if changed:
+        logger.warning(
+            "%s was started on something else: %s. The result can differ in rounding.",
+            run.path,
+            "; ".join(changed),
+        )
     if engine.device.type == "cuda" and not engine.config.deterministic:
         logger.warning("Without engine.deterministic, results of a GPU differ in rounding.")
+
+
+def _needed(environment: Mapping[str, Any]) -> set[str]:
+    """Return the distributions that a run is made of."""
+    return {need["distribution"] or need["plugin"] for need in environment["needs"].values()}

@@ -17,11 +17,13 @@ from aigc_core.api.build import (
     check_model_form,
     describe_data,
     describe_environment,
+    describe_held_out,
     load_data,
     load_held_out,
 )
 from aigc_core.api.metrics import MetricComparison, choose_metrics
 from aigc_core.api.session import RunRecorder
+from aigc_core.api.unchanged import RECORD
 from aigc_core.config import RunConfig
 from aigc_core.engine import Engine, FitResult
 from aigc_core.errors import ConfigError, PluginError, RunError, StorageError, TrainingError
@@ -36,6 +38,8 @@ from aigc_core.runs import (
     create_run,
     new_run_path,
 )
+from aigc_core.runs.facts import Digests
+from aigc_core.runs.record import record_of
 
 logger = logging.getLogger("aigc")
 
@@ -94,13 +98,14 @@ def prepare_training(
     hooks = HookCaller(host.manager, [*default_observers(), *observers])
     config = with_absolute_root(config)
     store = load_data(host, config)
-    facts, notes = describe_data(store), store.notes
-    modality, engine = build_engine(host, config, store)
+    modality, engine, held_out = build_engine(host, config, store)
+    facts, notes = describe_data(store).model_copy(update={"held_out": held_out}), store.notes
     del store  # where the engine has a copy on its device, nothing else should keep one
     engine.check_validation()
     steps = config.engine.model_copy(update={"steps": engine.total_steps, "epochs": None})
     config = config.model_copy(update={"engine": steps})
-    environment = describe_environment(host, config)
+    record = record_of(config.to_dict(), facts.model_dump(mode="json"))
+    environment = describe_environment(host, config) | {RECORD: record.model_dump(mode="json")}
     run = _create(path, config, facts, environment)
     with run.locked():
         engine.add_observer(RunRecorder(run, modality, hooks))
@@ -125,8 +130,11 @@ def _create(
 
 def build_engine(
     host: PluginHost, config: RunConfig, store: SampleStore
-) -> tuple[Modality, Engine]:
+) -> tuple[Modality, Engine, dict[str, Digests]]:
     """Make the networks and the engine for data that is loaded.
+
+    Returns:
+        The modality, the engine, and digests of the held-out data by split, where there is any.
 
     Raises:
         UserError: settings that do not fit the data, the recipe or each other.
@@ -137,7 +145,7 @@ def build_engine(
     wanted = config.engine.needs_validation
     validation = None
     if (parts.trainer.validation() or compare) and config.engine.validation_samples:
-        validation = load_held_out(host, config, store.spec)
+        validation = load_held_out(host, config, store.spec, store.label_names)
         if validation is None and wanted is not None:
             name = config.dataset.name
             spec = host.dataset(name, host.recipe(config.recipe).modality)
@@ -160,10 +168,11 @@ def build_engine(
         store.arrays,
         config.engine,
         transform=parts.modality.to_model,
-        validation=validation,
+        validation=validation.store.arrays if validation else None,
         compare=compare,
     )
-    return parts.modality, engine
+    held_out = {validation.split: describe_held_out(validation.store)} if validation else {}
+    return parts.modality, engine, held_out
 
 
 def _comparison(host: PluginHost, config: RunConfig, modality: Modality) -> MetricComparison | None:

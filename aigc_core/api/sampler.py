@@ -184,9 +184,9 @@ class Sampler:
         trainer = self.parts.trainer
         if not isinstance(trainer, Reconstructs):
             raise ConfigError(f"{self.run.recipe} does not reconstruct samples.")
-        arrays = load_held_out(self._host, self.config, self.spec)
-        if arrays is None:
-            arrays = load_data(self._host, self.config).arrays
+        names = self.facts.label_names
+        held_out = load_held_out(self._host, self.config, self.spec, names)
+        arrays = (held_out.store if held_out else load_data(self._host, self.config)).arrays
         if count > len(arrays["samples"]):
             raise ConfigError(f"The data has {len(arrays['samples']):,} samples, not {count:,}.")
         rng = torch.Generator().manual_seed(derive_seed(seed, "reconstruction"))

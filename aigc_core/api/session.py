@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from aigc_core.api.unchanged import RECORD
 from aigc_core.engine import Engine, EngineObserver, derive_seed
 from aigc_core.interfaces import Modality
 from aigc_core.plugins.hooks import HookCaller
 from aigc_core.runs import Run, save_checkpoint
+from aigc_core.runs.record import record_of
 
 logger = logging.getLogger("aigc")
 
@@ -20,6 +22,8 @@ class RunRecorder(EngineObserver):
         self.run = run
         self.modality = modality
         self.hooks = hooks
+        # Of the files as the training began with them: an edit meanwhile is not its own.
+        self._record = record_of(run.config, run.dataset.model_dump(mode="json"))
 
     def fit_started(self, engine: Engine) -> None:
         self.hooks.call(
@@ -46,12 +50,13 @@ class RunRecorder(EngineObserver):
 
     def checkpoint_due(self, engine: Engine) -> None:
         state = engine.state()
+        record = self._record.model_copy(update={"metrics": self.run.metrics.record()})
         path = save_checkpoint(
             self.run.checkpoints,
             engine.step,
             weights=state.weights,
             tensors=state.tensors,
-            scalars=state.scalars,
+            scalars={**state.scalars, RECORD: record.model_dump(mode="json")},
             keep=engine.config.checkpoint.keep,
             spare=[engine.best.step] if engine.best else [],
         )

@@ -63,6 +63,7 @@ def resume(
     until: str | None = None,
     data_root: str | None = None,
     device: str | None = None,
+    allow_changes: bool = False,
     observers: Sequence[object] = (),
 ) -> Run:
     """Go on with a run from its newest checkpoint that verifies, exactly as if it had not stopped.
@@ -74,6 +75,8 @@ def resume(
         until: another standard, such as ``"validation/loss<=1.7"``.
         data_root: where the data is now, if it was moved.
         device: another device than before; the result then differs in rounding.
+        allow_changes: resume although ``config.yaml`` or ``dataset.json`` was edited since the
+            checkpoint was written, with them as they are now.
         observers: as for ``train``.
 
     Raises:
@@ -81,7 +84,13 @@ def resume(
     """
     run = run if isinstance(run, Run) else open_run(run)
     with prepare_resume(
-        run, steps=steps, until=until, data_root=data_root, device=device, observers=observers
+        run,
+        steps=steps,
+        until=until,
+        data_root=data_root,
+        device=device,
+        allow_changes=allow_changes,
+        observers=observers,
     ) as training:
         result = training.fit()
     if result.signal is not None:

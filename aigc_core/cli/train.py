@@ -100,6 +100,13 @@ def resume(
     until: UntilOption = None,
     data_root: Annotated[str | None, typer.Option(help="Where the data is now.")] = None,
     device: Annotated[str | None, typer.Option(help="Another device than before.")] = None,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes",
+            help="Take config.yaml and dataset.json as they are, although they were edited.",
+        ),
+    ] = False,
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -117,6 +124,7 @@ def resume(
                 until=until,
                 data_root=data_root,
                 device=device,
+                allow_changes=allow_changes,
                 observers=[ConsoleProgress(console)],
             )
             training = stack.enter_context(context)

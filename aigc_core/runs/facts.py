@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
 from aigc_core.interfaces.config import ConfigModel
 from aigc_core.interfaces.sample import SampleSpec
+
+Digests = dict[str, str]
+"""By the name of an array, what stands for its type, shape and every value; and
+``label_names`` for the names of its classes."""
 
 
 class DatasetFacts(ConfigModel):
@@ -16,11 +21,19 @@ class DatasetFacts(ConfigModel):
     spec: SampleSpec
     count: int = Field(ge=1)
     label_names: tuple[str, ...] = ()
-    digest: str
-    """BLAKE2 of the samples."""
+    digest: str | None = None
+    """Of the samples alone: all that runs of version 0.1 have."""
+    digests: Digests = {}
+    """Of every array that is trained on; see ``aigc_core.runs.digest``."""
+    held_out: dict[str, Digests] = {}
+    """The same of the held-out data that validations measure on, by the name of its split."""
 
     def difference(self, now: DatasetFacts) -> str | None:
-        """Say in what other data differ, as a part of a sentence, or return None."""
+        """Say in what other data differ, as a part of a sentence, or return None.
+
+        ``now`` must come from ``describe_data(store, like=self)``. Held-out data is compared where
+        both know the split.
+        """
         pairs: list[tuple[str, Any, Any]] = [
             ("number of samples", self.count, now.count),
             ("shape of a sample", list(self.spec.shape), list(now.spec.shape)),
@@ -32,5 +45,38 @@ class DatasetFacts(ConfigModel):
             if before != after:
                 return f"the {what} was {before} and is {after}"
         if self.spec.assets != now.spec.assets:
-            return f"samples are read in another way: {', '.join(sorted(now.spec.assets))} changed"
-        return None if self.digest == now.digest else "the samples themselves are others"
+            changed = sorted(
+                name
+                for name in {*self.spec.assets, *now.spec.assets}
+                if self.spec.assets.get(name) != now.spec.assets.get(name)
+            )
+            return f"samples are read in another way: {', '.join(changed)} changed"
+        if self.digests:
+            found = array_difference(self.digests, now.digests)
+            if found is not None:
+                return found
+        elif self.digest != now.digest:
+            return _OTHER["samples"]
+        for split in sorted(set(self.held_out) & set(now.held_out)):
+            found = array_difference(self.held_out[split], now.held_out[split])
+            if found is not None:
+                return f"in the held-out split '{split}', {found}"
+        return None
+
+
+_OTHER = {
+    "samples": "the samples themselves are others, or in another order",
+    "labels": "labels were changed: the same samples are in other classes",
+    "label_names": "the names of the classes are others, or in another order",
+}
+
+
+def array_difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    """Say in what the arrays of two digests differ, as a part of a sentence, or return None."""
+    for name in sorted(set(before) ^ set(now)):
+        return f"the array '{name}' {'is gone' if name in before else 'is new'}"
+    changed = [name for name in before if before[name] != now[name]]
+    if not changed:
+        return None
+    first = min(changed, key=lambda name: (name not in _OTHER, name != "samples", name))
+    return _OTHER.get(first, f"the array '{first}' holds other values")

@@ -25,10 +25,12 @@ from aigc_core.runs.facts import DatasetFacts
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.metrics import MetricsFile
 from aigc_core.runs.outcome import read_outcome
+from aigc_core.runs.record import Resumption
 from aigc_core.strict_yaml import dump_yaml, load_yaml
 
 CONFIG, DATASET, ENVIRONMENT = "config.yaml", "dataset.json", "environment.json"
-GOING_ON = ".going-on"  # the step of a checkpoint whose ending does not count any more
+RESUMPTION = ".resumed.json"
+OLD_RESUMPTION = ".going-on"  # of version 0.1: a step whose ending does not count any more
 
 
 class Run:
@@ -117,7 +119,10 @@ class Run:
     def ending(self) -> Ending | None:
         """Why it ended; None for one that has not, or is to go on as its configuration says now."""
         ending = read_outcome(self.checkpoints).ending
-        if ending is None or self._goes_on_from() == self.step:
+        if ending is None:
+            return None
+        resumed = self.resumption
+        if resumed is not None and resumed.drops_ending and resumed.step == self.step:
             return None
         engine = self.config.get("engine")
         engine = engine if isinstance(engine, dict) else {}
@@ -144,15 +149,40 @@ class Run:
         write_text_atomically(self.path / CONFIG, dump_yaml(dict(config)))
         self.__dict__.pop("config", None)
 
-    def go_on(self) -> None:
-        """Let the newest checkpoint's ending not count any more, as whoever goes on wants more.
+    def resume_with(self, resumption: Resumption) -> None:
+        """Replace ``config.yaml`` as a run is resumed, so that a crash in between loses nothing.
 
-        The checkpoint stays as it was written, and so it is known after a crash, too.
+        The checkpoint stays as it was written; what was decided is written first, and completed by
+        whoever resumes next.
 
         Raises:
             StorageError: the folder cannot be written.
         """
-        write_text_atomically(self.path / GOING_ON, f"{self.step}\n")
+        text = json.dumps(resumption.model_dump(mode="json"), indent=2) + "\n"
+        write_text_atomically(self.path / RESUMPTION, text)
+        if resumption.config != self.config:
+            self.update_config(resumption.config)
+
+    @property
+    def resumption(self) -> Resumption | None:
+        """With what settings the run was last resumed, where these were not those of before.
+
+        Raises:
+            RunError: the file that says so is damaged.
+        """
+        path = self.path / RESUMPTION
+        if path.exists():
+            try:
+                return Resumption.model_validate(self._json(RESUMPTION))
+            except ValidationError:
+                raise RunError(
+                    f"{path} is damaged. Remove it to resume with {CONFIG} as it is."
+                ) from None
+        try:  # of version 0.1
+            step = int((self.path / OLD_RESUMPTION).read_text(encoding="utf-8"))
+            return Resumption(step=step, config=self.config, drops_ending=True)
+        except (OSError, ValueError):
+            return None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -175,12 +205,6 @@ class Run:
             yield
         finally:
             lock.release()
-
-    def _goes_on_from(self) -> int | None:
-        try:
-            return int((self.path / GOING_ON).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
 
     def _is_locked(self) -> bool:
         if not (self.path / ".lock").exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from aigc_core.errors import RunError, StorageError, reason
 from aigc_core.files import write_text_atomically
+from aigc_core.runs.record import MetricsRecord
+
+_BLOCK = 1 << 20
 
 
 class MetricsFile:
@@ -41,6 +45,24 @@ class MetricsFile:
                 continue
             if isinstance(record, dict) and isinstance(record.get("step"), int):
                 yield record
+
+    def record(self, count: int | None = None) -> MetricsRecord | None:
+        """Return the size and digest of the file, or of its first ``count`` bytes; None without.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        digest, size = hashlib.blake2b(digest_size=16), 0
+        try:
+            with self.path.open("rb") as file:
+                while block := file.read(min(_BLOCK, _BLOCK if count is None else count - size)):
+                    digest.update(block)
+                    size += len(block)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RunError(f"Cannot read {self.path}: {reason(error)}.") from None
+        return MetricsRecord(bytes=size, digest=digest.hexdigest())
 
     def cut_after(self, step: int) -> None:
         """Drop what was logged after ``step``: a resumed run logs it again."""

@@ -11,6 +11,7 @@ from aigc_core.interfaces.outcome import Best, Ending, Outcome
 from aigc_core.runs import Run, choose_checkpoint, load_weights_only, save_checkpoint
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.outcome import read_outcome
+from aigc_core.runs.record import Resumption
 
 
 def save(folder: Path, step: int, best: int | None, keep: int = 2, ending=None) -> Path:
@@ -159,7 +160,7 @@ def test_an_ending_does_not_count_once_the_run_goes_on_until_there_is_another(tm
     save(tmp_path / "checkpoints", 5, best=None, ending=told)
     run = Run(tmp_path)
     assert run.status == "complete"
-    run.go_on()
+    run.resume_with(Resumption(step=5, config=run.config, drops_ending=True))
     assert (run.status, run.ending) == ("unfinished", None)
     save(tmp_path / "checkpoints", 8, best=None, ending=told)
     assert (run.status, run.ending) == ("complete", told)
