@@ -8,8 +8,16 @@ if TYPE_CHECKING:
     from aigc_core.datasets.archives import extract_archive
     from aigc_core.datasets.arrays import read_arrays, write_arrays
     from aigc_core.datasets.cache import locked_cache
+    from aigc_core.datasets.contents import content_digests
     from aigc_core.datasets.downloads import download
-    from aigc_core.datasets.listing import DataFile, folder_labels, list_files
+    from aigc_core.datasets.folder_dataset import DecodedFile, FolderDataset, UnreadableError
+    from aigc_core.datasets.listing import (
+        DataFile,
+        FileListing,
+        folder_labels,
+        label_notes,
+        list_files,
+    )
     from aigc_core.datasets.whole import whole_file
     from aigc_core.datasets.words import check_split, some
 
@@ -17,10 +25,16 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "DataFile": "listing",
+        "DecodedFile": "folder_dataset",
+        "FileListing": "listing",
+        "FolderDataset": "folder_dataset",
+        "UnreadableError": "folder_dataset",
         "check_split": "words",
+        "content_digests": "contents",
         "download": "downloads",
         "extract_archive": "archives",
         "folder_labels": "listing",
+        "label_notes": "listing",
         "list_files": "listing",
         "locked_cache": "cache",
         "read_arrays": "arrays",
@@ -32,10 +46,16 @@ __getattr__ = lazy_exports(
 
 __all__ = [
     "DataFile",
+    "DecodedFile",
+    "FileListing",
+    "FolderDataset",
+    "UnreadableError",
     "check_split",
+    "content_digests",
     "download",
     "extract_archive",
     "folder_labels",
+    "label_notes",
     "list_files",
     "locked_cache",
     "read_arrays",

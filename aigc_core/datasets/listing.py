@@ -1,17 +1,22 @@
-"""The files below a folder, and the labels that its sub-folders give them."""
+"""The files below a folder, what was left out, and the labels that sub-folders give."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+import stat
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from aigc_core.datasets.words import some
 from aigc_core.errors import DataError, reason
+
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "eval", "dev"}
 
 
 class DataFile(NamedTuple):
-    """A file, and what changes when its content does."""
+    """A file of a data folder."""
 
     path: str
     """Relative to the folder that was listed, with ``/`` between its parts; or a file's name."""
@@ -19,22 +24,66 @@ class DataFile(NamedTuple):
     mtime_ns: int
 
 
-def list_files(root: Path, suffixes: Collection[str]) -> list[DataFile]:
+class FileListing(list[DataFile]):
+    """The files of some suffixes, sorted by path, and what else was there."""
+
+    def __init__(self, files: Sequence[DataFile] = ()) -> None:
+        super().__init__(files)
+        self.left_out: Counter[str] = Counter()
+        """Files of other suffixes, by suffix; hidden ones as ``hidden``."""
+        self.unreadable: list[str] = []
+        """Files and folders that cannot be used, each with the reason in brackets."""
+
+    def notes(self, hints: Mapping[str, str]) -> list[str]:
+        """Return a sentence about what was left out and one about what cannot be read, if any.
+
+        Args:
+            hints: what to do about files, by suffix: ``{".heic": "install pillow-heif"}``.
+        """
+        sentences = []
+        if self.left_out:
+            count = self.left_out.total()
+            kinds = ", ".join(self._kinds(hints))
+            sentences.append(f"{count:,} {'file' if count == 1 else 'files'} left out: {kinds}.")
+        if self.unreadable:
+            sentences.append(f"Left out, since they cannot be read: {some(self.unreadable)}.")
+        return sentences
+
+    def _kinds(self, hints: Mapping[str, str]) -> list[str]:
+        common = self.left_out.most_common(10)
+        kinds = [
+            f"{number:,} {kind}" + (f" ({hints[kind]})" if kind in hints else "")
+            for kind, number in common
+        ]
+        rest = self.left_out.total() - sum(number for _, number in common)
+        return [*kinds, f"{rest:,} of other kinds"] if rest else kinds
+
+
+def list_files(root: Path, suffixes: Collection[str]) -> FileListing:
     """Return the files below ``root`` with one of the suffixes in any case, sorted by path.
 
     Hidden files and folders are left out; linked folders are followed, each real folder once.
+    Folders and files that cannot be read are left out, and so is what is no regular file (pipes
+    and devices, which are never opened, and links to nothing); the listing says which.
     A root that is a file is returned whatever its suffix.
 
     Raises:
-        DataError: a folder cannot be read.
+        DataError: the root itself cannot be read.
     """
     endings = tuple(suffix.lower() for suffix in suffixes)
-    found = []
+    found = FileListing()
     seen: set[str] = set()
+
+    def left(error: OSError) -> None:
+        if os.fspath(error.filename) == os.fspath(root):
+            raise error
+        path = os.path.relpath(error.filename, root)
+        found.unreadable.append(f"{path}/ ({reason(error).lower()})")
+
     try:
         if root.is_file():
-            return [_described(root, root.name)]
-        for folder, subfolders, names in os.walk(root, onerror=_raise, followlinks=True):
+            return FileListing([_described(root, root.name)])
+        for folder, subfolders, names in os.walk(root, onerror=left, followlinks=True):
             real = os.path.realpath(folder)
             if real in seen:  # a link to a folder above would never end
                 subfolders.clear()
@@ -43,11 +92,35 @@ def list_files(root: Path, suffixes: Collection[str]) -> list[DataFile]:
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in names:
                 path = Path(folder, name)
-                if name.lower().endswith(endings) and name[0] != "." and path.is_file():
-                    found.append(_described(path, path.relative_to(root).as_posix()))
+                relative = path.relative_to(root).as_posix()
+                if name.startswith("."):
+                    found.left_out["hidden"] += 1
+                elif not name.lower().endswith(endings):
+                    found.left_out[_suffix(name)] += 1
+                else:
+                    _add(found, path, relative)
     except OSError as error:
         raise DataError(f"{error.filename or root} cannot be read: {reason(error)}.") from error
-    return sorted(found)
+    found.sort()
+    return found
+
+
+def _add(found: FileListing, path: Path, relative: str) -> None:
+    try:
+        facts = path.stat()
+    except OSError as error:
+        found.unreadable.append(f"{relative} ({reason(error).lower()})")
+        return
+    if not stat.S_ISREG(facts.st_mode):
+        found.unreadable.append(f"{relative} (not a regular file)")
+    elif not os.access(path, os.R_OK):
+        found.unreadable.append(f"{relative} (permission denied)")
+    else:
+        found.append(DataFile(relative, facts.st_size, facts.st_mtime_ns))
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower() or "without a suffix"
 
 
 def folder_labels(paths: Sequence[str]) -> tuple[list[int], list[str]]:
@@ -63,10 +136,19 @@ def folder_labels(paths: Sequence[str]) -> tuple[list[int], list[str]]:
     return [numbers[top] for top in tops], names
 
 
+def label_notes(names: Sequence[str]) -> list[str]:
+    """Return a sentence about classes whose names are those of splits, if that is what they are."""
+    splits = [name for name in names if name.lower() in _SPLITS]
+    if not splits:
+        return []
+    quoted = " and ".join(f"'{name}'" for name in splits)
+    return [
+        f"Folders are classes, and so {quoted} became {'a class' if len(splits) == 1 else 'classes'}"
+        f". If they are parts of one data set, name one of them with --data-root: "
+        f"…/{splits[0]}."
+    ]
+
+
 def _described(path: Path, name: str) -> DataFile:
     facts = path.stat()
     return DataFile(name, facts.st_size, facts.st_mtime_ns)
-
-
-def _raise(error: OSError) -> None:
-    raise error

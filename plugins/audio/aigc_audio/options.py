@@ -47,7 +47,9 @@ class AudioFolderOptions(ConfigModel):
     sample_rate_hz: int = Field(16_000, ge=1000, le=192_000)
     """Samples per second; recordings at another rate are resampled."""
     channels: Literal[1, 2] = 1
-    """1: channels are averaged; 2: mono is doubled; of more than two, the first two are taken."""
+    """1: channels are mixed; 2: mono is doubled; of more than two, the first two are taken."""
+    mix: Literal["mean", "left", "right"] = "mean"
+    """How stereo becomes one channel: the mean of both, or one of them."""
     normalize: Normalize = "none"
     """peak: scale what is kept of each recording, all its clips alike, so that its loudest sample
     is at 0.9 of full scale; none: as it is, clipped at full scale."""

@@ -28,3 +28,8 @@ class ImageFolderOptions(ConfigModel):
     """Side of the stored images in pixels: what the largest centred square is resized to."""
     channels: Literal[1, 3] = 3
     """1 for grey, 3 for RGB; every image is converted."""
+    colour_management: bool = True
+    """Convert images of other colour spaces (Display P3 of phones, Adobe RGB of cameras, CMYK) to
+    sRGB; false takes their numbers as they are."""
+    frames: Literal["first", "all"] = "first"
+    """Of a file with several pages or frames: the first, or each as an image of its own."""

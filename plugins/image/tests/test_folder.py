@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from aigc_core import DataError, DataFolders
-from aigc_image.datasets import folder as folder_module
+from aigc_core.datasets import FolderDataset
 from aigc_image.datasets.folder import ImageFolder
 from aigc_image.options import ImageFolderOptions
 
@@ -79,7 +79,7 @@ def test_samples_are_sorted_by_path_and_every_usual_suffix_counts(root, cache):
     store = load(root, cache)
     reds = [centre(store, index)[0] for index in range(len(store))]
     assert reds == pytest.approx([10, 20, 30, 40, 50, 60], abs=2)
-    assert store.notes == ()
+    assert store.notes == ("1 file left out: 1 .txt.",)
 
 
 def test_hidden_files_and_folders_are_left_out(root, cache):
@@ -223,7 +223,7 @@ def test_the_second_start_decodes_nothing_and_keeps_the_notes(root, cache, monke
     def no_more(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(folder_module, "_decode_all", no_more)
+    monkeypatch.setattr(FolderDataset, "decode_all", no_more)
     second = load(root, cache)
     assert torch.equal(first.arrays["samples"], second.arrays["samples"])
     assert torch.equal(first.arrays["labels"], second.arrays["labels"])
@@ -266,7 +266,7 @@ def test_two_threads_that_prepare_at_once_decode_once(root, cache, monkeypatch):
     picture(root / "a.png")
     both_inside = threading.Barrier(2)
     calls = []
-    real = folder_module._decode_all
+    real = FolderDataset.decode_all
 
     def decode_slowly(*arguments):
         calls.append(arguments)
@@ -276,7 +276,7 @@ def test_two_threads_that_prepare_at_once_decode_once(root, cache, monkeypatch):
             return real(*arguments)
         raise AssertionError("two threads decoded at once")
 
-    monkeypatch.setattr(folder_module, "_decode_all", decode_slowly)
+    monkeypatch.setattr(FolderDataset, "decode_all", decode_slowly)
     threads = [threading.Thread(target=load, args=(root, cache)) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -305,7 +305,7 @@ def test_a_folder_without_images_is_an_error_that_names_it(root, cache):
 
 def test_a_folder_of_unreadable_files_is_an_error_that_names_them(root, cache):
     (root / "a.png").write_text("no image")
-    with pytest.raises(DataError, match=r"None of the 1 .*a\.png \(not an image\)"):
+    with pytest.raises(DataError, match=r"The file in .*a\.png \(not an image\)"):
         load(root, cache)
 
 

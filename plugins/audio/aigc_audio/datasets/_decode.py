@@ -1,54 +1,81 @@
-"""One sound file to clips, whatever its format, rate or channels."""
+"""One sound file to clips, whatever its format, rate or channels, and whatever its header says."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 import torch
 from torch import Tensor
 
+from aigc_audio.datasets import _containers
 from aigc_audio.datasets._clips import FULL_SCALE, PEAK, Int16
 from aigc_audio.datasets._resample import MAX_RATE_HZ, MIN_RATE_HZ, resampler
+from aigc_audio.datasets._segments import DAMAGED, JOINED, LENGTH, Segment, segments_of
 from aigc_audio.options import AudioFolderOptions
+from aigc_core.datasets import DecodedFile, UnreadableError
 from aigc_core.errors import reason
 
-SUFFIXES = (
-    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd",
-    ".caf", ".w64", ".rf64",
+_LIBSNDFILE = (
+    ".wav", ".wave", ".bwf", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc",
+    ".au", ".snd", ".caf", ".w64", ".rf64", ".voc", ".sph", ".nist", ".avr", ".paf", ".sds",
+    ".8svx", ".iff", ".htk", ".pvf", ".xi", ".ircam",
 )  # fmt: skip
-"""Of files that libsndfile reads; it looks at the content."""
-_BLOCK_VALUES = 1 << 18
+SUFFIXES = _LIBSNDFILE + (_containers.SUFFIXES if _containers.INSTALLED else ())
+"""Of files that are read: by libsndfile, which looks at the content, or else by PyAV."""
+HINTS = {} if _containers.INSTALLED else dict.fromkeys(_containers.SUFFIXES, "install av")
+
+LOUD, CANCELS, SILENT, SURROUND, CUT = "loud", "cancels", "silent", "surround", "cut"
+REMARKS = {
+    JOINED: "{count:,} of {total:,} files are several recordings joined; all of them are used: "
+    "{files}.",
+    LENGTH: "{count:,} of {total:,} files are longer or shorter than their header says; what is "
+    "there is used: {files}.",
+    DAMAGED: "{count:,} of {total:,} files are cut off or damaged somewhere; what can be decoded is "
+    "used: {files}.",
+    LOUD: "{count:,} of {total:,} files go beyond full scale and are clipped there: {files}. Set "
+    "dataset.options.normalize=peak to scale them down.",
+    CANCELS: "{count:,} of {total:,} files are stereo whose channels cancel each other out when "
+    "they are averaged: {files}. Set dataset.options.mix=left to take one of them.",
+    SILENT: "{count:,} of {total:,} files are silent: {files}.",
+    SURROUND: "{count:,} of {total:,} files have more than two channels: {files}. All are averaged "
+    "for dataset.options.channels=1, and the first two are taken for 2.",
+    CUT: "{count:,} of {total:,} recordings are longer than a clip, and only their beginning is "
+    "used. Set dataset.options.pieces=all for the whole of them.",
+}
+_BLOCK_VALUES = 1 << 16
+_LOUD = 1.1
+"""Peak that is taken for more than what lossy codecs overshoot."""
+_CANCELS = 0.1
+"""Level of the mean, of that of its channels, that is taken for cancelling out."""
 
 
-class Decoded(NamedTuple):
-    """What became of a file."""
+class _Stream(soundfile.SoundFile):
+    """Reads on and on: python-soundfile would seek after each block, by the header's length."""
 
-    clips: Int16
-    """``(P, C, samples)``, at least one."""
-    cut: bool
-    """Whether there is more in the file."""
+    def seekable(self) -> bool:
+        return False
 
 
-class UnreadableError(Exception):
-    """Why a file cannot be used, in words that stand in brackets."""
+def decode(path: Path, options: AudioFolderOptions) -> DecodedFile:
+    """Read a sound file as int16 clips ``(P, C, samples)`` of the options' length, rate and level.
 
-
-def decode(path: Path, options: AudioFolderOptions) -> Decoded:
-    """Read a sound file as clips of the options' length, rate, channels and level.
-
-    No more is read than what is kept. Of a file that ends before its header says, what is there is
-    taken. The last of several clips is padded with silence, or left out if it would be more than
-    half silence.
+    Whatever can be decoded is used: what follows the first recording of joined files, what is
+    behind the length that a header states, what is before the place where a file was cut off. No
+    more is decoded than what is kept. The last of several clips is padded with silence, or left out
+    if it would be more than half silence.
 
     Raises:
         UnreadableError: it is not a sound file, damaged, empty, or holds what is no sound.
     """
     everything = options.pieces == "all"
     most = None if everything else options.samples + 1  # one more shows that there is more
-    sound = _read(path, options, most)  # (C, L)
+    remarks: list[str] = []
+    sound = _read(path, options, most, remarks)  # (C, L)
     if sound.shape[1] == 0:
         raise UnreadableError("no sound in it")
     if not torch.isfinite(sound).all():
@@ -56,33 +83,146 @@ def decode(path: Path, options: AudioFolderOptions) -> Decoded:
     samples = options.samples
     pieces = max(1, (sound.shape[1] + samples // 2) // samples) if everything else 1
     kept = sound[:, : pieces * samples]
-    stored = _to_stored(kept, options.normalize == "peak")
+    loudest = max(map(abs, map(float, kept.aminmax())))
+    if loudest > _LOUD and options.normalize == "none":
+        remarks.append(LOUD)
+    stored = _to_stored(kept, loudest if options.normalize == "peak" else None)
+    if not stored.any() and CANCELS not in remarks:
+        remarks.append(SILENT)
+    if not everything and sound.shape[1] > samples:
+        remarks.append(CUT)
     padded = np.pad(stored, ((0, 0), (0, pieces * samples - stored.shape[1])))
     clips = padded.reshape(options.channels, pieces, samples).swapaxes(0, 1)  # (P, C, samples)
-    return Decoded(np.ascontiguousarray(clips), cut=not everything and sound.shape[1] > samples)
+    return DecodedFile(np.ascontiguousarray(clips), tuple(dict.fromkeys(remarks)))
 
 
-def _read(path: Path, options: AudioFolderOptions, most: int | None) -> Tensor:
+def _read(path: Path, options: AudioFolderOptions, most: int | None, remarks: list[str]) -> Tensor:
     """Return float ``(C, L)`` at the options' rate, with L at most ``most`` if that is given."""
+    sound = _Mixed(options, most, remarks)
     try:
-        with opened(path) as file:
-            rate_hz = file.samplerate
-            if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-                raise UnreadableError(f"a sample rate of {rate_hz} Hz")
-            blocks, count = [torch.empty(options.channels, 0)], 0
-            convert = resampler(rate_hz, options.sample_rate_hz)
-            for block in convert(_blocks(file, options.channels)):
-                blocks.append(block)
-                count += block.shape[1]
-                if most is not None and count >= most:
-                    break
+        if path.suffix.lower() in _containers.SUFFIXES:
+            _read_container(path, sound)
+        else:
+            _read_segments(path, sound)
     except OSError as error:
         raise UnreadableError(reason(error).lower()) from error
     except soundfile.SoundFileError as error:
         raise UnreadableError(why_unreadable(error)) from error
     except TypeError as error:  # soundfile's, for the suffix .raw
         raise UnreadableError("no header") from error
-    return torch.cat(blocks, dim=1)[:, :most]
+    return sound.all()
+
+
+class _Mixed:
+    """Sound as it is read: mixed, at the options' rate, and no more of it than is wanted."""
+
+    def __init__(self, options: AudioFolderOptions, most: int | None, remarks: list[str]) -> None:
+        self.remarks = remarks
+        self._options = options
+        self._most = most
+        self._blocks = [torch.empty(options.channels, 0)]
+        self._count = 0
+        self._powers = torch.zeros(2, dtype=torch.float64)  # of the mean, and of the channels
+
+    @property
+    def is_full(self) -> bool:
+        return self._most is not None and self._count >= self._most
+
+    def take(self, rate_hz: int, blocks: Iterator[Tensor]) -> None:
+        """Add one recording, float32 ``(channels of the file, n)`` each block."""
+        if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+            raise UnreadableError(f"a sample rate of {rate_hz} Hz")
+        convert = resampler(rate_hz, self._options.sample_rate_hz)
+        for block in convert(map(self._mixed, blocks)):
+            self._blocks.append(block)
+            self._count += block.shape[1]
+            if self.is_full:
+                return
+
+    def _mixed(self, block: Tensor) -> Tensor:
+        options = self._options
+        if len(block) > 2:
+            self.remarks.append(SURROUND)
+        if options.channels == 2:
+            return block[:2].expand(2, -1)
+        if options.mix != "mean" and len(block) > 1:
+            return block[:1] if options.mix == "left" else block[1:2]
+        mean = block.mean(dim=0, keepdim=True)
+        if len(block) == 2:
+            powers = torch.stack([mean.square().sum(), block.square().mean(dim=0).sum()])
+            self._powers += powers.double()
+        return mean
+
+    def all(self) -> Tensor:
+        """Return everything, ``(C, L)``."""
+        mean, channels = self._powers.sqrt().tolist()
+        if mean < _CANCELS * channels:
+            self.remarks.append(CANCELS)
+        return torch.cat(self._blocks, dim=1)[:, : self._most]
+
+
+def _read_container(path: Path, sound: _Mixed) -> None:
+    with _containers.opened_container(path) as contained:
+        sound.take(contained.rate_hz, contained.blocks)
+        if contained.damaged:
+            sound.remarks.append(DAMAGED)
+
+
+def _read_segments(path: Path, sound: _Mixed) -> None:
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise UnreadableError("empty")
+        found = segments_of(file)
+        sound.remarks += found.remarks
+        read = 0
+        for segment in found.segments:
+            try:
+                _read_segment(segment, sound)
+            except soundfile.SoundFileError:
+                if not read:  # nothing before it could be used
+                    raise
+                sound.remarks.append(DAMAGED)
+            read += 1
+            if sound.is_full:
+                return
+
+
+def _read_segment(segment: Segment, sound: _Mixed) -> None:
+    with _Stream(segment.content) as file:
+        reading = _Reading(file)
+        sound.take(file.samplerate, reading.blocks())
+        if reading.damaged:
+            sound.remarks.append(DAMAGED)
+        elif reading.ended and segment.declared not in (None, reading.count):
+            sound.remarks.append(LENGTH)
+
+
+class _Reading:
+    """A file that is read block by block, and what became of it."""
+
+    def __init__(self, file: soundfile.SoundFile) -> None:
+        self._file = file
+        self.count = 0
+        self.ended = self.damaged = False
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the sound as float32 ``(channels, n)``, full scale 1, until there is no more.
+
+        Not all at once: a header may promise more than the memory holds.
+        """
+        channels = self._file.channels
+        frames = max(1, _BLOCK_VALUES // channels)
+        while not self.ended:
+            block: Any = np.full((frames, channels), np.nan, np.float32)
+            try:
+                count = self._file.buffer_read_into(block, "float32")
+            except soundfile.SoundFileError:  # what was decoded before the damage is in the block
+                self.damaged = True
+                count = int(np.isfinite(block).all(axis=1).sum())
+            self.ended = count < frames
+            self.count += count
+            if count:
+                yield torch.from_numpy(block[:count]).T
 
 
 @contextmanager
@@ -98,22 +238,9 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         if not content.read(1):
             raise UnreadableError("empty")
         content.seek(0)
-        with soundfile.SoundFile(content) as file:
+        source: BinaryIO = content
+        with soundfile.SoundFile(source) as file:
             yield file
-
-
-def _blocks(file: soundfile.SoundFile, channels: int) -> Iterator[Tensor]:
-    """Yield the file's sound as float32 ``(channels, n)``, full scale 1, until there is no more.
-
-    Not all at once: a header may promise more than the memory holds.
-    """
-    frames = max(1, _BLOCK_VALUES // file.channels)
-    while len(block := file.read(frames, dtype="float32", always_2d=True)):  # (n, of the file)
-        sound = torch.from_numpy(block).T
-        if channels == 1:
-            yield sound.mean(dim=0, keepdim=True)
-        else:
-            yield sound[:2].expand(2, -1)
 
 
 def why_unreadable(error: soundfile.SoundFileError) -> str:
@@ -123,10 +250,10 @@ def why_unreadable(error: soundfile.SoundFileError) -> str:
     return "damaged" if "internal error" in why or "does not exist" in why else why
 
 
-def _to_stored(sound: Tensor, peak: bool) -> Int16:
-    """Map float32 ``(C, L)``, which is overwritten, to 16 bits."""
+def _to_stored(sound: Tensor, loudest: float | None) -> Int16:
+    """Map float32 ``(C, L)``, which is overwritten, to 16 bits, the loudest to ``PEAK`` if given."""
     scale = float(FULL_SCALE)
-    if peak and (loudest := max(map(abs, map(float, sound.aminmax())))) > 0:
+    if loudest:
         scale *= PEAK / loudest
     stored = sound.mul_(scale).round_().clamp_(-FULL_SCALE, FULL_SCALE - 1)
     whole: Int16 = stored.to(torch.int16).numpy()

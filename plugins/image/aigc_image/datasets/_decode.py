@@ -1,29 +1,147 @@
-"""One image file to pixels, whatever its mode, depth or orientation."""
+"""One image file to pixels, whatever its format, depth, colours, frames or orientation."""
 
+from __future__ import annotations
+
+import importlib.util
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-_WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-"""Pillow's modes of 16-bit grey; ``convert`` would clip them at 255."""
+from aigc_core.datasets import DecodedFile, UnreadableError
+from aigc_image.datasets._colour import CONVERTED, NO_PROFILE, to_srgb
+from aigc_image.datasets._depths import (
+    grey_levels,
+    is_dim,
+    raw_mode,
+    transparent_level,
+    with_key_of_8_bits,
+)
+from aigc_image.options import ImageFolderOptions
+
+_ALWAYS = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif",
+    ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".qoi", ".sgi",
+)  # fmt: skip
+_JPEG_2000 = (".jp2", ".j2k", ".j2c", ".jpc", ".jpx")
+_HEIF = (".heic", ".heif", ".hif")
+_HAS_AVIF, _HAS_JPEG_2000 = features.check("avif"), features.check("jpg_2000")
+_HAS_HEIF = importlib.util.find_spec("pillow_heif") is not None
+_HAS = {(".avif",): _HAS_AVIF, _JPEG_2000: _HAS_JPEG_2000, _HEIF: _HAS_HEIF}
+
+SUFFIXES = _ALWAYS + tuple(suffix for group, has in _HAS.items() if has for suffix in group)
+_WITHOUT = {
+    (".avif",): "this Pillow reads no AVIF: pip install --upgrade pillow",
+    _JPEG_2000: "this Pillow reads no JPEG 2000: pip install --upgrade pillow",
+    _HEIF: "install pillow-heif",
+}
+_RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+HINTS = {
+    **{suffix: hint for group, hint in _WITHOUT.items() if not _HAS[group] for suffix in group},
+    **dict.fromkeys(_RAW, "raw files of cameras: develop them to 16-bit TIFF"),
+    **dict.fromkeys((".svg", ".eps", ".pdf", ".ai"), "no pixels: convert to PNG"),
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "a video: extract its frames"),
+    **dict.fromkeys((".exr", ".hdr", ".pfm"), "no known white: convert to 16-bit TIFF"),
+}
+_FORMATS = (
+    "PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "TGA", "PCX", "QOI", "SGI",
+    "AVIF", "JPEG2000",
+)  # fmt: skip
+"""What is tried, whatever the suffix says: none that runs a program, as EPS runs Ghostscript."""
+
+FRAMES, DIM = "frames", "dim"
+REMARKS = {
+    CONVERTED: "{count:,} of {total:,} images have a colour profile other than sRGB and were "
+    "converted to sRGB (dataset.options.colour_management=false keeps their numbers).",
+    NO_PROFILE: "{count:,} of {total:,} images have a colour profile that is damaged or for other "
+    "pixels; they were taken for sRGB: {files}.",
+    FRAMES: "{count:,} of {total:,} images have several frames, and only the first is used: "
+    "{files}. Set dataset.options.frames=all for all of them.",
+    DIM: "{count:,} of {total:,} images are black: they use less than 1/256 of the range of their "
+    "depth: {files}. Stretch them to the range before training.",
+}
+_SUBFILE_TYPE = 254
+_REDUCED = 1
 
 
-def decode(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
-    """Read an image file as uint8 ``(channels, size, size)``.
+def decode(path: Path, options: ImageFolderOptions) -> DecodedFile:
+    """Read an image file as uint8 ``(P, channels, size, size)``.
 
-    The picture is turned upright (EXIF), transparency becomes black, 16 bits become 8, the largest
-    centred square is cut out and resized to ``size``. Of an animation, the first frame is taken.
+    The picture is turned upright (EXIF), its colours become sRGB and its depth 8 bits,
+    transparency becomes black, the largest centred square is cut out and resized. P is 1, or the
+    number of frames where the options ask for all.
 
     Raises:
-        Exception: the file cannot be read. Pillow's readers raise almost anything on damaged files.
+        UnreadableError: the file cannot be read, or not rightly.
     """
-    with Image.open(path) as image:
-        image.draft(None, (2 * size, 2 * size))  # a JPEG can be decoded at a half, a quarter, …
-        ImageOps.exif_transpose(image, in_place=True)
-        flat = _eight_bits(image).convert("L" if channels == 1 else "RGB")
+    if path.suffix.lower() in _HEIF or _HAS_HEIF:
+        _register_heif()
+    remarks: list[str] = []
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            frames = _frames(image)
+            if len(frames) > 1 and options.frames == "first":
+                remarks.append(FRAMES)
+                frames = frames[:1]
+            pixels = []
+            for number in frames:
+                if number or len(frames) > 1:
+                    image.seek(number)
+                pixels.append(_decoded(image, options, remarks))
+    except UnreadableError:
+        raise
+    except Exception as error:  # pillow's readers raise almost anything on damaged files
+        raise UnreadableError(why_unreadable(error)) from error
+    return DecodedFile(np.stack(pixels), tuple(dict.fromkeys(remarks)))
+
+
+def _formats() -> tuple[str, ...]:
+    return (*_FORMATS, "HEIF") if _HAS_HEIF else _FORMATS
+
+
+def _register_heif() -> None:
+    """Let pillow open HEIF; imported where a file may be one, since the library is an extra."""
+    if _HAS_HEIF:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def _frames(image: Image.Image) -> list[int]:
+    """Return the numbers of an image's frames, without previews and reduced copies."""
+    count = getattr(image, "n_frames", 1)
+    if count == 1 or image.format in ("MPO", "HEIF"):  # a phone's second picture is no frame
+        return [0]
+    if image.format != "TIFF":
+        return list(range(count))
+    frames = []
+    for number in range(count):
+        image.seek(number)
+        kind = getattr(image, "tag_v2", {}).get(_SUBFILE_TYPE, 0)
+        if not (isinstance(kind, int) and kind & _REDUCED):
+            frames.append(number)
+    image.seek(0)
+    return frames or [0]
+
+
+def _decoded(
+    image: Image.Image, options: ImageFolderOptions, remarks: list[str]
+) -> NDArray[np.uint8]:
+    """Return the frame that an image is at as uint8 ``(channels, size, size)``."""
+    size, channels = options.size, options.channels
+    raw, tags = raw_mode(image), getattr(image, "tag_v2", {})
+    image.draft(None, (2 * size, 2 * size))  # a JPEG can be decoded at a half, a quarter, …
+    upright = ImageOps.exif_transpose(image)
+    eight = _eight_bits(upright, raw, tags, remarks)
+    if options.colour_management:
+        eight.info = {**upright.info, **eight.info}
+        eight, remark = to_srgb(eight)
+        remarks += [remark] if remark else []
+    flat = _opaque(eight).convert("L" if channels == 1 else "RGB")
     side = min(flat.size)
     left, top = (flat.width - side) // 2, (flat.height - side) // 2
     # Cutting before resizing: a panorama of 1 x 100,000 pixels costs no more than its square.
@@ -37,21 +155,37 @@ def decode(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
     return pixels.reshape(size, size, channels).transpose(2, 0, 1)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return the image opaque, in a mode of 8 bits per channel that pillow converts faithfully."""
-    if image.mode in _WIDE_MODES:
-        values = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range")
-    if image.has_transparency_data:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(black, image.convert("RGBA"))
-    return image
+def _eight_bits(
+    image: Image.Image, raw: str, tags: Mapping[int, Any], remarks: list[str]
+) -> Image.Image:
+    """Return the image in a mode of 8 bits per channel that pillow converts faithfully."""
+    key = transparent_level(image, raw)
+    levels = grey_levels(image, tags)
+    if levels is None and key is None:
+        return with_key_of_8_bits(image, raw)
+    if levels is None:
+        levels = np.asarray(image.convert("L")).astype(np.float32) / 255
+    elif is_dim(levels):
+        remarks.append(DIM)
+    grey = Image.fromarray(np.rint(levels * 255).astype(np.uint8))
+    if key is not None:
+        visible = np.where(np.abs(levels - np.float32(key)) < 1e-6, 0, 255).astype(np.uint8)
+        grey.putalpha(Image.fromarray(visible))
+    return grey
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Return the image before black where it is transparent."""
+    if not image.has_transparency_data:
+        return image
+    if image.mode == "La":  # pillow converts premultiplied grey to nothing else
+        image = image.convert("LA")
+    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    return Image.alpha_composite(black, image.convert("RGBA"))
 
 
 def why_unreadable(error: Exception) -> str:
-    """Return a few words for a user on why ``decode`` failed."""
+    """Return a few words for a user on why a file could not be decoded."""
     match error:
         case Image.DecompressionBombError():
             return "too many pixels"

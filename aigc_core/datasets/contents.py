@@ -1,0 +1,118 @@
+"""What files hold, as digests: the only thing that tells one folder's data from another's.
+
+Two files can have the same name, size and time: archives with fixed times, ``cp -p``, an edit
+whose time was put back. So prepared data is found by content. For sets that are too large to be
+read at each start, digests are remembered by what a file system changes with every write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from aigc_core.datasets.listing import DataFile
+from aigc_core.errors import DataError, StorageError, reason
+from aigc_core.files import write_text_atomically
+
+ALWAYS_READ_BYTES = 256 << 20
+"""Sets up to this size are read at each start: a fraction of a second."""
+SETTLED_NS = 3 * 10**9
+"""A file that was changed less than this before it was read may change again within one tick of
+the file system's clock, which would not show."""
+FOLDER = "digests"
+_BLOCK_BYTES = 1 << 20
+_MAX_THREADS = 8
+
+Identity = list[int]
+
+
+def content_digests(base: Path, files: Sequence[DataFile], cache: Path) -> list[str]:
+    """Return the digest of each file's content, in their order.
+
+    Args:
+        base: the folder that the files' paths are relative to.
+        files: as ``list_files`` gives them.
+        cache: where digests of large sets are remembered, below ``digests/``.
+
+    Raises:
+        DataError: a file cannot be read, or is gone.
+    """
+    threads = min(_MAX_THREADS, os.cpu_count() or 1)
+    if sum(file.bytes for file in files) <= ALWAYS_READ_BYTES or os.name == "nt":
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(lambda file: _digest(base / file.path), files))
+    memory = (
+        cache / FOLDER / f"{hashlib.sha256(os.fsencode(base.absolute())).hexdigest()[:32]}.json"
+    )
+    known = _remembered(memory)
+
+    def digest(file: DataFile) -> tuple[str, Identity | None]:
+        path = base / file.path
+        before = identity(path)
+        entry = known.get(file.path)
+        if isinstance(entry, list) and len(entry) == 2 and entry[1] == before:
+            return str(entry[0]), before
+        now = time.time_ns()
+        found = _digest(path)
+        settled = before == identity(path) and before[-1] < now - SETTLED_NS
+        return found, before if settled else None
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(digest, files))
+    entries = {
+        file.path: [digest, facts]
+        for file, (digest, facts) in zip(files, found, strict=True)
+        if facts is not None
+    }
+    if entries != known:
+        _remember(memory, base, entries)
+    return [digest for digest, _ in found]
+
+
+def identity(path: Path) -> Identity:
+    """Return what changes when a file's content does, and whatever is done to its times.
+
+    The time of change of the inode (ctime) cannot be set by a program, as that of the content can.
+
+    Raises:
+        DataError: the file is gone, or cannot be reached.
+    """
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}.") from error
+    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}.") from error
+    return digest.hexdigest()
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(memory.read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(memory: Path, base: Path, entries: dict[str, list[Any]]) -> None:
+    # Without it, the files are read again: slower, and nothing worse.
+    with contextlib.suppress(OSError, StorageError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.fsencode(base.absolute()).decode(errors="replace")
+        write_text_atomically(memory, json.dumps({"folder": folder, "files": entries}))

@@ -1,0 +1,226 @@
+"""Any folder of files, decoded once and cached: what datasets of the user's own files share."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aigc_core.datasets.arrays import read_arrays, write_arrays
+from aigc_core.datasets.cache import locked_cache
+from aigc_core.datasets.contents import content_digests
+from aigc_core.datasets.listing import FileListing, folder_labels, label_notes, list_files
+from aigc_core.datasets.words import check_split, some
+from aigc_core.errors import DataError
+from aigc_core.interfaces import Dataset, SampleSpec, SampleStore
+
+_MAX_THREADS = 8
+
+
+class DecodedFile(NamedTuple):
+    """What became of one file."""
+
+    samples: NDArray[Any]
+    """``(P, *shape)``, at least one: a file may hold several frames or clips."""
+    remarks: tuple[str, ...] = ()
+    """Names of what was odd about it: keys of ``FolderDataset.remarks``."""
+
+
+class UnreadableError(Exception):
+    """Why a file cannot be used, in words that stand in brackets."""
+
+
+class FolderDataset(Dataset):
+    """The files below ``--data-root``; sub-folders, if every file is in one, are classes.
+
+    Decoded samples are kept in ``<cache>/<name>/<hash>.safetensors``. The hash covers the options
+    and every file's path and content, so a folder that is moved or copied is not decoded again, and
+    one that was changed in any way is. Every file is used, or counted in a note.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[tuple[str, str]]
+    """What a file is, and several: ``("image", "images")``."""
+    suffixes: ClassVar[tuple[str, ...]]
+    """Of files that are read, in lower case."""
+    hints: ClassVar[Mapping[str, str]] = {}
+    """What to do about files of other suffixes: ``{".heic": "install pillow-heif"}``."""
+    remarks: ClassVar[Mapping[str, str]] = {}
+    """Sentences for what can be odd about files; ``{count}`` is how many it was, ``{total}`` of how
+    many, ``{files}`` the names of a few."""
+    format: ClassVar[int]
+    """Raise it when the same files and options give other samples: old caches are not used then."""
+    single_file: ClassVar[bool] = False
+    """Whether ``--data-root`` may name one file."""
+
+    @property
+    @abstractmethod
+    def spec(self) -> SampleSpec:
+        """What the samples are."""
+
+    @abstractmethod
+    def decode(self, path: Path) -> DecodedFile:
+        """Read one file; called in several threads at once.
+
+        Raises:
+            UnreadableError: it cannot be used. Whatever else is raised is taken for damage, too.
+        """
+
+    def prepare(self) -> None:
+        """Decode the files unless that was done before.
+
+        Raises:
+            DataError: no folder was given, it holds no file of a suffix that is read, or none that
+                can be read; or a file was changed meanwhile.
+        """
+        target = self._target
+        if read_arrays(target) is not None:
+            return
+        with locked_cache(self.folders, self.name):
+            if read_arrays(target) is not None:  # another process was faster
+                return
+            arrays, facts = self.decode_all()
+            if self._read_digests() != self._digests:
+                raise DataError(
+                    f"Files in {self._base} were changed while they were read. Try again when "
+                    "nothing writes there."
+                )
+            write_arrays(target, arrays, facts)
+
+    def load(self, split: str) -> SampleStore:
+        """Return ``samples`` and, with sub-folders, ``labels`` int64 ``(N,)``."""
+        check_split(self.name, split, ("train",))
+        found = read_arrays(self._target)
+        if found is None:
+            raise DataError(
+                f"'{self.name}' is not in {self._target}: call prepare() before load()."
+            )
+        arrays, facts = found
+        left_out = self._files.notes(self.hints)
+        return SampleStore(
+            arrays=arrays,
+            spec=self.spec,
+            label_names=tuple(facts["label_names"]),
+            notes=(*facts["notes"], *left_out),
+        )
+
+    def decode_all(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Decode the files in threads: libraries release the interpreter while they decode."""
+        threads = min(_MAX_THREADS, os.cpu_count() or 1)
+        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+            warnings.simplefilter("ignore")  # of libraries, on odd but readable files
+            results = list(pool.map(self._decoded, [file.path for file in self._files]))
+        pairs = list(zip(self._files, results, strict=True))
+        found = [(file.path, r) for file, r in pairs if isinstance(r, DecodedFile)]
+        skipped = [f"{file.path} ({r})" for file, r in pairs if isinstance(r, str)]
+        if not found:
+            raise DataError(self._nothing(skipped))
+        counts = [len(result.samples) for _, result in found]
+        remarks = [(path, result.remarks) for path, result in found]
+        arrays = {"samples": torch.from_numpy(_joined(results, sum(counts)))}
+        labels, names = folder_labels([path for path, _ in remarks])
+        if names:
+            arrays["labels"] = torch.tensor(labels).repeat_interleave(torch.tensor(counts))
+        notes = [f"Skipped files that cannot be read: {some(skipped)}."] if skipped else []
+        notes += self._remarks(remarks) + label_notes(names)
+        return arrays, {"label_names": names, "notes": notes}
+
+    def _decoded(self, path: str) -> DecodedFile | str:
+        try:
+            return self.decode(self._base / path)
+        except UnreadableError as error:
+            return str(error)
+
+    def _remarks(self, remarks: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:
+        """Return a sentence for each kind of oddity, in the order in which they are declared."""
+        sentences = []
+        for key, sentence in self.remarks.items():
+            files = [path for path, keys in remarks if key in keys]
+            if files:
+                told = sentence.format(count=len(files), total=len(remarks), files=some(files, 3))
+                sentences.append(told)
+        return sentences
+
+    def _nothing(self, skipped: Sequence[str]) -> str:
+        one = len(skipped) == 1
+        subject = "The file" if one else f"None of the {len(skipped):,} files"
+        return (
+            f"{subject} in {self._base} {'cannot' if one else 'can'} be read as {self.kind[1]}: "
+            f"{some(skipped)}."
+        )
+
+    @property
+    def _root(self) -> Path:
+        root = self.folders.root
+        if root is None:
+            one = ", or one file," if self.single_file else ""
+            raise DataError(
+                f"The dataset '{self.name}' needs your {self.kind[1]}: give their folder{one} with "
+                "--data-root FOLDER (or AIGC_DATA_DIR)."
+            )
+        if root.is_file() and not self.single_file:
+            raise DataError(
+                f"{root} is a file: give the folder of {self.kind[1]} with --data-root."
+            )
+        return root
+
+    @property
+    def _base(self) -> Path:
+        """The folder that paths are relative to."""
+        return self._root.parent if self._root.is_file() else self._root
+
+    @functools.cached_property
+    def _files(self) -> FileListing:
+        files = list_files(self._root, self.suffixes)
+        if not files:
+            there = " ".join(files.notes(self.hints))
+            raise DataError(
+                f"There is no {self.kind[0]} in {self._root} or its sub-folders. "
+                + (f"{there} " if there else "")
+                + f"Files count as {self.kind[1]} by their suffix: {' '.join(self.suffixes)}. "
+                "Convert others, or give another folder with --data-root."
+            )
+        return files
+
+    @functools.cached_property
+    def _digests(self) -> list[str]:
+        return self._read_digests()
+
+    def _read_digests(self) -> list[str]:
+        return content_digests(self._base, self._files, self.folders.cache)
+
+    @functools.cached_property
+    def _target(self) -> Path:
+        files = [
+            [file.path, digest] for file, digest in zip(self._files, self._digests, strict=True)
+        ]
+        made_from = [self.format, self.options.model_dump(), files]
+        digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+        return self.folders.cache / self.name / f"{digest[:32]}.safetensors"
+
+
+def _joined(results: list[DecodedFile | str], count: int) -> NDArray[Any]:
+    """Return all samples as one array, and let go of each file's own on the way."""
+    whole: NDArray[Any] | None = None
+    start = 0
+    for index, result in enumerate(results):
+        results[index] = ""
+        if isinstance(result, DecodedFile):
+            if whole is None:
+                whole = np.empty((count, *result.samples.shape[1:]), result.samples.dtype)
+            whole[start : start + len(result.samples)] = result.samples
+            start += len(result.samples)
+    assert whole is not None, "there is a file that was decoded"
+    return whole
