@@ -143,9 +143,8 @@ def label_notes(names: Sequence[str]) -> list[str]:
         return []
     quoted = " and ".join(f"'{name}'" for name in splits)
     return [
-        f"Folders are classes, and so {quoted} became {'a class' if len(splits) == 1 else 'classes'}"
-        f". If they are parts of one data set, name one of them with --data-root: "
-        f"…/{splits[0]}."
+        f"Folders are classes, and {quoted} {'is' if len(splits) == 1 else 'are'} taken for such. "
+        f"If they are parts of one data set, name one of them with --data-root: …/{splits[0]}."
     ]
 
 

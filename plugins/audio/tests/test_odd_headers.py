@@ -260,8 +260,18 @@ def test_a_suffix_that_lies_is_read_by_content(read) -> None:
     assert len(sound) == RATE
 
 
-def test_what_is_no_sound_is_refused(read) -> None:
-    for content in (b"OggS", b"OggS" + bytes(60), b"fLaC\0\0\0\x22" + bytes(34), b"RIFF" + bytes(40),
-                    b"\xff\xfb" + bytes(50), b"ID3\x03\0\0\0\0\0\x05hello", b"caff" + bytes(30)):  # fmt: skip
-        with pytest.raises(DataError):
-            read("a.wav", content)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"OggS",
+        b"OggS" + bytes(60),
+        b"fLaC\0\0\0\x22" + bytes(34),
+        b"RIFF" + bytes(40),
+        b"\xff\xfb" + bytes(50),
+        b"ID3\x03\0\0\0\0\0\x05hello",
+        b"caff" + bytes(30),
+    ],
+)
+def test_what_is_no_sound_is_refused(read, content) -> None:
+    with pytest.raises(DataError):
+        read("a.wav", content)

@@ -101,7 +101,7 @@ def test_hidden_files_and_folders_are_left_out(root, cache):
         ("CMYK", (0, 0, 0, 155), "a.tif", 100),
         ("I;16", 100 * 257, "a.png", 100),
         ("I;16", 100 * 257, "a.tif", 100),
-        ("I", 100 * 257, "a.tif", 100),
+        ("I", 100 * (2**31 // 255), "a.tif", 100),
     ],
 )
 def test_every_mode_becomes_grey_or_rgb(root, cache, channels, mode, colour, name, grey):

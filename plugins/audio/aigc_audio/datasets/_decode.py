@@ -35,8 +35,8 @@ REMARKS = {
     "{files}.",
     LENGTH: "{count:,} of {total:,} files are longer or shorter than their header says; what is "
     "there is used: {files}.",
-    DAMAGED: "{count:,} of {total:,} files are cut off or damaged somewhere; what can be decoded is "
-    "used: {files}.",
+    DAMAGED: "{count:,} of {total:,} files are cut off or damaged somewhere; what can be decoded "
+    "is used: {files}.",
     LOUD: "{count:,} of {total:,} files go beyond full scale and are clipped there: {files}. Set "
     "dataset.options.normalize=peak to scale them down.",
     CANCELS: "{count:,} of {total:,} files are stereo whose channels cancel each other out when "
@@ -48,13 +48,13 @@ REMARKS = {
     "used. Set dataset.options.pieces=all for the whole of them.",
 }
 _BLOCK_VALUES = 1 << 16
-_LOUD = 1.1
-"""Peak that is taken for more than what lossy codecs overshoot."""
+_LOUD, _CLIPPED = 2.0, 1e-3
+"""Peak, and share of samples beyond full scale, that are more than what lossy codecs overshoot."""
 _CANCELS = 0.1
 """Level of the mean, of that of its channels, that is taken for cancelling out."""
 
 
-class _Stream(soundfile.SoundFile):
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # it ships no types
     """Reads on and on: python-soundfile would seek after each block, by the header's length."""
 
     def seekable(self) -> bool:
@@ -84,7 +84,7 @@ def decode(path: Path, options: AudioFolderOptions) -> DecodedFile:
     pieces = max(1, (sound.shape[1] + samples // 2) // samples) if everything else 1
     kept = sound[:, : pieces * samples]
     loudest = max(map(abs, map(float, kept.aminmax())))
-    if loudest > _LOUD and options.normalize == "none":
+    if options.normalize == "none" and _is_clipped(kept, loudest):
         remarks.append(LOUD)
     stored = _to_stored(kept, loudest if options.normalize == "peak" else None)
     if not stored.any() and CANCELS not in remarks:
@@ -94,6 +94,10 @@ def decode(path: Path, options: AudioFolderOptions) -> DecodedFile:
     padded = np.pad(stored, ((0, 0), (0, pieces * samples - stored.shape[1])))
     clips = padded.reshape(options.channels, pieces, samples).swapaxes(0, 1)  # (P, C, samples)
     return DecodedFile(np.ascontiguousarray(clips), tuple(dict.fromkeys(remarks)))
+
+
+def _is_clipped(sound: Tensor, loudest: float) -> bool:
+    return loudest > _LOUD or (loudest > 1 and float((sound.abs() > 1).float().mean()) > _CLIPPED)
 
 
 def _read(path: Path, options: AudioFolderOptions, most: int | None, remarks: list[str]) -> Tensor:
@@ -174,15 +178,13 @@ def _read_segments(path: Path, sound: _Mixed) -> None:
             raise UnreadableError("empty")
         found = segments_of(file)
         sound.remarks += found.remarks
-        read = 0
-        for segment in found.segments:
+        for number, segment in enumerate(found.segments):
             try:
                 _read_segment(segment, sound)
             except soundfile.SoundFileError:
-                if not read:  # nothing before it could be used
+                if not number:  # nothing before it could be used
                     raise
                 sound.remarks.append(DAMAGED)
-            read += 1
             if sound.is_full:
                 return
 
@@ -251,7 +253,10 @@ def why_unreadable(error: soundfile.SoundFileError) -> str:
 
 
 def _to_stored(sound: Tensor, loudest: float | None) -> Int16:
-    """Map float32 ``(C, L)``, which is overwritten, to 16 bits, the loudest to ``PEAK`` if given."""
+    """Map float32 ``(C, L)``, which is overwritten, to 16 bits.
+
+    The scale is full scale, or where ``loudest`` is given such that it becomes ``PEAK``.
+    """
     scale = float(FULL_SCALE)
     if loudest:
         scale *= PEAK / loudest

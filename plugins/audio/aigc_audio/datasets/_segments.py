@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from aigc_audio.datasets._mp3 import read_streams
@@ -138,7 +138,7 @@ def _whole_packets(head: bytes, table: bytes, body: bytes) -> bytes:
 
 
 def _ogg_checksum(page: bytes | bytearray) -> int:
-    """Return the CRC-32 of a page whose field for it is zero: polynomial 0x04c11db7, unreflected."""
+    """Return the CRC-32 (0x04c11db7, unreflected) of a page whose own field for it is zero."""
     value = 0
     for byte in page:
         value = (value << 8 & 0xFFFFFFFF) ^ _OGG_TABLE[value >> 24 ^ byte]
@@ -159,10 +159,7 @@ def _flac(file: BinaryIO, start: int, size: int) -> Segments:
     """Split at headers, and let each stream's length be unknown, so that it is read to its end."""
     starts = [start]
     for head in _FLAC_HEAD:
-        place: int | None = start + 4
-        while (place := _find(file, head, place, size)) is not None:
-            starts.append(place)
-            place += 8
+        starts += _find_all(file, head, start + 4, size)
     starts.sort()
     parts = []
     for a, b in zip(starts, [*starts[1:], size], strict=True):
@@ -254,12 +251,10 @@ def _chain_end(file: BinaryIO, place: int, size: int, order: str) -> int | None:
 
 def _next_file(file: BinaryIO, place: int, size: int) -> int:
     """Return where another RIFF or AIFF file begins, or the end."""
-    found: int | None = place
-    while (found := _find(file, b"RIFF", found, size)) is not None:
+    for found in _find_all(file, b"RIFF", place, size):
         file.seek(found + 8)
         if file.read(8) == b"WAVEfmt ":
             return found
-        found += 4
     return size
 
 
@@ -277,6 +272,13 @@ def _caf(file: BinaryIO, start: int, size: int) -> Segments:
             break
         place += 12 + length
     return Segments([Segment(_window(file, start, size))])
+
+
+def _find_all(file: BinaryIO, mark: bytes, place: int, size: int) -> Iterator[int]:
+    found = _find(file, mark, place, size)
+    while found is not None:
+        yield found
+        found = _find(file, mark, found + len(mark), size)
 
 
 def _find(file: BinaryIO, mark: bytes, place: int, size: int) -> int | None:

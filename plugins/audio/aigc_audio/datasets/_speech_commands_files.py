@@ -7,10 +7,10 @@ import soundfile
 from torchaudio.datasets import SPEECHCOMMANDS
 
 from aigc_audio.datasets._clips import Int16
-from aigc_audio.datasets._decode import UnreadableError, opened, why_unreadable
+from aigc_audio.datasets._decode import opened, why_unreadable
 from aigc_audio.datasets._names import DIGIT_NAMES
 from aigc_core import DataError
-from aigc_core.datasets import download, extract_archive
+from aigc_core.datasets import UnreadableError, download, extract_archive
 from aigc_core.errors import reason
 
 NAME = "speech-commands"

@@ -161,10 +161,10 @@ def _eight_bits(
     """Return the image in a mode of 8 bits per channel that pillow converts faithfully."""
     key = transparent_level(image, raw)
     levels = grey_levels(image, tags)
-    if levels is None and key is None:
-        return with_key_of_8_bits(image, raw)
     if levels is None:
-        levels = np.asarray(image.convert("L")).astype(np.float32) / 255
+        if key is None:
+            return with_key_of_8_bits(image, raw)
+        levels = np.asarray(image.convert("L")).astype(np.float32) / np.float32(255)
     elif is_dim(levels):
         remarks.append(DIM)
     grey = Image.fromarray(np.rint(levels * 255).astype(np.uint8))

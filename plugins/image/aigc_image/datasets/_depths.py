@@ -36,7 +36,8 @@ def grey_levels(image: Image.Image, tags: Mapping[int, Any]) -> NDArray[np.float
     """Return grey pixels of another depth than 8 unsigned bits as float32 ``(H, W)`` in [0, 1].
 
     1 is the largest value that the depth can say, 0 is zero, or the other way round where the file
-    says that white is zero. ``tags`` are a TIFF's; turning an image upright loses them. None for images that pillow holds in 8 bits rightly.
+    says that white is zero. None for images that pillow holds in 8 bits rightly. ``tags`` are a
+    TIFF's; turning an image upright loses them.
 
     Raises:
         UnreadableError: the range is not known: floating point, or signed values below zero.
@@ -78,6 +79,8 @@ def transparent_level(image: Image.Image, raw: str) -> float | None:
     key = image.info.get("transparency")
     if not isinstance(key, int) or image.mode not in ("1", "L", "I", "I;16", "I;16B"):
         return None
+    if image.mode == "1":  # pillow gives 255 for white
+        return float(key > 0)
     return float(key / (2 ** _PNG_DEPTHS.get(raw, 16 if image.mode.startswith("I") else 8) - 1))
 
 
