@@ -47,6 +47,10 @@ class TrainingError(AigcError):
     """A training that cannot go on, such as one whose losses stay non-finite."""
 
 
+class PluginFailure(AigcError):
+    """An exception of a plugin's code, or of aigc's own; the exception is its ``__cause__``."""
+
+
 class StorageError(AigcError):
     """A file of a run that could not be written, such as on a full disk."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import uuid
@@ -10,6 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aigc_core.errors import StorageError, reason
+
+_CANNOT_SYNC = {
+    errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS, errno.EISDIR,
+    errno.EACCES, errno.EPERM,
+}  # fmt: skip
+"""What file systems answer that do not sync folders: CIFS, folders shared with a virtual machine.
+Not among them: EIO and ENOSPC, after which nothing is safe."""
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -25,7 +33,8 @@ def write_text_atomically(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
-            os.chmod(scratch, path.stat().st_mode & 0o777)
+            with contextlib.suppress(PermissionError):  # file systems without modes
+                os.chmod(scratch, path.stat().st_mode & 0o777)
         os.replace(scratch, path)
         sync_folder(path.parent)
     except OSError as error:
@@ -35,12 +44,15 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(target: Path, *, last: str = "", replace: bool = False) -> Iterator[Path]:
+def whole_folder(
+    target: Path, *, last: str = "", replace: bool = False, durable: bool = True
+) -> Iterator[Path]:
     """Give a scratch folder that becomes ``target`` when the block ends without an error.
 
     A missing target appears by one rename. One that exists must be empty; since it may be a mount
     or a link, what was made is moved into it, the file or folder named ``last`` at the end. With
-    ``replace`` it may hold something, which stands until the new one is complete.
+    ``replace`` it may hold something, which stands until the new one is complete. What fails once
+    the target is complete is an error where it must be ``durable``: on disk, whatever happens next.
 
     Raises:
         OSError: it could not be written; the target is as it was.
@@ -59,20 +71,32 @@ def whole_folder(target: Path, *, last: str = "", replace: bool = False) -> Iter
             if replace and target.exists():
                 shutil.rmtree(target)
             os.rename(scratch, target)
-        sync_folder(target if inside else target.parent)
+        try:
+            sync_folder(target if inside else target.parent)
+        except OSError:
+            if durable:
+                raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder durable; Windows neither needs nor allows it."""
+    """Make a rename in a folder durable, where the file system can; Windows needs no such thing.
+
+    Raises:
+        OSError: the device failed.
+    """
     if os.name == "nt":
         return
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
 
 
 def _beside(path: Path) -> Path:

@@ -12,14 +12,16 @@ from typing import Any
 
 import torch
 
-from aigc_core.api.build import load_data
+from aigc_core.api.build import describe_data, describe_held_out, load_data
 from aigc_core.api.metrics import choose_metrics, compare
 from aigc_core.api.sampler import Sampler, check_count
 from aigc_core.engine import derive_seed
 from aigc_core.engine.permutation import permuted
 from aigc_core.errors import ConfigError, StorageError, did_you_mean, reason
+from aigc_core.interfaces import SampleStore
 from aigc_core.plugins import get_host
-from aigc_core.runs import Run
+from aigc_core.runs import DatasetFacts, Run
+from aigc_core.runs.facts import array_difference
 
 logger = logging.getLogger("aigc")
 FILE_NAME = "evaluations.jsonl"
@@ -45,6 +47,7 @@ def evaluate(
     seed: int = 0,
     split: str | None = None,
     checkpoint: str | int | None = None,
+    data_root: str | None = None,
     device: str = "auto",
 ) -> Evaluation:
     """Compare samples of a run with as many of its data.
@@ -58,6 +61,7 @@ def evaluate(
         seed: of the generated samples and of the choice of real ones.
         split: of the data; None for ``test`` where there is one, else the first.
         checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        data_root: where the data is now, if it was moved.
         device: as for training.
 
     Raises:
@@ -65,7 +69,7 @@ def evaluate(
         DataError: the data is not there.
     """
     host = get_host()
-    sampler = Sampler(run, device, checkpoint)
+    sampler = Sampler(run, device, checkpoint, data_root)
     modality_name = host.recipe(sampler.config.recipe).modality
     modality = sampler.parts.modality
     specs = choose_metrics(host, metrics, modality_name, modality)
@@ -76,8 +80,11 @@ def evaluate(
         )
     split = split or ("test" if "test" in data.splits else data.splits[0])
     store = load_data(host, sampler.config, split)
-    if store.spec != sampler.spec:
-        raise ConfigError(f"The data is not what the run was trained on: {store.spec}.")
+    if difference := _difference(sampler.facts, store, split):
+        raise ConfigError(
+            f"The data is not what {sampler.run.path} was trained on: {difference}. Restore it, or "
+            "say with --data-root where it is."
+        )
     if not len(store):
         raise ConfigError(f"The split '{split}' of '{data.name}' is empty, as it was configured.")
     count = min(count, len(store))
@@ -95,6 +102,20 @@ def evaluate(
     except StorageError as error:  # the result is there, and took its time
         logger.warning("%s", error)
     return result
+
+
+def _difference(facts: DatasetFacts, store: SampleStore, split: str) -> str | None:
+    """Say in what a split is not the run's data, as far as the run knows it, or return None."""
+    if split == "train":
+        return facts.difference(describe_data(store, like=facts))
+    if store.spec != facts.spec:
+        return f"a sample of the split '{split}' is {store.spec} and was {facts.spec}"
+    if "labels" in store.arrays and store.label_names != facts.label_names:
+        return f"the classes of the split '{split}' have other names, or another order"
+    if split not in facts.held_out:
+        return None
+    found = array_difference(facts.held_out[split], describe_held_out(store))
+    return None if found is None else f"in the split '{split}', {found}"
 
 
 def to_json(result: Evaluation) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,7 @@ def generate_files(
     sampling: Mapping[str, Any] | None = None,
     kind: Kind = "samples",
     checkpoint: str | int | None = None,
+    data_root: str | None = None,
     device: str = "auto",
     format: str | None = None,
     out: str | Path | None = None,
@@ -103,6 +105,7 @@ def generate_files(
         kind: ``samples``; ``interpolation`` for samples on the way from one latent to another; or
             ``reconstructions`` for ``count`` pairs of a held-out sample and what is made of it.
         checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        data_root: for reconstructions: where the data is now, if it was moved.
         device: as for training.
         format: one of the modality's formats, one file a sample; ``npy`` for one array
             ``samples.npy`` in the stored form; None for the modality's first.
@@ -112,7 +115,7 @@ def generate_files(
         UserError: as for ``generate``; an unknown format, or a folder that is not empty.
         StorageError: the files could not be written.
     """
-    sampler = Sampler(run, device, checkpoint)
+    sampler = Sampler(run, device, checkpoint, data_root)
     formats = (*sampler.parts.modality.formats, "npy")
     format = format or formats[0]
     if format not in formats:
@@ -137,11 +140,13 @@ def generate_files(
         told = json.dumps([prompt, tokens, dict(sampling or {})], sort_keys=True)
         about.append(hashlib.blake2b(told.encode(), digest_size=4).hexdigest())
     name = "-".join([f"step-{sampler.step:06d}-seed-{seed}-count-{count}", *about, format])
-    folder = Path(out).expanduser() if out is not None else sampler.run.path / "generated" / name
+    folder = (
+        Path(os.path.expanduser(out)) if out is not None else sampler.run.path / "generated" / name
+    )
     try:
         if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
-        with whole_folder(folder, replace=out is None) as scratch:
+        with whole_folder(folder, replace=out is None, durable=False) as scratch:
             total = 2 * count if kind == "reconstructions" else count
             names, preview = _write(sampler, drawn, scratch, total, format)
     except OSError as error:

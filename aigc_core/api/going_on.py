@@ -112,7 +112,9 @@ def prepare_resume(
             run.resume_with(
                 Resumption(step=step, config=settings, drops_ending=dropped or ending is not None)
             )
-        engine.add_observer(RunRecorder(run, modality, hooks))
+        recorder = RunRecorder(run, modality, hooks)
+        recorder.redraw(engine)
+        engine.add_observer(recorder)
         yield Training(run, engine, hooks, facts.count, notes)
 
 

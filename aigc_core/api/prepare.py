@@ -26,10 +26,18 @@ from aigc_core.api.session import RunRecorder
 from aigc_core.api.unchanged import RECORD
 from aigc_core.config import RunConfig
 from aigc_core.engine import Engine, FitResult
-from aigc_core.errors import ConfigError, PluginError, RunError, StorageError, TrainingError
+from aigc_core.errors import (
+    AigcError,
+    ConfigError,
+    PluginError,
+    RunError,
+    StorageError,
+    TrainingError,
+)
 from aigc_core.interfaces import Modality, SampleStore
 from aigc_core.observers import default_observers
-from aigc_core.plugins import PluginHost
+from aigc_core.plugins import PluginHost, get_host
+from aigc_core.plugins.blame import failure
 from aigc_core.plugins.hooks import HookCaller
 from aigc_core.runs import (
     DatasetFacts,
@@ -39,6 +47,7 @@ from aigc_core.runs import (
     new_run_path,
 )
 from aigc_core.runs.facts import Digests
+from aigc_core.runs.log import log_traceback
 from aigc_core.runs.record import record_of
 
 logger = logging.getLogger("aigc")
@@ -65,12 +74,16 @@ class Training:
                 status = "interrupted"
             with contextlib.suppress(PluginError):  # with --strict: the first error is the one told
                 self._finish(status)
+            if isinstance(error, Exception) and not isinstance(error, AigcError):
+                log_traceback(self.run, error)
             if isinstance(error, RuntimeError) and _is_out_of_memory(error):
                 raise TrainingError(
                     f"Out of memory at step {self.engine.step}, with batches of "
                     f"{self.engine.config.batch_size}. Set a smaller engine.batch_size, or "
                     "engine.accumulate to split batches."
                 ) from error
+            if isinstance(error, Exception) and not isinstance(error, AigcError | OSError):
+                raise failure(get_host(), error, f"training {self.run.recipe}") from error
             raise
         self._finish(status)
         return result
@@ -92,7 +105,7 @@ def prepare_training(
     observers: Sequence[object] = (),
 ) -> Iterator[Training]:
     """Make everything for a new run, and its folder last, so that bad input leaves none behind."""
-    path = Path(out).expanduser() if out is not None else None
+    path = Path(os.path.expanduser(out)) if out is not None else None
     if path is not None:
         check_free(path)
     hooks = HookCaller(host.manager, [*default_observers(), *observers])

@@ -20,7 +20,7 @@ from aigc_core.api.build import (
     require_plugins,
     run_layer,
 )
-from aigc_core.config import resolve_config
+from aigc_core.config import Layer, resolve_config
 from aigc_core.config.explain import Section, explain
 from aigc_core.engine import (
     choose_device,
@@ -49,7 +49,11 @@ class Sampler:
     """Draws from a run. What it yields are stored samples ``(n, *spec.shape)`` on the CPU."""
 
     def __init__(
-        self, run: Run | str | Path, device: str, checkpoint: str | int | None = None
+        self,
+        run: Run | str | Path,
+        device: str,
+        checkpoint: str | int | None = None,
+        data_root: str | None = None,
     ) -> None:
         """Load the newest whole checkpoint of a run, or ``best``, or that of a step.
 
@@ -61,6 +65,8 @@ class Sampler:
         self._host = get_host()
         require_plugins(self._host, self.run)
         layers = [run_layer(self.run)]
+        if data_root is not None:
+            layers.append(Layer("data_root", {"dataset": {"root": data_root}}))
         self.config = resolve_config(self._host, self.run.recipe, layers=layers).config
         self.facts = self.run.dataset
         self.spec = self.facts.spec
@@ -93,7 +99,15 @@ class Sampler:
                 "recipe has the setting, train with: --set model.conditional=true"
             )
         if name in names:
-            return names.index(name)
+            number = names.index(name)
+            if name.isdecimal() and int(name) < len(names) and int(name) != number:
+                logger.warning(
+                    "'%s' is taken for the name of a class; class number %s is '%s'.",
+                    name,
+                    name,
+                    names[int(name)],
+                )
+            return number
         if name.isdecimal() and int(name) < len(names):
             return int(name)
         raise ConfigError(f"There is no class '{name}'.{did_you_mean(name, names)}")

@@ -48,6 +48,15 @@ class RunRecorder(EngineObserver):
             return
         self.hooks.call("aigc_samples_drawn", run=self.run, step=engine.step, preview=preview)
 
+    def redraw(self, engine: Engine) -> None:
+        """Draw the preview that was due with the checkpoint that is resumed from.
+
+        Whatever stopped the training may have done so between the one and the other.
+        """
+        step = engine.step
+        if step and (step % engine.config.sample_every == 0 or step == engine.total_steps):
+            self.samples_due(engine)
+
     def checkpoint_due(self, engine: Engine) -> None:
         state = engine.state()
         record = self._record.model_copy(update={"metrics": self.run.metrics.record()})

@@ -26,6 +26,7 @@ def evaluate(
         str | None, typer.Option(help="Which part of the data; test, where there is one.")
     ] = None,
     checkpoint: CheckpointOption = None,
+    data_root: Annotated[str | None, typer.Option(help="Where the data is now.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -40,6 +41,7 @@ def evaluate(
         seed=seed,
         split=split,
         checkpoint=checkpoint,
+        data_root=data_root,
         device=device,
     )
     if as_json:

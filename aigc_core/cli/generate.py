@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from aigc_core.cli.output import JsonOption, error_console, print_json, say, shown
+from aigc_core.cli.output import JsonOption, error_console, print_json, printable, say, shown
 from aigc_core.cli.settings import CheckpointOption
 from aigc_core.config import parse_assignment
 from aigc_core.errors import UserError
@@ -57,6 +57,9 @@ def generate(
         typer.Option(help="One file a sample, such as png; or npy for one array, samples.npy."),
     ] = None,
     checkpoint: CheckpointOption = None,
+    data_root: Annotated[
+        str | None, typer.Option(help="With --reconstruct: where the data is now.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -67,6 +70,8 @@ def generate(
         raise UserError("Give --interpolate or --reconstruct, not both.")
     if prompt is not None and (interpolate or reconstruct):
         raise UserError("--prompt does not go with --interpolate and --reconstruct.")
+    if data_root is not None and not reconstruct:
+        raise UserError("--data-root goes with --reconstruct: nothing else reads data.")
     sampling = dict(parse_assignment(text) for text in set_ or ())
     if prompt is not None and out is None and count is None and not as_json:
         pieces = stream_text(
@@ -95,6 +100,7 @@ def generate(
         sampling=sampling,
         kind="interpolation" if interpolate else "reconstructions" if reconstruct else "samples",
         checkpoint=checkpoint,
+        data_root=data_root,
         device=device,
         format=format,
         out=out,
@@ -120,9 +126,11 @@ def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
     first = next(pieces, "")  # whatever is wrong is told before anything is written
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack some characters
         sys.stdout.reconfigure(errors="replace")
-    sys.stdout.write(prompt + first)
+    # A terminal obeys control characters, and a model may draw any; a file or pipe gets them all.
+    written = printable if sys.stdout.isatty() else str
+    sys.stdout.write(written(prompt + first))
     sys.stdout.flush()
     for piece in pieces:
-        sys.stdout.write(piece)
+        sys.stdout.write(written(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")

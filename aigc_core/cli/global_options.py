@@ -14,10 +14,11 @@ from aigc_core.plugins import HostOptions
 from aigc_core.plugins.options import split_names
 
 logger = logging.getLogger("aigc")
-NAMES = {"--no-plugins", "--strict", "--registry"}
+NAMES = {"--no-plugins", "--strict", "--traceback", "--registry"}
 GLOBAL_OPTIONS = """\
 Anywhere: --no-plugins loads no plugin, --no-plugins=a,b not these; --strict makes warnings about
-plugins errors; --registry FILE takes another registry.yaml.
+plugins errors; --traceback shows where an error came from; --registry FILE takes another
+registry.yaml.
 """
 
 
@@ -47,6 +48,8 @@ def take_global_options(arguments: Sequence[str]) -> tuple[HostOptions, list[str
             found["none"] = True
         elif argument == "--strict":
             found["strict"] = True
+        elif argument == "--traceback":
+            found["traceback"] = True
         elif name == "--registry":
             if not equals and remaining:
                 value = remaining.pop(0)

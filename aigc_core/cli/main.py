@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 import signal
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -15,10 +18,22 @@ from aigc_core.cli import config, doctor, evaluate, generate, listings, plugins,
 from aigc_core.cli.extend import add_plugin_commands
 from aigc_core.cli.global_options import GLOBAL_OPTIONS, take_global_options
 from aigc_core.cli.output import ConsoleHandler, error_console, say
-from aigc_core.errors import AigcError, Interrupted, Terminated
-from aigc_core.plugins import get_host, use_options
+from aigc_core.cli.streams import flush_output, open_missing_streams
+from aigc_core.errors import (
+    AigcError,
+    Interrupted,
+    PluginFailure,
+    StorageError,
+    Terminated,
+    UserError,
+    reason,
+)
+from aigc_core.plugins import HostOptions, get_host, use_options
+from aigc_core.plugins.blame import failure
 
 logger = logging.getLogger("aigc")
+_OUTPUT = (errno.ENOSPC, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What writing to standard output fails with on a full disk or a terminal that is gone."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -56,27 +71,38 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; the exit code is 0 done, 1 failed, 2 bad usage or input, 130 Ctrl-C."""
+    open_missing_streams()
+    _name_the_user()
     for stream in (sys.stdout, sys.stderr):  # a path may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     console = error_console()
+    unwritten: OSError | None = None
     logger.handlers = [ConsoleHandler(console)]
     logger.propagate = False
     level = logger.level
     logger.setLevel(logging.INFO)  # such as what is being downloaded
     # Ended by exception, so that half-written files are removed on the way; training has its own.
     signal.signal(signal.SIGTERM, _terminate)
+    options: HostOptions | None = None
     try:
         options, arguments = take_global_options(sys.argv[1:])
         with use_options(options):
             app = make_app()
             if _loads_plugins(arguments):
                 _load_plugins(app, arguments)
-            app(args=arguments, prog_name="aigc", standalone_mode=True)
+            try:
+                _call(app, arguments)
+            finally:
+                unwritten = flush_output()
     except Interrupted as stop:
         say(console, str(stop))
         sys.exit(stop.exit_code)
     except AigcError as error:
+        if options is not None and options.traceback:
+            say(console, "".join(traceback.format_exception(error)))
+        elif isinstance(error, PluginFailure):
+            say(console, "With --traceback, the same command shows where that came from.")
         say(console, f"Error: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
@@ -85,9 +111,63 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code == 130:  # what typer makes of Ctrl-C
             say(console, "Interrupted.")
+        if stop.code in (None, 0) and unwritten is not None:
+            say(console, f"Error: The output could not be written: {reason(unwritten)}.")
+            sys.exit(1)
         raise
     finally:
         logger.setLevel(level)
+        flush_output()
+
+
+def _call(app: typer.Typer, arguments: list[str]) -> None:
+    """Run a command; whatever is raised that is no message yet becomes one.
+
+    Raises:
+        AigcError: with the exception as its cause.
+    """
+    try:
+        app(args=arguments, prog_name="aigc", standalone_mode=True)
+    except AigcError:
+        raise
+    except FileNotFoundError as error:
+        if not _here_is_gone():
+            raise _failure(error, arguments) from error
+        raise UserError(
+            "The current folder was removed. Change to another one, or give paths that begin "
+            "with /."
+        ) from error
+    except OSError as error:
+        if error.errno in _OUTPUT and error.filename is None:
+            raise StorageError(f"The output could not be written: {reason(error)}.") from error
+        raise _failure(error, arguments) from error
+    except Exception as error:
+        raise _failure(error, arguments) from error
+
+
+def _failure(error: Exception, arguments: list[str]) -> PluginFailure:
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    return failure(get_host(), error, f"running aigc {command}".rstrip())
+
+
+def _name_the_user() -> None:
+    """Give a user without an entry in passwd, as in containers, a name that libraries ask for."""
+    if os.name == "nt":
+        return
+    import pwd
+
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
+
+
+def _here_is_gone() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _terminate(number: int, frame: object) -> None:

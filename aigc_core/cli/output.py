@@ -9,10 +9,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console
+
+from aigc_core.cli.streams import Forgiving
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """What a terminal obeys instead of showing it, apart from tabs and newlines."""
@@ -20,9 +22,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def error_console() -> Console:
-    """Return the console for progress, notes and errors."""
-    return Console(stderr=True, highlight=False)
+def error_console(quiet: bool = False) -> Console:
+    """Return the console for progress, notes and errors; see ``Forgiving``."""
+    return Console(file=cast(TextIO, Forgiving()), highlight=False, quiet=quiet)
 
 
 class ConsoleHandler(logging.Handler):
@@ -49,7 +51,10 @@ def printable(text: str) -> str:
 
 def shown(path: Path) -> str:
     """Return a path relative to the current folder where it is below it."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return str(path)
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
@@ -59,8 +64,10 @@ def typed(path: Path) -> str:
 
 
 def print_json(data: Any) -> None:
-    """Print data as JSON on standard output."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    """Print data as JSON on standard output; what a terminal would obey is escaped."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    escaped = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    sys.stdout.write(escaped + "\n")
 
 
 def print_listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def new(
     ] = None,
 ) -> None:
     """Write a new plugin: a package that trains and passes its tests, to be changed."""
-    folder = out.expanduser() if out is not None else Path(f"aigc-{name}")
+    folder = Path(os.path.expanduser(out)) if out is not None else Path(f"aigc-{name}")
     existing = brought_by_a_plugin(modality)
     for path in new_plugin(name, modality, folder, existing):
         typer.echo(shown(path))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from aigc_core.cli.output import print_json, say, shown, typed
+from aigc_core.cli.output import error_console, print_json, say, shown, typed
 from aigc_core.cli.settings import ConfigOption, DatasetOption, PresetOption, SetOption, layers_from
 from aigc_core.config import parse_standard, resolve_config
 from aigc_core.errors import Interrupted, StorageError
@@ -192,4 +192,4 @@ def _run(training: Training, console: Console, as_json: bool) -> None:
 def _console(quiet: bool) -> Console:
     if quiet:
         logging.getLogger("aigc").setLevel(logging.WARNING)
-    return Console(stderr=True, highlight=False, quiet=quiet)
+    return error_console(quiet)

@@ -43,12 +43,18 @@ def cache_folder() -> Path:
     """Return where prepared data goes: ``AIGC_CACHE_DIR``, else the user's cache folder.
 
     Raises:
-        DataError: ``AIGC_CACHE_DIR`` starts with the home folder (``~name``) of nobody.
+        DataError: ``AIGC_CACHE_DIR`` starts with the home folder (``~name``) of nobody; or it is
+            not set, and the user has no home.
     """
     configured = os.environ.get("AIGC_CACHE_DIR")
     if configured:
         return _absolute(configured, "AIGC_CACHE_DIR")
-    return platformdirs.user_cache_path("aigc").absolute()
+    try:
+        return platformdirs.user_cache_path("aigc").absolute()
+    except RuntimeError:  # platformdirs', for a user without HOME and without an entry in passwd
+        raise DataError(
+            "There is no home folder to keep prepared data in. Set AIGC_CACHE_DIR to a folder."
+        ) from None
 
 
 def _absolute(text: str, source: str) -> Path:

@@ -68,7 +68,7 @@ class EngineConfig(ConfigModel):
     """Measure on held-out data after every so many steps and after the last, where the recipe
     measures something and the dataset has a validation or test split."""
     validation_samples: int = Field(default=10_000, ge=0)
-    """How many held-out samples at most, evenly spread; 0 for no validation."""
+    """How many held-out samples at most, drawn at random; 0 for no validation."""
     validation_metrics: tuple[str, ...] = ()
     """Metrics that compare generated samples with held-out ones at each validation, by name: see
     ``aigc metrics``. They are logged as validation/<metric>/<value>."""

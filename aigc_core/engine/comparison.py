@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aigc_core.config import EngineConfig
+from aigc_core.engine.permutation import permuted
 from aigc_core.engine.sampling import draw_samples
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.errors import UserError
@@ -42,10 +43,14 @@ class SampleComparison:
     def __init__(
         self, compare: Comparison, stored: Tensor, device: torch.device, config: EngineConfig
     ) -> None:
-        """Choose at most ``validation_metric_samples`` of the stored ones, evenly spread."""
+        """Choose at most ``validation_metric_samples`` of the stored ones, at random.
+
+        Not evenly spread: data may repeat itself with a period, such as class after class.
+        """
         self._compare = compare
         count = min(config.validation_metric_samples, len(stored))
-        self._real = stored[torch.arange(count) * len(stored) // count]
+        seed = derive_seed(config.seed, "validation-choice")
+        self._real = stored[permuted(torch.arange(count), len(stored), seed).sort().values]
         self._names = ", ".join(config.validation_metrics) or "metrics"
         self._device = device
         self._seed = derive_seed(config.seed, "validation-samples")

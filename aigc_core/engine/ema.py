@@ -10,7 +10,10 @@ from aigc_core.interfaces import Generator
 
 
 class ExponentialMovingAverage:
-    """A copy of a generator whose weights and buffers follow the original's average.
+    """A copy of a generator whose parameters follow the original's average.
+
+    What is no parameter is copied: an average of flags and counters is neither, and running
+    statistics are averages themselves.
 
     At step t the decay is min(decay, (1 + t) / (10 + t)), so that a short run is not an average
     over its random start. All updates are fused and need nothing from the host.
@@ -20,16 +23,21 @@ class ExponentialMovingAverage:
         """Copy ``generator``; ``decay`` in (0, 1), such as 0.999."""
         self.decay = decay
         self.generator = copy.deepcopy(generator).requires_grad_(False)
-        source, target = generator.state_dict(), self.generator.state_dict()
-        floating = [name for name in source if source[name].is_floating_point()]
-        self._averaged = [target[name] for name in floating], [source[name] for name in floating]
-        others = [name for name in source if name not in set(floating)]  # counters
-        self._copied = [target[name] for name in others], [source[name] for name in others]
+        source = dict(generator.named_parameters())
+        target = dict(self.generator.named_parameters())
+        averaged = [name for name in source if source[name].is_floating_point()]
+        self._averaged = (
+            [target[name].data for name in averaged],
+            [source[name].data for name in averaged],
+        )
+        self._source = generator
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Follow the original after the step with this number, counted from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(*self._averaged, 1 - decay)
-        if self._copied[0]:
-            torch._foreach_copy_(*self._copied)
+        # Asked for each time: a forward pass may have put another tensor in a buffer's place.
+        copies = list(self.generator.buffers()), list(self._source.buffers())
+        if copies[0]:
+            torch._foreach_copy_(*copies)

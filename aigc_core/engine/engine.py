@@ -18,7 +18,11 @@ from aigc_core.engine.data import ResidentData
 from aigc_core.engine.device import choose_device, wait_for
 from aigc_core.engine.ema import ExponentialMovingAverage
 from aigc_core.engine.interval import LogInterval
-from aigc_core.engine.layout import choose_channels_last, samples_channels_last
+from aigc_core.engine.layout import (
+    choose_channels_last,
+    samples_channels_last,
+    weights_channels_last,
+)
 from aigc_core.engine.observer import EngineObserver
 from aigc_core.engine.precision import choose_precision
 from aigc_core.engine.sampler import ShuffledOrder
@@ -28,7 +32,7 @@ from aigc_core.engine.settings import torch_settings
 from aigc_core.engine.signals import StopRequest
 from aigc_core.engine.snapshot import put_back, tensors_of, weights_of
 from aigc_core.engine.state import EngineState
-from aigc_core.engine.step import StepRunner, build_phases
+from aigc_core.engine.step import StepRunner, build_phases, freeze
 from aigc_core.engine.stopping import FitResult, Stopping
 from aigc_core.engine.validation import build_validation
 from aigc_core.errors import RunError, TrainingError, UserError
@@ -86,7 +90,7 @@ class Engine:
         for network in self.networks.values():
             network.to(self.device).train()
             if self.channels_last:
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                weights_channels_last(network)
         generator = trainer.generator().to(self.device)
         self.ema = ExponentialMovingAverage(generator, config.ema) if config.ema else None
         self.data = ResidentData(data, self.device, transform)
@@ -97,6 +101,7 @@ class Engine:
         self._checked = config.needs_validation is None
         self._order = ShuffledOrder(len(self.data), config.seed, self.data.index_device)
         phases = build_phases(self.networks, list(trainer.phases()), self.device)
+        freeze(self.networks, trainer.frozen(), phases)
         repeats = max((runner.phase.repeats for runner in phases), default=1)
         self.samples_per_step = config.batch_size * repeats
         self.total_steps = config.steps or max(
@@ -182,10 +187,17 @@ class Engine:
                     self.train_seconds += time.perf_counter() - clock
                     self._do(due)
                     clock = time.perf_counter()
+                if stop.save:
+                    stop.save = False
+                    wait_for(self.device)
+                    self.train_seconds += time.perf_counter() - clock
+                    if "checkpoint" not in due:
+                        self._save()
+                    clock = time.perf_counter()
             wait_for(self.device)
             self.train_seconds += time.perf_counter() - clock
             if stop.received is not None and self._unfinished():
-                self._tell("checkpoint_due")
+                self._save()
                 return FitResult(self.step, stop.received)
             self._stopping.out_of_steps(self.step)
             return FitResult(self.step, None, self._stopping.ending)
@@ -219,9 +231,39 @@ class Engine:
             self._tell("metrics_logged", {**means, **measured})
             self._interval.check(self.step, self.config.max_skipped_steps)
         if "checkpoint" in due:
-            self._tell("checkpoint_due")
+            self._save()
         if "samples" in due:
             self._tell("samples_due")
+
+    def _save(self) -> None:
+        """Let a checkpoint be written, unless it would not be worth keeping.
+
+        Raises:
+            TrainingError: a parameter is not finite. Nothing trains it back, and its checkpoints
+                would replace those of before.
+        """
+        lost = self._not_finite()
+        if lost is not None:
+            raise TrainingError(
+                f"Training diverged: at step {self.step}, the parameter '{lost}' is not finite. No "
+                "checkpoint of it is written; those of before stand. Start a new run with a lower "
+                "learning rate, clip_grad_norm, or engine.precision=fp32."
+            )
+        self._tell("checkpoint_due")
+
+    @torch.no_grad()
+    def _not_finite(self) -> str | None:
+        """Return the name of a trained parameter that is not finite; one wait for the device."""
+        named = {
+            f"{name}.{key}": parameter
+            for name, module in self._modules().items()
+            for key, parameter in module.named_parameters()
+            if parameter.is_floating_point() and (parameter.requires_grad or name == "ema")
+        }
+        if not named:
+            return None
+        finite = torch.stack([torch.isfinite(p).all() for p in named.values()]).tolist()
+        return next((name for name, fine in zip(named, finite, strict=True) if not fine), None)
 
     def _train_step(self) -> None:
         config, step = self.config, self.step

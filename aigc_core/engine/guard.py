@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,26 +12,25 @@ class Guard:
     """Decides on the device whether an update may happen, and counts those that did not.
 
     The optimiser skips the update by itself (``found_inf``). What a forward pass changes beside
-    the weights, such as the running statistics of batch normalisation, is put back here: a single
-    non-finite batch would otherwise spoil them for good.
+    the weights, such as the running statistics of batch normalisation or the use of a codebook, is
+    put back here: a single non-finite batch would otherwise spoil it for good.
     """
 
     def __init__(self, networks: Sequence[nn.Module], device: torch.device) -> None:
         self.counts = torch.zeros(2, device=device)
         """(2,) float32: updates skipped in a row until now, and in all."""
-        self._buffers = [
-            buffer
-            for network in networks
-            for buffer in network.buffers()
-            if buffer.is_floating_point()
-        ]
-        self._saved = [torch.empty_like(buffer) for buffer in self._buffers]
+        self._networks = networks
+        self._saved: list[Tensor] = []
 
     @torch.no_grad()
     def remember_buffers(self) -> None:
-        """Keep a copy of the networks' floating-point buffers, before a phase's forward passes."""
-        if self._buffers:
-            torch._foreach_copy_(self._saved, self._buffers)
+        """Keep a copy of the networks' buffers, before a phase's forward passes."""
+        buffers = [module._buffers[name] for module, name in self._places()]
+        tensors = [buffer for buffer in buffers if buffer is not None]
+        if [(t.shape, t.dtype) for t in tensors] != [(t.shape, t.dtype) for t in self._saved]:
+            self._saved = [torch.empty_like(tensor) for tensor in tensors]
+        if tensors:
+            torch._foreach_copy_(self._saved, tensors)
 
     @torch.no_grad()
     def check(self, values: Sequence[Tensor]) -> Tensor:
@@ -40,11 +39,25 @@ class Guard:
         In the first case the buffers become what they were when last remembered.
         """
         finite = torch.isfinite(torch.stack(list(values))).all()
-        for buffer, saved in zip(self._buffers, self._saved, strict=True):
-            # .data has a version counter of its own: to autograd the buffer is untouched, since a
-            # later phase may still back-propagate through the pass that used it.
-            torch.where(finite, buffer, saved, out=buffer.data)
+        for (module, name), saved in zip(self._places(), self._saved, strict=False):
+            buffer = module._buffers[name]
+            if buffer is not None and (buffer.shape, buffer.dtype) == (saved.shape, saved.dtype):
+                # .data has a version counter of its own: to autograd the buffer is untouched, since
+                # a later phase may still back-propagate through the pass that used it.
+                torch.where(finite, buffer, saved, out=buffer.data)
         skipped = torch.logical_not(finite).float()
         self.counts += skipped
         self.counts[0] *= skipped
         return skipped
+
+    def _places(self) -> Iterator[tuple[nn.Module, str]]:
+        """Yield where buffers are; a forward pass may put another tensor there."""
+        seen: set[int] = set()
+        for network in self._networks:
+            for module in network.modules():
+                if id(module) in seen:
+                    continue
+                seen.add(id(module))
+                for name, buffer in module._buffers.items():
+                    if buffer is not None:
+                        yield module, name

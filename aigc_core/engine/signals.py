@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a request to stop after the step, so that nothing is lost."""
+"""Signals as requests, done between steps: to stop, or to write a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,23 +7,38 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = [signal.SIGINT, signal.SIGTERM]
-if hasattr(signal, "SIGHUP"):  # a dropped connection; not on Windows
-    _SIGNALS.append(signal.SIGHUP)
+_STOP = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Ctrl-C, what ends a job, and a dropped connection."""
+_STOP_UNLESS_USED = ("SIGQUIT", "SIGXCPU", "SIGALRM")
+"""Ctrl-\\, and limits of time: a program that calls the engine may use them otherwise."""
+_SAVE = "SIGUSR1"
+"""What job schedulers send before a limit; a checkpoint is written, and the training goes on."""
 
 
 class StopRequest:
-    """While entered, the first signal sets ``received``; a second SIGINT interrupts at once."""
+    """While entered, the first signal sets ``received``; a second SIGINT interrupts at once.
+
+    Handlers only note what came: it is done between steps. Signals that are ignored, as under
+    nohup, stay so. What is not there on a platform is left out.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.save = False
+        """Whether a checkpoint is asked for; whoever writes it takes it back."""
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                    self._previous[number] = signal.signal(number, self._handle)
+            for name in (*_STOP, *_STOP_UNLESS_USED, _SAVE):
+                number = getattr(signal, name, None)
+                if number is None:
+                    continue
+                before = signal.getsignal(number)
+                free = before is signal.SIG_DFL or name in _STOP
+                if free and before is not signal.SIG_IGN:
+                    handler = self._save if name == _SAVE else self._stop
+                    self._previous[number] = signal.signal(number, handler)
         return self
 
     def __exit__(
@@ -36,7 +51,10 @@ class StopRequest:
             signal.signal(number, handler)
         self._previous = {}
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
+
+    def _save(self, number: int, frame: FrameType | None) -> None:
+        self.save = True

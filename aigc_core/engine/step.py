@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,31 @@ def build_phases(
     return runners
 
 
+def freeze(
+    networks: Mapping[str, nn.Module], named: Collection[str] | None, runners: list[PhaseRunner]
+) -> None:
+    """Put networks that are never trained into evaluation mode, without gradients.
+
+    Args:
+        networks: of the trainer.
+        named: by ``Trainer.frozen``; None for all that no phase updates.
+        runners: the phases.
+
+    Raises:
+        ConfigError: a name that is no network's, or of one that a phase updates.
+    """
+    updated = {network for runner in runners for network in runner.phase.updates}
+    for name in named if named is not None else set(networks) - updated:
+        if name not in networks:
+            raise ConfigError(
+                f"The trainer freezes '{name}', which is not a network."
+                + did_you_mean(name, networks)
+            )
+        if name in updated:
+            raise ConfigError(f"The trainer freezes '{name}', and a phase of its updates it.")
+        networks[name].eval().requires_grad_(False)
+
+
 class StepRunner:
     """Runs steps of a trainer's phases."""
 
@@ -135,6 +160,8 @@ class StepRunner:
         with autocast(self.device, self.precision):
             terms = phase.loss(batch, state)
             loss = torch.stack([term.float() for term in terms.values()]).sum()
+        if not loss.requires_grad:
+            raise _reaches_nothing(phase)
         # Naming the inputs is the freeze: other networks' weights get no gradient, and the work
         # for it is not done. Graphs that a later phase of the step needs stay as they are.
         (loss / self.accumulate).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
@@ -149,10 +176,7 @@ class StepRunner:
         phase = runner.phase
         gradients = [p.grad for p in runner.parameters if p.grad is not None]
         if not gradients:
-            raise ConfigError(
-                f"The loss of phase '{phase.name}' reaches no parameter of "
-                f"{', '.join(phase.updates)}, which it should train."
-            )
+            raise _reaches_nothing(phase)
         norm = torch.nn.utils.get_total_norm(gradients)
         if phase.optimizer.clip_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(
@@ -168,3 +192,10 @@ class StepRunner:
             runner.optimizer.step()
         runner.optimizer.zero_grad(set_to_none=True)
         meter.add(f"gradient_norm/{phase.name}", norm)
+
+
+def _reaches_nothing(phase: Phase) -> ConfigError:
+    return ConfigError(
+        f"The loss of phase '{phase.name}' reaches no parameter of {', '.join(phase.updates)}, "
+        "which it should train."
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aigc_core.config import EngineConfig
 from aigc_core.engine.comparison import Comparison, SampleComparison
 from aigc_core.engine.data import ResidentData
+from aigc_core.engine.permutation import permuted
 from aigc_core.engine.sampling import evaluation_mode
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.errors import UserError
@@ -65,7 +66,7 @@ class TrainerMeasures:
         device: torch.device,
         config: EngineConfig,
     ) -> None:
-        """Choose at most ``validation_samples``, evenly spread, to be seen in batches."""
+        """Choose at most ``validation_samples``, at random, to be seen in batches."""
         self._measure = measure
         self._networks = list(networks)
         self._data = data
@@ -73,7 +74,9 @@ class TrainerMeasures:
         self._seed = derive_seed(config.seed, "validation")
         self._batch_size = config.batch_size
         count = min(config.validation_samples, len(data))
-        self._indices = (torch.arange(count) * len(data) // count).to(data.index_device)
+        choice = derive_seed(config.seed, "validation-choice")
+        chosen = permuted(torch.arange(count), len(data), choice).sort().values
+        self._indices = chosen.to(data.index_device)
 
     def run(self, step: int, *, batches: int | None = None) -> dict[str, float]:
         """Return the means over all samples, or some batches of them, by name.

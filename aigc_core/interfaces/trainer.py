@@ -90,6 +90,14 @@ class Trainer(ABC):
     def generator(self) -> Generator:
         """Return the network that samples are drawn from; the engine swaps in its EMA copy."""
 
+    def frozen(self) -> Collection[str] | None:
+        """Return the names of networks that are used and never trained, such as a teacher.
+
+        They stay in evaluation mode, without gradients, their running statistics unchanged. None,
+        as here, means all those that no phase updates.
+        """
+        return None
+
     def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]] | None:
         """Return what is measured on held-out data, or None where there is nothing to measure.
 

@@ -32,6 +32,8 @@ class HostOptions:
     """``--no-plugins=a,b``."""
     strict: bool = False
     """``--strict`` or ``AIGC_STRICT``: what is a warning about a plugin otherwise is an error."""
+    traceback: bool = False
+    """``--traceback``: show where errors came from."""
     registry: Path | None = None
     """``--registry``: the catalogue to use."""
 

@@ -15,9 +15,18 @@ _HEADER = "# Plugins that `aigc plugins disable` switched off. Written by aigc.\
 
 
 def state_file() -> Path:
-    """Return ``plugins.yaml`` in ``AIGC_CONFIG_DIR``, else in the user's configuration folder."""
+    """Return ``plugins.yaml`` in ``AIGC_CONFIG_DIR``, else in the user's configuration folder.
+
+    Raises:
+        StorageError: there is neither: a user without HOME and without an entry in passwd.
+    """
     configured = os.environ.get("AIGC_CONFIG_DIR")
-    folder = Path(configured) if configured else platformdirs.user_config_path("aigc")
+    try:
+        folder = Path(configured) if configured else platformdirs.user_config_path("aigc")
+    except RuntimeError:  # platformdirs'
+        raise StorageError(
+            "There is no home folder for the user's settings. Set AIGC_CONFIG_DIR to a folder."
+        ) from None
     return folder.absolute() / "plugins.yaml"
 
 
@@ -27,7 +36,10 @@ def disabled_plugins() -> tuple[str, ...]:
     Raises:
         ConfigError: the file is malformed. It is not ignored: what was switched off stays off.
     """
-    path = state_file()
+    try:
+        path = state_file()
+    except StorageError:  # nobody can have switched anything off
+        return ()
     if not os.path.exists(path):  # unlike Path.exists, also where the folder may not be looked into
         return ()
     data = load_yaml(path)

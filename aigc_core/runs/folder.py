@@ -38,7 +38,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         """Point at a folder; see ``open_run`` for one that is checked."""
-        self.path = Path(os.path.abspath(path.expanduser()))
+        self.path = Path(os.path.abspath(os.path.expanduser(path)))
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -245,7 +245,7 @@ def open_run(name: str | Path, parent: Path = Path("runs")) -> Run:
     Raises:
         RunError: there is no run; names the nearest one.
     """
-    for path in (Path(name).expanduser(), parent / name):
+    for path in (Path(os.path.expanduser(name)), parent / name):
         with contextlib.suppress(OSError):  # such as a name that is too long
             if (path / CONFIG).is_file():
                 run = Run(path)

@@ -76,7 +76,7 @@ DEPTHS = {
     "12 bits": tiff(12, packed(12)),
     "16 bits": tiff(16, numbers("<u2")),
     "16 bits, big endian": tiff(16, numbers(">u2"), order=">"),
-    "16 bits, white is zero": tiff(16, numbers("<u2")[::-1], photometric=0),
+    "16 bits, white is zero": tiff(16, numbers(">u2")[::-1], photometric=0),
     "8 bits, signed": tiff(8, numbers("<i1"), sample_format=2),
     "16 bits, signed": tiff(16, numbers("<i2"), sample_format=2),
     "16 bits, signed, big endian": tiff(16, numbers(">i2"), sample_format=2, order=">"),
