@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aigc_core import ConfigError, Generator, OptimizerConfig, Phase, Trainer, TrainingError
+from aigc_core import ConfigError, Generator, OptimizerConfig, Phase, Trainer
 from aigc_core.config import EngineConfig
 from aigc_core.engine import Engine
+from aigc_core.errors import TrainingError
 
 SGD = OptimizerConfig(name="sgd", lr=0.1)
 
@@ -118,7 +119,6 @@ def test_parameters_that_are_not_finite_end_the_training_before_they_are_saved()
     trainer = Taught()
     running = engine(trainer, steps=10, ema=0.9)
     saved = []
-    running.checkpoint_due = None  # type: ignore[attr-defined]
 
     class Watch:
         def fit_started(self, engine): ...
