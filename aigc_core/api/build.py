@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import platform
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, cast
 import torch
 
 from aigc_core._version import __version__
+from aigc_core.api.fitting import Budget
 from aigc_core.config import Layer, RunConfig, cache_folder, data_root
 from aigc_core.engine import choose_device, choose_precision, derive_seed, isolated_rng
 from aigc_core.errors import DataError, PluginError, RunError
@@ -43,10 +45,24 @@ class Parts:
     trainer: Trainer
 
 
-def build_parts(host: PluginHost, config: RunConfig, spec: SampleSpec, label_count: int) -> Parts:
+def build_parts(
+    host: PluginHost,
+    config: RunConfig,
+    spec: SampleSpec,
+    label_count: int,
+    budget: Budget | None = None,
+) -> Parts:
     """Make the modality and the trainer; weights follow from ``engine.seed``, on any device.
 
+    Args:
+        host: knows the plugins.
+        config: of the run.
+        spec: of the samples.
+        label_count: how many classes there are.
+        budget: what networks may take whose weights are known; None for a new run.
+
     Raises:
+        RunError: more than the budget.
         PluginError: the plugin's code cannot be loaded or is not what it should be.
         ConfigError: settings that the recipe cannot build.
     """
@@ -59,7 +75,7 @@ def build_parts(host: PluginHost, config: RunConfig, spec: SampleSpec, label_cou
     build = host.resolve(recipe.build, owner)
     context = RecipeContext(config.model, config.trainer, modality.sample_shape, spec, label_count)
     seed = derive_seed(config.engine.seed, "weights")
-    with isolated_rng(torch.device("cpu"), seed):
+    with isolated_rng(torch.device("cpu"), seed), budget or contextlib.nullcontext():
         trainer = build(context)
     _expect(trainer, Trainer, recipe.build, owner)
     return Parts(modality, trainer)

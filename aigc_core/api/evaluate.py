@@ -17,11 +17,12 @@ from aigc_core.api.metrics import choose_metrics, compare
 from aigc_core.api.sampler import Sampler, check_count
 from aigc_core.engine import derive_seed
 from aigc_core.engine.permutation import permuted
-from aigc_core.errors import ConfigError, StorageError, did_you_mean, reason
+from aigc_core.errors import ConfigError, StorageError, did_you_mean
 from aigc_core.interfaces import SampleStore
 from aigc_core.plugins import get_host
 from aigc_core.runs import DatasetFacts, Run
 from aigc_core.runs.facts import array_difference
+from aigc_core.runs.inside import append_text
 
 logger = logging.getLogger("aigc")
 FILE_NAME = "evaluations.jsonl"
@@ -126,9 +127,4 @@ def to_json(result: Evaluation) -> dict[str, Any]:
 
 def _append(run: Run, result: Evaluation) -> None:
     row: dict[str, Any] = to_json(result)
-    path = run.path / FILE_NAME
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-    except OSError as error:
-        raise StorageError(f"Could not write {path}: {reason(error)}.") from error
+    append_text(run.path / FILE_NAME, json.dumps(row) + "\n")

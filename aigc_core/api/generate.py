@@ -20,6 +20,7 @@ from aigc_core.api.sampler import Sampler, check_count
 from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
 from aigc_core.files import whole_folder
 from aigc_core.runs import Run
+from aigc_core.runs.inside import is_real_file, is_real_folder, names_in
 
 PREVIEW_COUNT = 64
 Kind = Literal["samples", "interpolation", "reconstructions"]
@@ -140,9 +141,11 @@ def generate_files(
         told = json.dumps([prompt, tokens, dict(sampling or {})], sort_keys=True)
         about.append(hashlib.blake2b(told.encode(), digest_size=4).hexdigest())
     name = "-".join([f"step-{sampler.step:06d}-seed-{seed}-count-{count}", *about, format])
-    folder = (
-        Path(os.path.expanduser(out)) if out is not None else sampler.run.path / "generated" / name
-    )
+    folder = sampler.run.path / "generated" / name
+    if out is not None:
+        folder = Path(os.path.expanduser(out))
+    else:
+        _check_replaceable(folder)
     try:
         if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
@@ -152,6 +155,17 @@ def generate_files(
     except OSError as error:
         raise StorageError(f"Could not write samples in {folder}: {reason(error)}.") from error
     return GeneratedFiles(folder, [folder / n for n in names], folder / preview, sampler.step)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Check that what stands where samples go inside a run is what aigc wrote there.
+
+    Raises:
+        RunError: it, or the folder around it, is a link, or holds folders of its own.
+    """
+    is_real_folder(folder.parent)
+    for name in names_in(folder):
+        is_real_file(folder / name)
 
 
 def _write(

@@ -15,6 +15,7 @@ from aigc_core.api.build import (
     require_plugins,
     run_layer,
 )
+from aigc_core.api.fitting import budget_for, check_header, check_size
 from aigc_core.api.prepare import Training, build_engine, with_absolute_root
 from aigc_core.api.session import RunRecorder
 from aigc_core.api.unchanged import check_files
@@ -29,6 +30,7 @@ from aigc_core.runs import (
     Run,
     load_checkpoint,
 )
+from aigc_core.runs.checkpoint import TENSORS
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.record import Resumption
 
@@ -86,7 +88,8 @@ def prepare_resume(
                 without = config.engine.model_copy(update={"standard": None})
                 config = config.model_copy(update={"engine": without})
         store = load_data(host, config)
-        modality, engine, held_out = build_engine(host, config, store)
+        budget = budget_for(checkpoint.header()) if checkpoint else None
+        modality, engine, held_out = build_engine(host, config, store, budget)
         facts = describe_data(store, like=run.dataset).model_copy(update={"held_out": held_out})
         notes = store.notes
         if difference := run.dataset.difference(facts):
@@ -96,6 +99,8 @@ def prepare_resume(
             )
         del store
         if checkpoint:
+            check_header(checkpoint.header(), engine.state().weights, checkpoint.path)
+            check_size(checkpoint.header(TENSORS), checkpoint.header(), checkpoint.path)
             engine.load_state(
                 EngineState(checkpoint.weights, checkpoint.tensors, checkpoint.scalars)
             )
@@ -104,7 +109,6 @@ def prepare_resume(
             logger.warning("%s has no checkpoint yet: training starts from step 0.", run.path)
         engine.check_validation()
         _warn_of_another_machine(run, engine, describe_environment(host, config))
-        run.metrics.cut_after(step)
         before = run.resumption
         dropped = before is not None and before.step == step and before.drops_ending
         settings = config.to_dict()
@@ -112,7 +116,7 @@ def prepare_resume(
             run.resume_with(
                 Resumption(step=step, config=settings, drops_ending=dropped or ending is not None)
             )
-        recorder = RunRecorder(run, modality, hooks)
+        recorder = RunRecorder(run, modality, hooks, resumed=True)
         recorder.redraw(engine)
         engine.add_observer(recorder)
         yield Training(run, engine, hooks, facts.count, notes)

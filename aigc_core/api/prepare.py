@@ -21,6 +21,7 @@ from aigc_core.api.build import (
     load_data,
     load_held_out,
 )
+from aigc_core.api.fitting import Budget
 from aigc_core.api.metrics import MetricComparison, choose_metrics
 from aigc_core.api.session import RunRecorder
 from aigc_core.api.unchanged import RECORD
@@ -142,9 +143,9 @@ def _create(
 
 
 def build_engine(
-    host: PluginHost, config: RunConfig, store: SampleStore
+    host: PluginHost, config: RunConfig, store: SampleStore, budget: Budget | None = None
 ) -> tuple[Modality, Engine, dict[str, Digests]]:
-    """Make the networks and the engine for data that is loaded.
+    """Make the networks and the engine for data that is loaded; see ``build_parts``.
 
     Returns:
         The modality, the engine, and digests of the held-out data by split, where there is any.
@@ -152,7 +153,7 @@ def build_engine(
     Raises:
         UserError: settings that do not fit the data, the recipe or each other.
     """
-    parts = build_parts(host, config, store.spec, len(store.label_names))
+    parts = build_parts(host, config, store.spec, len(store.label_names), budget)
     check_model_form(host, parts, config.recipe, store)
     compare = _comparison(host, config, parts.modality)
     wanted = config.engine.needs_validation

@@ -20,6 +20,8 @@ from aigc_core.api.build import (
     require_plugins,
     run_layer,
 )
+from aigc_core.api.fitting import budget_for, check_header
+from aigc_core.api.unchanged import read_record, sampling_changes
 from aigc_core.config import Layer, resolve_config
 from aigc_core.config.explain import Section, explain
 from aigc_core.engine import (
@@ -39,7 +41,10 @@ from aigc_core.interfaces import (
     SamplingConfig,
 )
 from aigc_core.plugins import get_host
-from aigc_core.runs import Run, choose_checkpoint, load_weights_only, open_run
+from aigc_core.runs import Run, choose_checkpoint, open_run
+from aigc_core.runs.checkpoint import Checkpoint, open_weights
+from aigc_core.runs.manifest import checkpoint_steps
+from aigc_core.runs.record import listed
 
 logger = logging.getLogger("aigc")
 MAX_COUNT = 1_000_000
@@ -71,12 +76,12 @@ class Sampler:
         self.facts = self.run.dataset
         self.spec = self.facts.spec
         labels = len(self.facts.label_names)
-        self.parts: Parts = build_parts(self._host, self.config, self.spec, labels)
-        self.step, weights = load_weights_only(
-            self.run.checkpoints,
-            logger.warning,
-            choose_checkpoint(self.run.checkpoints, checkpoint),
-        )
+        wanted = choose_checkpoint(self.run.checkpoints, checkpoint)
+        found = open_weights(self.run.checkpoints, logger.warning, wanted)
+        budget = budget_for(found.header())
+        self.parts: Parts = build_parts(self._host, self.config, self.spec, labels, budget)
+        self.step, weights = found.step, self._weights(found)
+        self._warn_of_changes(found)
         averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
         networks = dict(self.parts.trainer.networks())
         load_weights(networks, {n: w for n, w in weights.items() if n not in averaged})
@@ -85,6 +90,44 @@ class Sampler:
             load_weights({"ema": self.generator}, averaged)
         for network in networks.values():
             network.to(self.device)
+
+    def _weights(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
+        """Read weights that are known to fit before they take any memory."""
+        trainer = self.parts.trainer
+        own = {
+            f"{name}.{key}": value
+            for name, network in trainer.networks().items()
+            for key, value in network.state_dict().items()
+        }
+        header = checkpoint.header()
+        if any(name.startswith("ema.") for name in header):
+            own |= {f"ema.{k}": v for k, v in trainer.generator().state_dict().items()}
+        check_header(header, own, checkpoint.path)
+        weights = checkpoint.weights
+        lost = [
+            name
+            for name, tensor in weights.items()
+            if tensor.is_floating_point() and bool(torch.isnan(tensor).any())
+        ]
+        if lost:
+            logger.warning(
+                "The weights of %s are not finite, such as '%s': what is drawn from them means "
+                "nothing. Choose another one with --checkpoint; there are: %s.",
+                checkpoint.path,
+                lost[0],
+                ", ".join(map(str, checkpoint_steps(self.run.checkpoints))),
+            )
+        return weights
+
+    def _warn_of_changes(self, checkpoint: Checkpoint) -> None:
+        record = read_record(checkpoint.scalars, self.run)
+        changes = sampling_changes(self.run, record) if record is not None else []
+        if changes:
+            logger.warning(
+                "%s was changed since its checkpoint was written, and samples depend on it: %s.",
+                self.run.path,
+                listed(changes),
+            )
 
     def label_of(self, name: str) -> int:
         """Return the class that a name, or else a number, stands for.

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 from aigc_core.api.unchanged import RECORD
 from aigc_core.engine import Engine, EngineObserver, derive_seed
+from aigc_core.errors import AigcError, RunError
 from aigc_core.interfaces import Modality
 from aigc_core.plugins.hooks import HookCaller
 from aigc_core.runs import Run, save_checkpoint
-from aigc_core.runs.record import record_of
+from aigc_core.runs.inside import make_real_folder
+from aigc_core.runs.record import MetricsRecord, record_of
 
 logger = logging.getLogger("aigc")
 
@@ -18,12 +20,23 @@ logger = logging.getLogger("aigc")
 class RunRecorder(EngineObserver):
     """Saves checkpoints and previews of an engine into a run, and calls the hooks."""
 
-    def __init__(self, run: Run, modality: Modality, hooks: HookCaller) -> None:
+    def __init__(
+        self, run: Run, modality: Modality, hooks: HookCaller, *, resumed: bool = False
+    ) -> None:
+        """Record into a run; with ``resumed``, metrics after its checkpoint will come again."""
         self.run = run
         self.modality = modality
         self.hooks = hooks
+        self._uncut = resumed
         # Of the files as the training began with them: an edit meanwhile is not its own.
         self._record = record_of(run.config, run.dataset.model_dump(mode="json"))
+
+    def _metrics(self, step: int) -> MetricsRecord | None:
+        try:
+            return self.run.metrics.record(step)
+        except RunError as error:  # a training is worth more than its metrics
+            logger.warning("%s", error)
+            return None
 
     def fit_started(self, engine: Engine) -> None:
         self.hooks.call(
@@ -38,7 +51,7 @@ class RunRecorder(EngineObserver):
         seed = derive_seed(engine.config.seed, "preview")
         samples = engine.sample(engine.config.sample_count, seed=seed)
         try:
-            self.run.samples.mkdir(exist_ok=True)
+            make_real_folder(self.run.samples)
             stored = self.modality.to_stored(samples).cpu()
             preview = self.modality.preview(stored, self.run.samples / f"step-{engine.step:06d}")
         except Exception as error:  # a picture is not worth a training
@@ -59,7 +72,7 @@ class RunRecorder(EngineObserver):
 
     def checkpoint_due(self, engine: Engine) -> None:
         state = engine.state()
-        record = self._record.model_copy(update={"metrics": self.run.metrics.record()})
+        record = self._record.model_copy(update={"metrics": self._metrics(engine.step)})
         path = save_checkpoint(
             self.run.checkpoints,
             engine.step,
@@ -69,4 +82,10 @@ class RunRecorder(EngineObserver):
             keep=engine.config.checkpoint.keep,
             spare=[engine.best.step] if engine.best else [],
         )
+        if self._uncut:
+            self._uncut = False
+            try:
+                self.run.metrics.cut_after(engine.step)
+            except AigcError as error:  # tried again by whoever resumes
+                logger.warning("%s", error)
         self.hooks.call("aigc_checkpoint_saved", run=self.run, step=engine.step, path=path)

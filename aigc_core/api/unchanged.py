@@ -49,7 +49,7 @@ def check_files(run: Run, checkpoint: Checkpoint | None, *, allow_changes: bool)
     step = checkpoint.step if checkpoint else 0
     _complete(run, record, step)
     changes = _changes(run, record, run.resumption, step)
-    _check_metrics(run, record)
+    _check_metrics(run, record, step)
     if not changes:
         return False
     since = f"since its checkpoint of step {step} was written" if checkpoint else "since it began"
@@ -112,9 +112,9 @@ def _changes(run: Run, record: RunRecord, decided: Resumption | None, step: int)
     return changes + [f"in dataset.json, {change}" for change in fields]
 
 
-def _check_metrics(run: Run, record: RunRecord) -> None:
+def _check_metrics(run: Run, record: RunRecord, step: int) -> None:
     """Say where the metrics of before are not what they were; a training is worth more."""
-    if record.metrics is not None and run.metrics.record(record.metrics.bytes) != record.metrics:
+    if record.metrics is not None and run.metrics.record(step) != record.metrics:
         logger.warning(
             "%s is not what it was when the checkpoint was written: lines are damaged or missing. "
             "What can be read of it is kept.",

@@ -40,7 +40,7 @@ def runs(
 def _row(run: Run) -> dict[str, Any]:
     try:
         ending, best = run.ending, run.best
-        last = list(run.metrics.read())[-1:]
+        last = run.metrics.last()
         return {
             "run": str(run.path),
             "recipe": run.recipe,
@@ -51,10 +51,10 @@ def _row(run: Run) -> dict[str, Any]:
             "ended": ending.model_dump() if ending else None,
             "best": best.model_dump() if best else None,
             "samples": str(run.latest_preview) if run.latest_preview else None,
-            "metrics": last[0] if last else None,
+            "metrics": last,
             "error": None,
         }
-    except (AigcError, OSError, KeyError, TypeError) as error:
+    except (AigcError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         unknown = dict.fromkeys(("recipe", "dataset", "step", "steps", "samples", "metrics"))
         unknown |= {"ended": None, "best": None}
         return {"run": str(run.path), **unknown, "status": "damaged", "error": str(error)}

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from aigc_core.config import EngineConfig
@@ -31,13 +30,13 @@ from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.settings import torch_settings
 from aigc_core.engine.signals import StopRequest
 from aigc_core.engine.snapshot import put_back, tensors_of, weights_of
-from aigc_core.engine.state import EngineState
+from aigc_core.engine.state import EngineState, read_scalars
 from aigc_core.engine.step import StepRunner, build_phases, freeze
 from aigc_core.engine.stopping import FitResult, Stopping
 from aigc_core.engine.validation import build_validation
 from aigc_core.errors import RunError, TrainingError, UserError
 from aigc_core.interfaces import Batch, Generator, Trainer
-from aigc_core.interfaces.outcome import Best, Outcome
+from aigc_core.interfaces.outcome import Best
 
 logger = logging.getLogger("aigc")
 
@@ -309,21 +308,16 @@ class Engine:
         Raises:
             RunError: the state does not fit; nothing was changed.
         """
-        scalars = state.scalars
-        before = scalars["samples_per_step"]
+        scalars = read_scalars(state)
+        before = scalars.samples_per_step
         if before != self.samples_per_step:
             raise RunError(
                 f"The checkpoint was written with {before} samples a step, and there are "
                 f"{self.samples_per_step} now: batch_size or a phase's repeats were changed."
             )
-        try:
-            outcome = Outcome.model_validate(scalars.get("validations") or {})
-        except ValidationError as error:
-            raise RunError("The checkpoint does not say how validations went.") from error
         put_back(state, self._modules(), self._steps.runners, self._interval.meter)
-        self.step = int(scalars["step"])
-        self.train_seconds = float(scalars["train_seconds"])
-        logged_step, logged_seconds = scalars["logged"]
-        self._interval.start = (int(logged_step), float(logged_seconds))
-        self._stopping.go_on_from(outcome)
+        self.step = scalars.step
+        self.train_seconds = scalars.train_seconds
+        self._interval.start = scalars.logged
+        self._stopping.go_on_from(scalars.validations)
         self._halfway = False

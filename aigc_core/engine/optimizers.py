@@ -66,7 +66,9 @@ def check_optimizer_state(
         name, _, key = full_name.rpartition("/")
         if name not in shapes:
             raise RunError(f"The checkpoint has optimiser state for '{name}', which is not there.")
-        if key != "step" and tensor.shape != shapes[name]:
+        if not tensor.is_floating_point():
+            raise RunError(f"The checkpoint's optimiser state of '{name}' is of {tensor.dtype}.")
+        if tensor.shape != (torch.Size() if key == "step" else shapes[name]):
             raise RunError(f"The checkpoint's optimiser state of '{name}' has another shape.")
         found.setdefault(name, set()).add(key)
     for name, keys in found.items():

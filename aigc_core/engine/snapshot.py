@@ -52,6 +52,8 @@ def put_back(
         own = below(state.tensors, f"phase/{runner.phase.name}/")
         if "guard" not in own:
             raise RunError(f"The checkpoint has no phase '{runner.phase.name}'.")
+        if own["guard"].shape != (2,) or not own["guard"].is_floating_point():
+            raise RunError(f"The checkpoint's counts of phase '{runner.phase.name}' are no counts.")
         optimizer = {name: value for name, value in own.items() if name != "guard"}
         check_optimizer_state(runner.phase.optimizer, runner.names, optimizer)
     load_weights(modules, state.weights)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,29 +15,57 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from aigc_core.errors import RunError, StorageError, reason
+from aigc_core.errors import RunError, StorageError, reason, shown
 from aigc_core.files import sync_folder, whole_folder
+from aigc_core.runs.inside import (
+    is_real_folder,
+    make_real_folder,
+    names_in,
+    read_file,
+    read_json,
+)
 from aigc_core.runs.manifest import (
     MANIFEST,
     checkpoint_folder,
     checkpoint_steps,
     describe_files,
-    read_verified,
+    incomplete,
+    verify,
 )
 from aigc_core.runs.outcome import SCALARS
+from aigc_core.runs.tensors import MAX_HEADER_BYTES, Header, read_header, total_bytes
 
 WEIGHTS, TENSORS = "weights.safetensors", "state.safetensors"
 
 
-@dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds, read back on the CPU."""
+    """What a checkpoint holds; tensors are read on the CPU when they are asked for."""
 
-    step: int
-    path: Path
-    weights: Mapping[str, Tensor]
-    tensors: Mapping[str, Tensor]
-    scalars: Mapping[str, Any]
+    def __init__(self, step: int, path: Path, scalars: Mapping[str, Any]) -> None:
+        self.step = step
+        self.path = path
+        self.scalars = scalars
+
+    def header(self, name: str = WEIGHTS) -> Header:
+        """Return what a file says of its tensors, before they are read."""
+        try:
+            return read_header(self.path / name)
+        except ValueError as error:
+            raise RunError(f"The checkpoint {self.path} is not valid ({error}).") from None
+
+    @functools.cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """The networks' weights."""
+        return self._load(WEIGHTS)
+
+    @functools.cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything else that is tensors."""
+        return self._load(TENSORS)
+
+    def _load(self, name: str) -> dict[str, Tensor]:
+        limit = total_bytes(self.header(name)) + MAX_HEADER_BYTES + 8
+        return _parsed(read_file(self.path / name, limit), self.path / name)
 
 
 def save_checkpoint(
@@ -59,11 +88,11 @@ def save_checkpoint(
         StorageError: it could not be written; the older checkpoints stand.
     """
     target = checkpoint_folder(checkpoints, step)
-    if not (target / MANIFEST).exists():
+    if step not in checkpoint_steps(checkpoints):
         _write(checkpoints, target, weights, tensors, scalars)
     for old in checkpoint_steps(checkpoints)[:-keep]:
         if old != step and old not in spare:
-            shutil.rmtree(checkpoint_folder(checkpoints, old), ignore_errors=True)
+            _prune(checkpoints, old)
     return target
 
 
@@ -81,10 +110,10 @@ def _write(
     }
     files[MANIFEST] = describe_files(files).encode()
     try:
-        checkpoints.mkdir(exist_ok=True)
+        make_real_folder(checkpoints)
         _remove_leftovers(checkpoints)
-        if target.exists():  # without a manifest: never completed, so nobody's
-            shutil.rmtree(target)
+        if is_real_folder(target):  # without a manifest: never completed
+            _remove(target)
         with whole_folder(target) as folder:
             for name, data in files.items():
                 with open(folder / name, "wb") as file:
@@ -101,26 +130,55 @@ def _write(
 
 
 def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Read the newest checkpoint that verifies, or return None where there never was one.
+    """Open the newest checkpoint that verifies, or return None where there never was one.
 
-    Newer ones that are damaged are set aside and told to ``warn``.
+    Newer ones that are damaged are set aside and reported to ``warn``.
 
     Raises:
         RunError: there are checkpoints and none verifies, or one cannot be read; none was moved.
     """
     found = _newest_whole(checkpoints, (WEIGHTS, TENSORS, SCALARS))
     if found is None:
+        if not is_real_folder(checkpoints):
+            raise RunError(
+                f"{checkpoints} is gone, and the checkpoints with it. To start from step 0, make "
+                "an empty folder there."
+            )
+        if others := incomplete(checkpoints):
+            raise RunError(
+                f"No checkpoint in {checkpoints} is complete: {', '.join(others[:5])}. To start "
+                "from step 0, move them away."
+            )
         return None
+    folder = checkpoint_folder(checkpoints, found.step)
+    scalars = read_json(folder / SCALARS)
+    if scalars.get("step", found.step) != found.step:
+        raise RunError(f"{folder / SCALARS} is of step {shown(scalars['step'])}: it was replaced.")
+    for damaged, problem in found.damaged:
+        aside = _set_aside(damaged)
+        warn(f"The checkpoint {damaged} is damaged ({problem}); it was moved to {aside.name}.")
+    return Checkpoint(found.step, folder, scalars)
+
+
+def open_weights(
+    checkpoints: Path, warn: Callable[[str], None], step: int | None = None
+) -> Checkpoint:
+    """Open the newest checkpoint whose weights verify, or that of one step. Only reads.
+
+    Raises:
+        RunError: there is none, or that of the step is damaged.
+    """
+    found = _newest_whole(checkpoints, (WEIGHTS,), step)
+    if found is None:
+        raise RunError(f"There is no complete checkpoint in {checkpoints}.")
     for folder, problem in found.damaged:
-        aside = _set_aside(folder)
-        warn(f"The checkpoint {folder} is damaged ({problem}); it was moved to {aside.name}.")
-    return Checkpoint(
-        found.step,
-        checkpoint_folder(checkpoints, found.step),
-        safetensors.torch.load(found.files[WEIGHTS]),
-        safetensors.torch.load(found.files[TENSORS]),
-        json.loads(found.files[SCALARS]),
-    )
+        warn(f"The checkpoint {folder} is damaged ({problem}); an older one is used.")
+    folder = checkpoint_folder(checkpoints, found.step)
+    try:
+        scalars = read_json(folder / SCALARS)
+    except (FileNotFoundError, RunError):
+        scalars = {}
+    return Checkpoint(found.step, folder, scalars)
 
 
 def load_weights_only(
@@ -133,18 +191,13 @@ def load_weights_only(
     Raises:
         RunError: there is none, or that of the step is damaged.
     """
-    found = _newest_whole(checkpoints, (WEIGHTS,), step)
-    if found is None:
-        raise RunError(f"There is no complete checkpoint in {checkpoints}.")
-    for folder, problem in found.damaged:
-        warn(f"The checkpoint {folder} is damaged ({problem}); an older one is used.")
-    return found.step, safetensors.torch.load(found.files[WEIGHTS])
+    found = open_weights(checkpoints, warn, step)
+    return found.step, found.weights
 
 
 @dataclass(frozen=True)
 class _Found:
     step: int
-    files: dict[str, bytes]
     damaged: list[tuple[Path, str]]
 
 
@@ -159,18 +212,24 @@ def _newest_whole(
     for step in reversed(checkpoint_steps(checkpoints)) if only is None else [only]:
         folder = checkpoint_folder(checkpoints, step)
         try:
-            return _Found(step, read_verified(folder, names), damaged)
+            verify(folder, names)
+            return _Found(step, damaged)
         except ValueError as error:
             damaged.append((folder, str(error)))
-        except OSError as error:
-            raise RunError(f"Cannot read the checkpoint {folder}: {reason(error)}.") from None
     if damaged:
         if only is not None:
             folder, problem = damaged[0]
             raise RunError(f"The checkpoint {folder} is damaged ({problem}). Choose another one.")
-        told = "; ".join(f"{folder.name}: {problem}" for folder, problem in damaged)
-        raise RunError(f"No checkpoint in {checkpoints} is whole ({told}). Nothing was changed.")
+        listed = "; ".join(f"{folder.name}: {problem}" for folder, problem in damaged)
+        raise RunError(f"No checkpoint in {checkpoints} is whole ({listed}). Nothing was changed.")
     return None
+
+
+def _parsed(data: bytes, path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(data)
+    except Exception as error:  # its errors, and torch's for what it cannot hold
+        raise RunError(f"{path} is not valid: {' '.join(str(error).split())}.") from None
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -191,5 +250,32 @@ def _set_aside(folder: Path) -> Path:
 
 def _remove_leftovers(checkpoints: Path) -> None:
     """Remove what a killed process was still writing; the run's lock says it is not at work."""
-    for leftover in checkpoints.glob(".step-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for name in names_in(checkpoints):
+        if name.startswith(".step-"):
+            _remove(checkpoints / name)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint: only files that one has, and nothing that a link points to."""
+    with contextlib.suppress(OSError):
+        if folder.is_symlink():
+            os.unlink(folder)
+            return
+        for name in (
+            MANIFEST,
+            WEIGHTS,
+            TENSORS,
+            SCALARS,
+        ):  # without a manifest, it is no longer one
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(folder / name)
+        os.rmdir(folder)
+
+
+def _prune(checkpoints: Path, step: int) -> None:
+    """Remove an old checkpoint; a kill halfway leaves none that looks complete."""
+    folder = checkpoint_folder(checkpoints, step)
+    aside = folder.with_name(f".{folder.name}.old")
+    with contextlib.suppress(OSError):
+        os.rename(folder, aside)
+        _remove(aside)

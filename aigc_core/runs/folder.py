@@ -22,6 +22,7 @@ from aigc_core.errors import RunError, StorageError, did_you_mean, reason
 from aigc_core.files import write_text_atomically
 from aigc_core.interfaces.outcome import Best, Ending
 from aigc_core.runs.facts import DatasetFacts
+from aigc_core.runs.inside import is_real_file, names_in, read_file, read_json
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.metrics import MetricsFile
 from aigc_core.runs.outcome import read_outcome
@@ -30,6 +31,9 @@ from aigc_core.strict_yaml import dump_yaml, load_yaml
 
 CONFIG, DATASET, ENVIRONMENT = "config.yaml", "dataset.json", "environment.json"
 RESUMPTION = ".resumed.json"
+LOCK = ".lock"
+MAX_FACTS_BYTES = 256 << 20
+"""``dataset.json`` may hold a tokenizer and the names of very many classes."""
 OLD_RESUMPTION = ".going-on"  # of version 0.1: a step whose ending does not count any more
 
 
@@ -47,6 +51,7 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The resolved configuration, as plain data."""
         path = self.path / CONFIG
+        is_real_file(path)
         read_config_file(path)  # checks form and schema version
         data = load_yaml(path)
         if not isinstance(data, dict) or not isinstance(data.get("recipe"), str):
@@ -139,7 +144,8 @@ class Run:
     @property
     def latest_preview(self) -> Path | None:
         """The newest preview of samples, if there is one."""
-        numbers = {path: re.match(r"step-(\d+)", path.name) for path in self.samples.glob("step-*")}
+        paths = [self.samples / name for name in names_in(self.samples)]
+        numbers = {path: re.match(r"step-([0-9]{6,10})(?![0-9])", path.name) for path in paths}
         steps = {path: int(match[1]) for path, match in numbers.items() if match}
         # Of several files of one step the first by name, whatever order the folder gives.
         return max(sorted(steps), key=lambda path: steps[path]) if steps else None
@@ -171,17 +177,18 @@ class Run:
             RunError: the file that says so is damaged.
         """
         path = self.path / RESUMPTION
-        if path.exists():
-            try:
-                return Resumption.model_validate(self._json(RESUMPTION))
-            except ValidationError:
-                raise RunError(
-                    f"{path} is damaged. Remove it to resume with {CONFIG} as it is."
-                ) from None
+        try:
+            return Resumption.model_validate(read_json(path))
+        except FileNotFoundError:
+            pass
+        except ValidationError:
+            raise RunError(
+                f"{path} is damaged. Remove it to resume with {CONFIG} as it is."
+            ) from None
         try:  # of version 0.1
-            step = int((self.path / OLD_RESUMPTION).read_text(encoding="utf-8"))
+            step = int(read_file(self.path / OLD_RESUMPTION, 100))
             return Resumption(step=step, config=self.config, drops_ending=True)
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return None
 
     @contextlib.contextmanager
@@ -194,25 +201,26 @@ class Run:
         """
         import filelock  # here, since listings are to start fast
 
-        lock = filelock.FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=1)  # someone who asks for the status holds it for a moment
-        except filelock.Timeout:
-            raise RunError(f"{self.path} is being trained by another process.") from None
-        except OSError as error:
-            raise StorageError(f"Cannot write in {self.path}: {reason(error)}.") from error
-        try:
+        is_real_file(self.path / LOCK)
+        lock = filelock.FileLock(self.path / LOCK)
+        with contextlib.ExitStack() as held:
+            try:
+                lock.acquire(timeout=1)  # someone who asks for the status holds it for a moment
+                held.callback(lock.release)
+                held.enter_context(_held_folder(self.path))
+            except (filelock.Timeout, BlockingIOError):
+                raise RunError(f"{self.path} is being trained by another process.") from None
+            except OSError as error:
+                raise StorageError(f"Cannot write in {self.path}: {reason(error)}.") from error
             yield
-        finally:
-            lock.release()
 
     def _is_locked(self) -> bool:
-        if not (self.path / ".lock").exists():
+        if not is_real_file(self.path / LOCK):
             return False
         import filelock
 
         try:
-            with filelock.FileLock(self.path / ".lock", timeout=0):
+            with filelock.FileLock(self.path / LOCK, timeout=0):
                 return False
         except filelock.Timeout:
             return True
@@ -222,21 +230,55 @@ class Run:
     def _json(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RunError(f"Cannot read {path}: {reason(error)}.") from None
-        except ValueError:
-            raise RunError(f"{path} is damaged: not JSON.") from None
-        if not isinstance(data, dict):
-            raise RunError(f"{path} is damaged: expected an object.")
-        return data
+            return read_json(path, MAX_FACTS_BYTES)
+        except FileNotFoundError:
+            raise RunError(f"Cannot read {path}: No such file or directory.") from None
 
 
-def find_runs(parent: Path = Path("runs")) -> list[Run]:
-    """Return the run at a folder and those up to two levels below it, in the order of paths."""
-    found = {path.parent for depth in ("", "*/", "*/*/") for path in parent.glob(depth + CONFIG)}
-    hidden = {path for path in found if any(p[0] == "." for p in path.relative_to(parent).parts)}
-    return [Run(path) for path in sorted(found - hidden)]
+@contextlib.contextmanager
+def _held_folder(path: Path) -> Iterator[None]:
+    """Hold the folder itself, where the platform can: a lock's file may be removed meanwhile.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, where an open file cannot be removed
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system that locks no folders; the lock's file is there
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def find_runs(parent: str | Path = Path("runs")) -> list[Run]:
+    """Return the run at a folder and those up to two levels below it, in the order of paths.
+
+    Hidden folders are left out, and folders that cannot be read. Links to runs are followed.
+    """
+    found, level = [], [Path(parent)]
+    for _ in range(3):
+        below: list[Path] = []
+        for folder in level:
+            if os.path.lexists(folder / CONFIG):
+                found.append(folder)
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                below += [
+                    Path(entry.path)
+                    for entry in entries
+                    if not entry.name.startswith(".") and entry.is_dir()
+                ]
+        level = below
+    return [Run(path) for path in sorted(set(found))]
 
 
 def open_run(name: str | Path, parent: Path = Path("runs")) -> Run:
@@ -247,7 +289,7 @@ def open_run(name: str | Path, parent: Path = Path("runs")) -> Run:
     """
     for path in (Path(os.path.expanduser(name)), parent / name):
         with contextlib.suppress(OSError):  # such as a name that is too long
-            if (path / CONFIG).is_file():
+            if os.path.lexists(path / CONFIG):
                 run = Run(path)
                 _ = run.recipe, run.total_steps  # checks config.yaml
                 return run

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from aigc_core.errors import RunError
+from aigc_core.runs.inside import (
+    is_real_file,
+    is_real_folder,
+    json_object,
+    names_in,
+    open_file,
+    read_file,
+)
+
 MANIFEST = "manifest.json"
-_FOLDER = re.compile(r"step-(\d{6,})")
+MAX_STEP = 10**9
+_FOLDER = re.compile(r"step-([0-9]{6,10})")
+_BLOCK_BYTES = 1 << 20
 
 
 def checkpoint_folder(checkpoints: Path, step: int) -> Path:
@@ -18,11 +31,27 @@ def checkpoint_folder(checkpoints: Path, step: int) -> Path:
 
 
 def checkpoint_steps(checkpoints: Path) -> list[int]:
-    """Return the steps of the complete checkpoints in a folder, oldest first."""
-    if not checkpoints.is_dir():
-        return []
-    matches = [_FOLDER.fullmatch(path.parent.name) for path in checkpoints.glob(f"*/{MANIFEST}")]
-    return sorted(int(match[1]) for match in matches if match)
+    """Return the steps of the complete checkpoints in a folder, oldest first; [] without a folder.
+
+    Raises:
+        RunError: the folder, or one of a checkpoint, is a link or cannot be read: there may be
+            checkpoints, and to take that for none would begin again.
+    """
+    steps = []
+    for name in names_in(checkpoints):
+        match = _FOLDER.fullmatch(name)
+        if match is None or f"step-{int(match[1]):06d}" != name or int(match[1]) > MAX_STEP:
+            continue
+        folder = checkpoints / name
+        if is_real_folder(folder) and is_real_file(folder / MANIFEST):
+            steps.append(int(match[1]))
+    return sorted(steps)
+
+
+def incomplete(checkpoints: Path) -> list[str]:
+    """Return the names of what looks like checkpoints and is none that is complete."""
+    complete = {checkpoint_folder(checkpoints, step).name for step in checkpoint_steps(checkpoints)}
+    return [n for n in names_in(checkpoints) if n.startswith("step-") and n not in complete]
 
 
 def describe_files(files: Mapping[str, bytes]) -> str:
@@ -34,30 +63,47 @@ def describe_files(files: Mapping[str, bytes]) -> str:
     return json.dumps({"schema_version": 1, "files": entries}, indent=2) + "\n"
 
 
-def read_verified(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Read files of a checkpoint, each compared with the manifest.
+def verify(folder: Path, names: tuple[str, ...]) -> None:
+    """Compare files of a checkpoint with its manifest, whatever their size, in little memory.
 
     Raises:
         ValueError: what is damaged or missing, in brackets of a sentence.
-        OSError: a file that is there and cannot be read: not damage, and not to be set aside.
+        RunError: a file is a link, no regular file, or cannot be read: not damage, and not to be
+            set aside.
     """
+    entries = _entries(folder)
+    for name in names:
+        entry = entries.get(name)
+        if not isinstance(entry, dict) or not {"bytes", "sha256"} <= set(entry):
+            raise ValueError(f"{MANIFEST} is incomplete")
+        digest, size = hashlib.sha256(), 0
+        try:
+            with os.fdopen(open_file(folder / name), "rb") as file:
+                there = os.fstat(file.fileno()).st_size
+                if there != entry["bytes"]:
+                    raise ValueError(f"{name} has {there} bytes, {entry['bytes']!r} were written")
+                while block := file.read(_BLOCK_BYTES):
+                    digest.update(block)
+                    size += len(block)
+        except FileNotFoundError:
+            raise ValueError(f"{name} is missing") from None
+        except OSError as error:
+            raise RunError(f"Cannot read the checkpoint {folder}: {error}.") from None
+        if digest.hexdigest() != entry["sha256"]:
+            raise ValueError(f"{name} does not match its checksum")
+
+
+def _entries(folder: Path) -> dict[str, object]:
+    is_real_folder(folder)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        entries = manifest["files"]
-        contents = {}
-        for name in names:
-            data = (folder / name).read_bytes()
-            if len(data) != entries[name]["bytes"]:
-                raise ValueError(
-                    f"{name} has {len(data)} bytes, {entries[name]['bytes']} were written"
-                )
-            if hashlib.sha256(data).hexdigest() != entries[name]["sha256"]:
-                raise ValueError(f"{name} does not match its checksum")
-            contents[name] = data
-    except FileNotFoundError as error:
-        raise ValueError(f"{Path(error.filename or folder).name} is missing") from None
-    except (KeyError, TypeError):
-        raise ValueError(f"{MANIFEST} is incomplete") from None
-    except json.JSONDecodeError:
+        data = read_file(folder / MANIFEST)
+    except FileNotFoundError:
+        raise ValueError(f"{MANIFEST} is missing") from None
+    try:
+        manifest = json_object(data, folder / MANIFEST)
+    except RunError:
         raise ValueError(f"{MANIFEST} is not JSON") from None
-    return contents
+    entries = manifest.get("files")
+    if not isinstance(entries, dict):
+        raise ValueError(f"{MANIFEST} is incomplete")
+    return entries

@@ -2,70 +2,119 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from aigc_core.errors import RunError, StorageError, reason
+from aigc_core.errors import RunError, reason
 from aigc_core.files import write_text_atomically
+from aigc_core.runs.inside import append_text, open_file
 from aigc_core.runs.record import MetricsRecord
 
-_BLOCK = 1 << 20
+_MAX_LINE_BYTES = 1 << 20
+_LAST_BYTES = 1 << 16
+
+Metrics = dict[str, float | None]
 
 
 class MetricsFile:
-    """Appends, reads, and cuts back to a checkpoint's step."""
+    """Appends, reads, and cuts back to a checkpoint's step.
+
+    A resumed training logs again what it had logged after its checkpoint. What was there before is
+    cut when the next checkpoint is safe, and until then the later of two lines of a step counts.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Write one line; a number that is not finite becomes null, since JSON has none."""
-        finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **finite}) + "\n")
-        except OSError as error:
-            raise StorageError(f"Could not write {self.path}: {reason(error)}.") from error
-
-    def read(self) -> Iterator[dict[str, float | None]]:
-        """Yield the lines as dictionaries; a last line cut off by a crash is left out."""
-        try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise RunError(f"Cannot read {self.path}: {reason(error)}.") from None
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict) and isinstance(record.get("step"), int):
-                yield record
-
-    def record(self, count: int | None = None) -> MetricsRecord | None:
-        """Return the size and digest of the file, or of its first ``count`` bytes; None without.
+        """Write one line; a number that is not finite becomes null, since JSON has none.
 
         Raises:
-            RunError: it cannot be read.
+            StorageError: it could not be written.
         """
-        digest, size = hashlib.blake2b(digest_size=16), 0
+        finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+        append_text(self.path, json.dumps({"step": step, **finite}) + "\n")
+
+    def read(self) -> Iterator[Metrics]:
+        """Yield the lines as dictionaries, in the order of steps; what is damaged is left out.
+
+        Raises:
+            RunError: it is a link or no regular file, or cannot be read.
+        """
+        for line in self._lines().values():
+            yield json.loads(line)
+
+    def last(self) -> Metrics | None:
+        """Return the last line, however long the file is; None without one.
+
+        Raises:
+            RunError: as for ``read``.
+        """
         try:
-            with self.path.open("rb") as file:
-                while block := file.read(min(_BLOCK, _BLOCK if count is None else count - size)):
-                    digest.update(block)
-                    size += len(block)
+            handle = open_file(self.path)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise RunError(f"Cannot read {self.path}: {reason(error)}.") from None
-        return MetricsRecord(bytes=size, digest=digest.hexdigest())
+        with os.fdopen(handle, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_BYTES))
+            lines = file.read(_LAST_BYTES).splitlines()
+        return next((m for m in map(_parsed, reversed(lines)) if m is not None), None)
+
+    def record(self, step: int) -> MetricsRecord | None:
+        """Return the size and digest of what was logged up to a step; None where nothing was.
+
+        Raises:
+            RunError: as for ``read``.
+        """
+        text = self._until(step)
+        if not text:
+            return None
+        digest = hashlib.blake2b(text, digest_size=16).hexdigest()
+        return MetricsRecord(bytes=len(text), digest=digest)
 
     def cut_after(self, step: int) -> None:
-        """Drop what was logged after ``step``: a resumed run logs it again."""
-        kept = [record for record in self.read() if (record["step"] or 0) <= step]
-        if self.path.exists():
-            write_text_atomically(self.path, "".join(json.dumps(r) + "\n" for r in kept))
+        """Drop what was logged after ``step``, and what is damaged.
+
+        Raises:
+            RunError: as for ``read``.
+            StorageError: it could not be written; it is as it was.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            os.close(open_file(self.path))
+            write_text_atomically(self.path, self._until(step).decode("utf-8", "replace"))
+
+    def _until(self, step: int) -> bytes:
+        return b"".join(line + b"\n" for at, line in self._lines().items() if at <= step)
+
+    def _lines(self) -> dict[int, bytes]:
+        """Return the last line of each step, in the order of steps."""
+        found: dict[int, bytes] = {}
+        try:
+            handle = open_file(self.path)
+        except FileNotFoundError:
+            return found
+        try:
+            with os.fdopen(handle, "rb") as file:
+                while line := file.readline(_MAX_LINE_BYTES):
+                    metrics = _parsed(line)
+                    if metrics is not None:
+                        found[int(metrics["step"] or 0)] = line.rstrip(b"\r\n")
+        except OSError as error:
+            raise RunError(f"Cannot read {self.path}: {reason(error)}.") from None
+        return dict(sorted(found.items()))
+
+
+def _parsed(line: bytes) -> Metrics | None:
+    """Return a line's metrics, or None for one that is damaged."""
+    if not line.lstrip().startswith(b"{"):
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    step = found.get("step") if isinstance(found, dict) else None
+    return found if isinstance(step, int) and not isinstance(step, bool) else None

@@ -6,13 +6,13 @@ nothing can come between writing the one and the other. Free of torch.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from aigc_core.errors import RunError, did_you_mean
 from aigc_core.interfaces.outcome import Outcome
+from aigc_core.runs.inside import read_json
 from aigc_core.runs.manifest import checkpoint_folder, checkpoint_steps
 
 SCALARS = "state.json"
@@ -22,9 +22,9 @@ def read_outcome(checkpoints: Path) -> Outcome:
     """Return what the newest checkpoint that can be read says; empty where none says anything."""
     for step in reversed(checkpoint_steps(checkpoints)):
         try:
-            text = (checkpoint_folder(checkpoints, step) / SCALARS).read_text(encoding="utf-8")
-            return Outcome.model_validate(json.loads(text).get("validations") or {})
-        except (OSError, ValueError, ValidationError, AttributeError):
+            scalars = read_json(checkpoint_folder(checkpoints, step) / SCALARS)
+            return Outcome.model_validate(scalars.get("validations") or {})
+        except (FileNotFoundError, RunError, ValidationError):
             continue
     return Outcome()
 

@@ -83,6 +83,7 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again(aigc, quick, t
     aigc("train", "image/dcgan", *quick, "--out", "run")
     expected = weights_digest(tmp_path / "run")
     shutil.rmtree("run/checkpoints")
+    Path("run/checkpoints").mkdir()
     done = aigc("resume", "run")
     assert done.code == 0, done.err
     assert "has no checkpoint yet: training starts from step 0" in " ".join(done.err.split())

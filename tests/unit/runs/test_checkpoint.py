@@ -86,6 +86,7 @@ def test_a_folder_without_a_manifest_is_not_a_checkpoint(tmp_path: Path) -> None
 
 
 def test_no_checkpoint_at_all_is_nothing_to_resume_and_an_error_to_generate(tmp_path) -> None:
+    (tmp_path / "none").mkdir()
     assert load_checkpoint(tmp_path / "none", pytest.fail) is None
     with pytest.raises(RunError, match="no complete checkpoint"):
         load_weights_only(tmp_path / "none", pytest.fail)
@@ -103,11 +104,11 @@ def test_a_file_that_cannot_be_read_is_not_damage(tmp_path: Path, monkeypatch) -
     """Others took a permission error for damage, and went back to the start (Lightning #21800)."""
     save(tmp_path, 1)
 
-    def forbidden(path: Path) -> bytes:
+    def forbidden(path: Path, *_: int) -> int:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
-    with pytest.raises(RunError, match=r"Cannot read the checkpoint .*Permission denied"):
+    monkeypatch.setattr(os, "open", forbidden)
+    with pytest.raises(RunError, match=r"Cannot read .*Permission denied"):
         load_checkpoint(tmp_path, pytest.fail)
     assert checkpoint_steps(tmp_path) == [1]
 

@@ -71,12 +71,24 @@ def test_the_facts_of_an_old_run_are_compared_by_the_samples_alone() -> None:
     assert old.difference(DatasetFacts(spec=SPEC, count=3, digest="cd", digests={"x": "y"}))
 
 
-def test_the_beginning_of_the_metrics_has_a_digest(tmp_path) -> None:
+def test_what_was_logged_up_to_a_step_has_a_digest(tmp_path) -> None:
     metrics = MetricsFile(tmp_path / "metrics.jsonl")
-    assert metrics.record() is None
+    assert metrics.record(9) is None
     metrics.append(1, {"loss": 2.0})
-    first = metrics.record()
+    first = metrics.record(1)
     metrics.append(2, {"loss": 1.0})
-    assert metrics.record(first.bytes) == first != metrics.record()
+    assert metrics.record(1) == first != metrics.record(2)
     metrics.path.write_bytes(metrics.path.read_bytes().replace(b"2.0", b"3.0"))
-    assert metrics.record(first.bytes) != first
+    assert metrics.record(1) != first
+
+
+def test_the_later_of_two_lines_of_a_step_counts(tmp_path) -> None:
+    """A resumed training logs again what it had logged after its checkpoint."""
+    metrics = MetricsFile(tmp_path / "metrics.jsonl")
+    for step, loss in ((1, 1.0), (2, 9.0), (3, 9.0), (2, 2.0)):
+        metrics.append(step, {"loss": loss})
+    assert [(m["step"], m["loss"]) for m in metrics.read()] == [(1, 1.0), (2, 2.0), (3, 9.0)]
+    metrics.cut_after(2)
+    assert [m["step"] for m in metrics.read()] == [1, 2]
+    assert len(metrics.path.read_text().splitlines()) == 2
+    assert metrics.last() == {"step": 2, "loss": 2.0}
