@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from aigc_core._version import __version__
-from aigc_core.cli import config, doctor, evaluate, generate, listings, plugins, runs, train
+from aigc_core.cli import cache, config, doctor, evaluate, generate, listings, plugins, runs, train
 from aigc_core.cli.extend import add_plugin_commands
 from aigc_core.cli.global_options import GLOBAL_OPTIONS, take_global_options
 from aigc_core.cli.output import ConsoleHandler, error_console, say
@@ -64,7 +64,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback(epilog=GLOBAL_OPTIONS)(_options)
-    for group in (train, generate, evaluate, runs, listings, config, plugins, doctor):
+    for group in (train, generate, evaluate, runs, listings, config, cache, plugins, doctor):
         group.add_commands(app)
     return app
 

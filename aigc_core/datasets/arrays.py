@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from aigc_core.datasets.whole import whole_file
@@ -23,7 +23,22 @@ def read_arrays(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()[_KEY])
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        return None
+    except OSError:  # a file system that cannot be mapped: the file is read
+        return _read_whole(path)
+    return (arrays, facts) if isinstance(facts, dict) else None
+
+
+def _read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    try:
+        data = path.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        facts = json.loads(header["__metadata__"][_KEY])
+        arrays = load(data)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError):
         return None
     return (arrays, facts) if isinstance(facts, dict) else None
 

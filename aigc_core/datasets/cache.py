@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,21 +19,42 @@ if TYPE_CHECKING:
     from aigc_core.interfaces import DataFolders
 
 
+_SCRATCH = re.compile(r"\..+\.(?:[0-9a-f]{8}|[0-9]+|[0-9a-f]{8}\.tmp|[0-9]+\.tmp)|tmp[a-z0-9_]{8}")
+"""How scratch files and folders are called by ``aigc_core.files``, ``whole_file``, ``tempfile``."""
+
+
 @contextmanager
 def locked_cache(folders: DataFolders, name: str) -> Iterator[Path]:
     """Give the cache folder to one process at a time per dataset; others wait.
 
-    Every ``OSError`` inside is taken for one of writing in the cache: what reads elsewhere must
-    turn its own into a ``DataError``.
+    What processes that were killed were still writing is removed: whoever holds the lock is the
+    only one who prepares. Every ``OSError`` inside is taken for one of writing in the cache: what
+    reads elsewhere must turn its own into a ``DataError``.
 
     Raises:
         DataError: the folder cannot be written.
     """
     try:
         with FileLock(folders.writable_root / f".{name}.lock"):
+            _remove_leftovers(folders.cache, re.compile(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}"))
+            _remove_leftovers(folders.cache / name, _SCRATCH)
             yield folders.cache
     except OSError as error:
         raise DataError(
             f"The dataset '{name}' cannot be prepared in the cache folder {folders.cache}: "
             f"{reason(error)}. Free or fix that folder, or set AIGC_CACHE_DIR to another."
         ) from error
+
+
+def _remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
+    with contextlib.suppress(OSError):
+        if folder.is_symlink():
+            return
+        for name in os.listdir(folder):
+            path = folder / name
+            if not names.fullmatch(name):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

@@ -135,7 +135,8 @@ class FolderDataset(Dataset):
             arrays["labels"] = torch.tensor(labels).repeat_interleave(torch.tensor(counts))
         notes = [f"Skipped files that cannot be read: {some(skipped)}."] if skipped else []
         notes += self._remarks(remarks) + label_notes(names)
-        return arrays, {"label_names": names, "notes": notes}
+        source = os.fsencode(self._root.absolute()).decode(errors="replace")
+        return arrays, {"label_names": names, "notes": notes, "source": source}
 
     def _decoded(self, path: str) -> DecodedFile | str:
         try:

@@ -24,6 +24,9 @@ class TextOptions(ConfigModel):
 class TextFilesOptions(TextOptions):
     """The user's own text."""
 
+    field: str | None = None
+    """Of .csv, .tsv and .jsonl files: the column or key that holds the text; without it these files
+    are left out."""
     classes: bool = True
     """Sub-folders, if there are several, are classes, and samples follow each other within one;
     false: all is one text, of which a sample begins at every position."""

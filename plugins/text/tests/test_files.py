@@ -183,7 +183,7 @@ def test_a_folder_without_text_is_an_error(tmp_path, cache) -> None:
     root = tmp_path / "texts"
     root.mkdir()
     (root / "a.pdf").touch()
-    with pytest.raises(DataError, match=r"There is no text in .*\.txt \.md"):
+    with pytest.raises(DataError, match=r"There is no text in .*1 \.pdf \(convert.*\.txt \.text"):
         dataset(root, cache).prepare()
     (root / "a.txt").touch()
     with pytest.raises(DataError, match=r"All text files in .* are empty"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aigc_core import DataError
-from aigc_core.datasets import DataFile, folder_labels, list_files
+from aigc_core.datasets import DataFile, folder_labels, label_notes, list_files
 
 
 def put(path: Path, text: str = "") -> Path:
@@ -66,7 +66,8 @@ def test_a_missing_root_is_named(tmp_path: Path) -> None:
         list_files(tmp_path / "gone", (".wav",))
 
 
-def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch) -> None:
+def test_a_folder_that_cannot_be_read_is_left_out_and_named(tmp_path: Path, monkeypatch) -> None:
+    put(tmp_path / "a.wav")
     (tmp_path / "locked").mkdir()
     scandir = os.scandir
 
@@ -76,8 +77,40 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch) -> N
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
+    found = list_files(tmp_path, (".wav",))
+    assert [file.path for file in found] == ["a.wav"]
+    assert found.notes({}) == ["Left out, since they cannot be read: locked/ (permission denied)."]
     with pytest.raises(DataError, match=r"locked cannot be read: Permission denied"):
-        list_files(tmp_path, (".wav",))
+        list_files(tmp_path / "locked", (".wav",))
+
+
+def test_what_is_left_out_is_counted_by_suffix_with_what_to_do(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.heic", "c.HEIC", "d.txt", "README", ".hidden", "x/e.heic"):
+        put(tmp_path / name)
+    notes = list_files(tmp_path, (".wav",)).notes({".heic": "install pillow-heif"})
+    assert notes == [
+        "6 files left out: 3 .heic (install pillow-heif), 1 .txt, 1 without a suffix, 1 hidden."
+    ] or sorted(notes[0][18:-1].split(", ")) == sorted(
+        ["3 .heic (install pillow-heif)", "1 .txt", "1 without a suffix", "1 hidden"]
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
+def test_pipes_and_links_to_nothing_are_named_and_never_opened(tmp_path: Path) -> None:
+    put(tmp_path / "a.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "dead.wav").symlink_to(tmp_path / "nowhere")
+    (note,) = list_files(tmp_path, (".wav",)).notes({})
+    assert "dead.wav (no such file or directory)" in note
+    assert "pipe.wav (not a regular file)" in note
+
+
+@pytest.mark.parametrize("names", [["train", "test"], ["Train", "cats"], ["val"]])
+def test_folders_with_names_of_splits_are_said_when_they_become_classes(names) -> None:
+    (note,) = label_notes(names)
+    assert "taken for such" in note
+    assert "--data-root" in note
+    assert label_notes(["cats", "dogs", "trains"]) == []
 
 
 def test_first_folders_are_labels() -> None:

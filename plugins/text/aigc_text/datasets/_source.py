@@ -15,7 +15,8 @@ def read_pieces(files: Iterable[Path]) -> Iterator[str]:
     """Yield the files' text in pieces of about a mebibyte; an end of line keeps files apart.
 
     Raises:
-        DataError: a file cannot be read or is not UTF-8; names it and the byte.
+        DataError: a file cannot be read, or is neither UTF-8 nor UTF-16 with its mark; names it
+            and the byte.
     """
     last = "\n"
     for file in files:
@@ -26,24 +27,27 @@ def read_pieces(files: Iterable[Path]) -> Iterator[str]:
 
 
 def _pieces(path: Path) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
     position, first = 0, True
     try:
         with path.open("rb") as file:
+            wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            file.seek(0)
+            decoder = codecs.getincrementaldecoder("utf-16" if wide else "utf-8")()
             while True:
                 block = file.read(_PIECE_BYTES)
-                if (zero := block.find(0)) >= 0:
+                if not wide and (zero := block.find(0)) >= 0:
                     raise DataError(
                         f"{path} is not text: byte {position + zero:,} is 0. Files must be UTF-8; "
                         "convert UTF-16, and take binary files away."
                     )
-                waiting = len(decoder.getstate()[0])
+                waiting = len(decoder.getstate()[0]) if not wide else 0
                 try:
                     text = decoder.decode(block, final=not block)
                 except UnicodeDecodeError as error:
                     place = position - waiting + error.start
                     raise DataError(
-                        f"{path} is not UTF-8: byte {place:,} is 0x{error.object[error.start]:02x} "
+                        f"{path} is not {'UTF-16' if wide else 'UTF-8'}: byte {place:,} is "
+                        f"0x{error.object[error.start]:02x} "
                         f"({error.reason}). Convert it, for example with: iconv -t UTF-8"
                     ) from error
                 position += len(block)

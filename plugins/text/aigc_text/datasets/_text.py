@@ -53,6 +53,10 @@ class TextDataset(Dataset):
     def text_bytes(self) -> int:
         """Return about how long the text is as UTF-8."""
 
+    def notes(self) -> list[str]:
+        """Return what the user should know, one sentence each; here nothing."""
+        return []
+
     def parts(self) -> Sequence[TextPart]:
         """Return the text of each class, in the order of labels; here all as one, without any."""
         return [TextPart("", self.pieces, self.text_bytes())]
@@ -103,6 +107,7 @@ class TextDataset(Dataset):
                 assets={"tokenizer": found.tokenizer.to_json()},
             ),
             label_names=names,
+            notes=tuple(self.notes()),
         )
 
     def _is_prepared(self) -> bool:

@@ -111,8 +111,15 @@ def map_array(path: Path, dtype: np.dtype[Any], count: int) -> Tensor | None:
         # Read-only: torch.from_file maps for writing, which the kernel refuses for files that are
         # larger than the memory.
         mapped = np.memmap(path, dtype, mode="r") if count else np.empty(0, dtype)
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError:  # a file system that cannot be mapped: the file is read
+        try:
+            mapped = np.fromfile(path, dtype)
+        except OSError:
+            return None
+        if len(mapped) != count:
+            return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable")
         return torch.from_numpy(mapped)

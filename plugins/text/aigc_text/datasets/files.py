@@ -1,18 +1,31 @@
 """The user's own text: a file, or a folder of them."""
 
 import functools
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from aigc_core import DataError
-from aigc_core.datasets import DataFile, folder_labels, list_files
+from aigc_core.datasets import (
+    FileListing,
+    content_digests,
+    folder_labels,
+    label_notes,
+    list_files,
+)
+from aigc_text.datasets import _fields
 from aigc_text.datasets._source import read_pieces
 from aigc_text.datasets._text import TextDataset
 from aigc_text.datasets._tokens import TextPart
 from aigc_text.options import TextFilesOptions
 
-SUFFIXES = (".txt", ".md")
+SUFFIXES = (".txt", ".text", ".md", ".rst", ".tex")
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+HINTS = {
+    **dict.fromkeys(_fields.SUFFIXES, "name the field with dataset.options.field"),
+    **dict.fromkeys(_PACKED, "unpack it"),
+    **dict.fromkeys((".pdf", ".docx", ".odt", ".epub", ".html"), "convert to plain text"),
+}
 
 
 class TextFiles(TextDataset):
@@ -21,18 +34,37 @@ class TextFiles(TextDataset):
     Sub-folders, if there are several and every file is in one, are classes, unless the option
     ``classes`` is off.
 
-    A file is taken for the same as before by its path, size and time of change, not its content.
+    Text is known by its content: files that are moved or copied are not encoded again.
     """
 
     name = "text-files"
     options: TextFilesOptions
 
-    def identity(self) -> list[list[str | int]]:
-        files = zip(self._paths, self._files, strict=True)
-        return [[os.fspath(path), file.bytes, file.mtime_ns] for path, file in files]
+    def identity(self) -> list[Any]:
+        files = zip(self._files, self._digests, strict=True)
+        return [self.options.field, [[file.path, digest] for file, digest in files]]
 
     def pieces(self) -> Iterator[str]:
-        return read_pieces(self._paths)
+        return self._read(range(len(self._files)))
+
+    def notes(self) -> list[str]:
+        labels = folder_labels([file.path for file in self._files])[1]
+        classes = labels if len(labels) > 1 and self.options.classes else []
+        return [*self._files.notes(HINTS), *label_notes(classes)]
+
+    def _read(self, indices: Iterable[int]) -> Iterator[str]:
+        last = "\n"
+        for index in indices:
+            apart = "" if last == "\n" else "\n"
+            for piece in self._pieces_of(self._paths[index]):
+                yield apart + piece
+                apart, last = "", piece[-1]
+
+    def _pieces_of(self, path: Path) -> Iterator[str]:
+        field = self.options.field
+        if field is not None and path.suffix.lower() in _fields.SUFFIXES:
+            return _fields.read_field(path, field)
+        return read_pieces([path])
 
     def text_bytes(self) -> int:
         return sum(file.bytes for file in self._files)
@@ -46,24 +78,34 @@ class TextFiles(TextDataset):
             members[label].append(index)
         parts = []
         for name, mine in zip(names, members, strict=True):
-            pieces = functools.partial(read_pieces, [self._paths[index] for index in mine])
+            pieces = functools.partial(self._read, mine)
             parts.append(TextPart(name, pieces, sum(self._files[index].bytes for index in mine)))
         return parts
 
     @functools.cached_property
-    def _files(self) -> list[DataFile]:
+    def _files(self) -> FileListing:
         root = self._root
-        files = list_files(root, SUFFIXES)
+        suffixes = SUFFIXES if self.options.field is None else (*SUFFIXES, *_fields.SUFFIXES)
+        files = list_files(root, suffixes)
+        if root.is_file() and self.options.field is None and root.suffix.lower() in HINTS:
+            raise DataError(f"{root} is no plain text: {HINTS[root.suffix.lower()]}.")
         if not files:
+            there = " ".join(files.notes(HINTS))
             raise DataError(
-                f"There is no text in {root} or its sub-folders. Files count as text by their "
-                f"suffix: {' '.join(SUFFIXES)}. Give another folder, or one file of any name, "
-                "with --data-root."
+                f"There is no text in {root} or its sub-folders. "
+                + (f"{there} " if there else "")
+                + f"Files count as text by their suffix: {' '.join(suffixes)}. Give another "
+                "folder, or one file of any name, with --data-root."
             )
         if not any(file.bytes for file in files):
             empty = f"{root} is empty" if root.is_file() else f"All text files in {root} are empty"
             raise DataError(f"{empty}. Give other text with --data-root.")
         return files
+
+    @functools.cached_property
+    def _digests(self) -> list[str]:
+        folder = self._root.parent if self._root.is_file() else self._root
+        return content_digests(folder, self._files, self.folders.cache)
 
     @functools.cached_property
     def _paths(self) -> list[Path]:
