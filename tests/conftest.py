@@ -20,7 +20,7 @@ QUICK = {  # a second instead of minutes; every part of a real run is there
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--crashes", type=int, default=20, help="kills of the reliability test")
+    parser.addoption("--chains", type=int, default=8, help="chains of the reliability test")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
