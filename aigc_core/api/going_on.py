@@ -46,6 +46,7 @@ def prepare_resume(
     data_root: str | None = None,
     device: str | None = None,
     allow_changes: bool = False,
+    keep_schedule: bool = False,
     observers: Sequence[object] = (),
 ) -> Iterator[Training]:
     """Make everything to go on with a run; see ``resume``."""
@@ -64,6 +65,9 @@ def prepare_resume(
         checkpoint = load_checkpoint(run.checkpoints, logger.warning)
         step = checkpoint.step if checkpoint else 0
         edited = check_files(run, checkpoint, allow_changes=allow_changes)
+        former = run.config["engine"].get("schedule_steps") or run.total_steps
+        if keep_schedule:
+            overrides["engine.schedule_steps"] = former
         layers = [run_layer(run), Layer("overrides", nest(overrides))]
         config = resolve_config(host, run.recipe, layers=layers).config
         preset = {"preset": run.config.get("preset")}
@@ -105,6 +109,7 @@ def prepare_resume(
                 EngineState(checkpoint.weights, checkpoint.tensors, checkpoint.scalars)
             )
             _forget_a_lost_best(run, engine)
+            _warn_of_jumps(run, engine, former, total)
         else:
             logger.warning("%s has no checkpoint yet: training starts from step 0.", run.path)
         engine.check_validation()
@@ -130,6 +135,23 @@ def _forget_a_lost_best(run: Run, engine: Engine) -> None:
     if engine.best and engine.best.step not in checkpoint_steps(run.checkpoints):
         logger.warning("The best checkpoint, %s, is gone; the next one is found.", engine.best)
         engine.forget_best()
+
+
+def _warn_of_jumps(run: Run, engine: Engine, former: int, total: int) -> None:
+    """Say where the rate jumps up because the schedule now ends later, and the other way."""
+    for phase, last, now in engine.schedule_jumps(former):
+        logger.warning(
+            "The learning rate of '%s' was %.3g and jumps to %.3g: its schedule ended at step %s "
+            "and now ends at %s. To keep the rate that it ended with: aigc resume %s --steps %d "
+            "--keep-schedule",
+            phase,
+            last,
+            now,
+            f"{former:,}",
+            f"{total:,}",
+            shlex.quote(str(run.path)),
+            total,
+        )
 
 
 def _warn_of_another_machine(run: Run, engine: Engine, now: Mapping[str, Any]) -> None:

@@ -64,6 +64,7 @@ def resume(
     data_root: str | None = None,
     device: str | None = None,
     allow_changes: bool = False,
+    keep_schedule: bool = False,
     observers: Sequence[object] = (),
 ) -> Run:
     """Go on with a run from its newest checkpoint that verifies, exactly as if it had not stopped.
@@ -77,6 +78,8 @@ def resume(
         device: another device than before; the result then differs in rounding.
         allow_changes: resume although ``config.yaml`` or ``dataset.json`` was edited since the
             checkpoint was written, with them as they are now.
+        keep_schedule: let learning-rate schedules end where they did, so that further steps keep
+            the rate that they ended with.
         observers: as for ``train``.
 
     Raises:
@@ -90,6 +93,7 @@ def resume(
         data_root=data_root,
         device=device,
         allow_changes=allow_changes,
+        keep_schedule=keep_schedule,
         observers=observers,
     ) as training:
         result = training.fit()

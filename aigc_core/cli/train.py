@@ -107,6 +107,13 @@ def resume(
             help="Take config.yaml and dataset.json as they are, although they were edited.",
         ),
     ] = False,
+    keep_schedule: Annotated[
+        bool,
+        typer.Option(
+            "--keep-schedule",
+            help="With --steps: schedules of the learning rate end where they did.",
+        ),
+    ] = False,
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -125,6 +132,7 @@ def resume(
                 data_root=data_root,
                 device=device,
                 allow_changes=allow_changes,
+                keep_schedule=keep_schedule,
                 observers=[ConsoleProgress(console)],
             )
             training = stack.enter_context(context)

@@ -45,6 +45,9 @@ class EngineConfig(ConfigModel):
     """Train until this many steps are done. Either this or epochs."""
     epochs: float | None = Field(default=None, gt=0, le=10**6)
     """Train for this many passes over the data; becomes steps when the data is known."""
+    schedule_steps: int | None = Field(default=None, ge=1, le=10**9)
+    """Step at which learning-rate schedules end that have no decay_steps; null for the last step.
+    ``aigc resume --keep-schedule`` sets it, so that a longer training keeps its final rate."""
     batch_size: int = Field(default=64, ge=1, le=10**6)
     """Samples per optimiser update."""
     accumulate: int = Field(default=1, ge=1)

@@ -26,6 +26,7 @@ from aigc_core.engine.observer import EngineObserver
 from aigc_core.engine.precision import choose_precision
 from aigc_core.engine.sampler import ShuffledOrder
 from aigc_core.engine.sampling import draw_samples
+from aigc_core.engine.schedules import learning_rate
 from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.settings import torch_settings
 from aigc_core.engine.signals import StopRequest
@@ -106,8 +107,9 @@ class Engine:
         self.total_steps = config.steps or max(
             1, math.ceil((config.epochs or 0) * len(self.data) / self.samples_per_step)
         )
+        self._schedule_steps = config.schedule_steps or self.total_steps
         self._steps = StepRunner(
-            phases, self.device, self.precision, config.accumulate, self.total_steps
+            phases, self.device, self.precision, config.accumulate, self._schedule_steps
         )
         self._interval = LogInterval(self._steps, self.samples_per_step, len(self.data))
         self._observers = list(observers)
@@ -153,6 +155,24 @@ class Engine:
     def best(self) -> Best | None:
         """The best validation so far, by ``checkpoint.keep_best``."""
         return self._stopping.best
+
+    def schedule_jumps(self, before: int) -> list[tuple[str, float, float]]:
+        """Return where the learning rate jumps up because schedules end later than they did.
+
+        Args:
+            before: the step at which they ended, for phases without ``decay_steps``.
+
+        Returns:
+            The phase, its rate of the last step, and that of the next one.
+        """
+        jumps = []
+        for runner in self._steps.runners:
+            config = runner.phase.optimizer
+            last = learning_rate(config, max(0, self.step - 1), before)
+            now = learning_rate(config, self.step, self._schedule_steps)
+            if self.step and now > 1.05 * last and self.step >= config.warmup_steps:
+                jumps.append((runner.phase.name, last, now))
+        return jumps
 
     def forget_best(self) -> None:
         """Let the next validation be the best, as when the checkpoint of the last one is gone."""
@@ -226,7 +246,7 @@ class Engine:
         if self._stopping.ending is not None:
             due = due | {"log", "checkpoint", "samples"}
         if "log" in due or measured:
-            means = self._interval.read(self.step, self.train_seconds, self.total_steps)
+            means = self._interval.read(self.step, self.train_seconds, self._schedule_steps)
             self._tell("metrics_logged", {**means, **measured})
             self._interval.check(self.step, self.config.max_skipped_steps)
         if "checkpoint" in due:

@@ -86,6 +86,8 @@ def freeze(
         ConfigError: a name that is no network's, or of one that a phase updates.
     """
     updated = {network for runner in runners for network in runner.phase.updates}
+    trained = {module for network in updated for module in networks[network].modules()}
+    parameters = {parameter for runner in runners for parameter in runner.parameters}
     for name in named if named is not None else set(networks) - updated:
         if name not in networks:
             raise ConfigError(
@@ -94,7 +96,11 @@ def freeze(
             )
         if name in updated:
             raise ConfigError(f"The trainer freezes '{name}', and a phase of its updates it.")
-        networks[name].eval().requires_grad_(False)
+        for module in networks[name].modules():  # but what it shares with what is trained
+            module.training &= module in trained
+        for parameter in networks[name].parameters():
+            if parameter not in parameters:
+                parameter.requires_grad_(False)
 
 
 class StepRunner:

@@ -110,7 +110,9 @@ def _made_up_run(folder: Path) -> Run:
             "device": "cpu",
             "precision": "fp32",
             "threads": 1,
+            "cpu": "DEFAULT",
             "commit": None,
             "command": ["aigc", "train", "made-up/none"],
+            "run": {"config": {}, "dataset": {}, "metrics": None},
         },
     )

@@ -198,3 +198,26 @@ def test_a_damaged_decision_is_a_sentence(run) -> None:
 
 def test_generate_still_needs_no_data(run) -> None:
     assert generate(run, count=2).shape[0] == 2
+
+
+def test_a_rate_that_would_jump_up_is_said_and_can_be_kept(aigc, tmp_path) -> None:
+    decaying = QUICK | {
+        f"trainer.{network}.{key}": value
+        for network in ("generator", "discriminator")
+        for key, value in (("schedule", "cosine"), ("final_lr", 1e-6))
+    }
+    for name in ("jumps", "keeps"):
+        train("image/dcgan", dataset="digits", overrides=decaying, out=tmp_path / name)
+    done = aigc("resume", "jumps", "--steps", "12")
+    assert done.code == 0
+    assert "The learning rate of 'generator' was 1.43e-05 and jumps to 0.000" in done.err
+    assert "--steps 12 --keep-schedule" in done.err
+    done = aigc("resume", "keeps", "--steps", "12", "--keep-schedule")
+    assert done.code == 0
+    assert "jumps" not in done.err
+    rates = [m["learning_rate/generator"] for m in Run(tmp_path / "keeps").metrics.read()]
+    assert rates[-1] == pytest.approx(1e-6)
+    assert rates[-1] < rates[2] < rates[0]
+    assert Run(tmp_path / "jumps").metrics.last()["learning_rate/generator"] > 1e-6
+    assert aigc("resume", "keeps", "--steps", "14").code == 0  # it stays so
+    assert Run(tmp_path / "keeps").metrics.last()["learning_rate/generator"] == pytest.approx(1e-6)

@@ -112,7 +112,7 @@ def test_code_that_is_no_metric_is_told(register, quick_run) -> None:
 def test_data_of_another_shape_is_refused(quick_run) -> None:
     config = (quick_run.path / "config.yaml").read_text()
     (quick_run.path / "config.yaml").write_text(config.replace("size: 32", "size: 16"))
-    with pytest.raises(ConfigError, match="not what the run was trained on"):
+    with pytest.raises(ConfigError, match="the shape of a sample was"):
         evaluate(quick_run.path)
 
 
