@@ -1,5 +1,6 @@
 """Files and folders are whole or not there."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -139,3 +140,51 @@ def test_new_files_and_folders_follow_the_umask(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "run" / "a").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES])
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch, number, call) -> None:
+    """CIFS, folders shared with a virtual machine and some FUSE file systems answer so."""
+    real = getattr(os, call)
+
+    def refuse(what, *arguments, **options):
+        folder = os.path.isdir(what) if call == "open" else stat.S_ISDIR(os.fstat(what).st_mode)
+        if folder:
+            raise OSError(number, os.strerror(number))
+        return real(what, *arguments, **options)
+
+    monkeypatch.setattr(os, call, refuse)
+    write_text_atomically(tmp_path / "a.yaml", "new")
+    assert (tmp_path / "a.yaml").read_text() == "new"
+    with whole_folder(tmp_path / "made") as scratch:
+        (scratch / "a").touch()
+    assert (tmp_path / "made" / "a").exists()
+
+
+def test_a_device_that_fails_is_one_unless_the_folder_need_not_be_durable(
+    tmp_path, monkeypatch
+) -> None:
+    real = os.fsync
+
+    def fail(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"), whole_folder(tmp_path / "a"):
+        pass
+    with whole_folder(tmp_path / "b", durable=False):
+        pass
+    assert (tmp_path / "b").is_dir()
+
+
+def test_a_file_system_without_modes_is_no_failure(tmp_path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    path = old_file(tmp_path)
+    monkeypatch.setattr(os, "chmod", refuse)
+    write_text_atomically(path, "new")
+    assert path.read_text() == "new"
