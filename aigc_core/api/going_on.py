@@ -62,6 +62,7 @@ def prepare_resume(
     require_plugins(host, run)
     hooks = HookCaller(host.manager, [*default_observers(), *observers])
     with run.locked():
+        run.remove_leftovers()
         checkpoint = load_checkpoint(run.checkpoints, logger.warning)
         step = checkpoint.step if checkpoint else 0
         edited = check_files(run, checkpoint, allow_changes=allow_changes)

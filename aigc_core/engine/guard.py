@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,20 @@ class Guard:
     def __init__(self, networks: Sequence[nn.Module], device: torch.device) -> None:
         self.counts = torch.zeros(2, device=device)
         """(2,) float32: updates skipped in a row until now, and in all."""
-        self._networks = networks
+        # Where buffers are, and not which: a forward pass may put another tensor in a place.
+        places = {
+            (module, name): None
+            for network in networks
+            for module in network.modules()
+            for name in module._buffers
+        }
+        self._places = list(places)
         self._saved: list[Tensor] = []
 
     @torch.no_grad()
     def remember_buffers(self) -> None:
         """Keep a copy of the networks' buffers, before a phase's forward passes."""
-        buffers = [module._buffers[name] for module, name in self._places()]
-        tensors = [buffer for buffer in buffers if buffer is not None]
+        tensors = [buffer for buffer in self._buffers() if buffer is not None]
         if [(t.shape, t.dtype) for t in tensors] != [(t.shape, t.dtype) for t in self._saved]:
             self._saved = [torch.empty_like(tensor) for tensor in tensors]
         if tensors:
@@ -39,9 +45,9 @@ class Guard:
         In the first case the buffers become what they were when last remembered.
         """
         finite = torch.isfinite(torch.stack(list(values))).all()
-        for (module, name), saved in zip(self._places(), self._saved, strict=False):
-            buffer = module._buffers[name]
-            if buffer is not None and (buffer.shape, buffer.dtype) == (saved.shape, saved.dtype):
+        buffers = [buffer for buffer in self._buffers() if buffer is not None]
+        for buffer, saved in zip(buffers, self._saved, strict=False):
+            if (buffer.shape, buffer.dtype) == (saved.shape, saved.dtype):
                 # .data has a version counter of its own: to autograd the buffer is untouched, since
                 # a later phase may still back-propagate through the pass that used it.
                 torch.where(finite, buffer, saved, out=buffer.data)
@@ -50,14 +56,5 @@ class Guard:
         self.counts[0] *= skipped
         return skipped
 
-    def _places(self) -> Iterator[tuple[nn.Module, str]]:
-        """Yield where buffers are; a forward pass may put another tensor there."""
-        seen: set[int] = set()
-        for network in self._networks:
-            for module in network.modules():
-                if id(module) in seen:
-                    continue
-                seen.add(id(module))
-                for name, buffer in module._buffers.items():
-                    if buffer is not None:
-                        yield module, name
+    def _buffers(self) -> list[Tensor | None]:
+        return [module._buffers.get(name) for module, name in self._places]

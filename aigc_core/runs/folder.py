@@ -34,6 +34,8 @@ RESUMPTION = ".resumed.json"
 LOCK = ".lock"
 MAX_FACTS_BYTES = 256 << 20
 """``dataset.json`` may hold a tokenizer and the names of very many classes."""
+_SCRATCH = re.compile(r"\.(config\.yaml|metrics\.jsonl|\.resumed\.json)\.[0-9a-f]{8}")
+_SCRATCH_PREVIEW = re.compile(r"\.step-[0-9]+.*\.tmp")
 OLD_RESUMPTION = ".going-on"  # of version 0.1: a step whose ending does not count any more
 
 
@@ -190,6 +192,14 @@ class Run:
             return Resumption(step=step, config=self.config, drops_ending=True)
         except (FileNotFoundError, ValueError):
             return None
+
+    def remove_leftovers(self) -> None:
+        """Remove scratch files of killed processes; the lock says that none is at work."""
+        for folder, pattern in ((self.path, _SCRATCH), (self.samples, _SCRATCH_PREVIEW)):
+            for name in names_in(folder):
+                if pattern.fullmatch(name):
+                    with contextlib.suppress(OSError):  # such as a folder, which is none of ours
+                        os.unlink(folder / name)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -80,7 +80,7 @@ def config_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
 def dataset_changes(before: Mapping[str, str], now: Mapping[str, Any]) -> list[str]:
     """Return which fields of ``dataset.json`` are not what a record says."""
     found = {name: _digest(value) for name, value in now.items()}
-    names = sorted(name for name in {*before, *found} if before.get(name) != found.get(name))
+    names = sorted(name for name in before if before[name] != found.get(name))
     return [f"'{name}' was changed" for name in names]
 
 

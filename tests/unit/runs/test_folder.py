@@ -1,6 +1,7 @@
 """Making, finding, opening and locking runs."""
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,27 @@ def test_a_run_that_another_process_trains_is_locked(tmp_path: Path) -> None:
         release.set()
         process.join()
     assert run.status == "unfinished"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
+def test_two_trainings_in_one_folder_are_impossible_without_the_file_of_the_lock(
+    tmp_path: Path,
+) -> None:
+    run = make(tmp_path / "run")
+    with run.locked():
+        (run.path / ".lock").unlink()
+        with pytest.raises(RunError, match="being trained by another"), Run(run.path).locked():
+            pass
+    with Run(run.path).locked():
+        pass
+
+
+def test_scratch_files_of_killed_processes_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    ours = [".config.yaml.0123abcd", ".metrics.jsonl.0123abcd", "samples/.step-000005.4711.tmp"]
+    others = [".hidden", ".config.yaml.mine", "samples/.tmp", "notes.txt"]
+    for name in (*ours, *others):
+        (run.path / name).write_text("x")
+    run.remove_leftovers()
+    assert not any((run.path / name).exists() for name in ours)
+    assert all((run.path / name).exists() for name in others)
