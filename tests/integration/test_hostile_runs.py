@@ -466,26 +466,27 @@ SAMPLE = [
 ]
 
 
+STATUS = Path("/proc/self/status")
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux says how much memory was used")
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_spoiled_run_takes_little_memory_of_the_real_program(healthy, tmp_path, name) -> None:
-    import resource
-
     run, victim = tmp_path / "run", tmp_path / "victim"
     shutil.copytree(healthy / "run", run)
     victim.mkdir()
     CASES[name](run, victim)
-    code = (
-        "import resource, sys; from aigc_core.cli import main\n"
+    code = (  # not getrusage, whose maximum begins with that of the process that started this one
+        "import sys; from aigc_core.cli import main\n"
         f"sys.argv = ['aigc', 'generate', {str(run)!r}, '--count', '1', '--device', 'cpu']\n"
         "try: main()\n"
-        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        f"finally: print(open({str(STATUS)!r}).read())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode in (0, 1, 2), done.stderr
     assert "Traceback" not in done.stderr
-    scale = 1024 if sys.platform != "darwin" else 1
-    assert int(done.stdout.split()[-1]) * scale < 900 << 20
-    assert resource  # imported where it exists
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("VmHWM:"))
+    assert int(line.split()[1]) << 10 < 900 << 20
