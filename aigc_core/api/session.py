@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 
 from aigc_core.api.unchanged import RECORD
 from aigc_core.engine import Engine, EngineObserver, derive_seed
-from aigc_core.errors import AigcError, RunError
+from aigc_core.errors import AigcError, RunError, StorageError
 from aigc_core.interfaces import Modality
 from aigc_core.plugins.hooks import HookCaller
 from aigc_core.runs import Run, save_checkpoint
@@ -28,8 +29,28 @@ class RunRecorder(EngineObserver):
         self.modality = modality
         self.hooks = hooks
         self._uncut = resumed
+        self._identity = self._identity_now()
         # Of the files as the training began with them: an edit meanwhile is not its own.
         self._record = record_of(run.config, run.dataset.model_dump(mode="json"))
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            facts = os.stat(self.run.path)
+        except OSError:
+            return None
+        return facts.st_dev, facts.st_ino
+
+    def _check_there(self, step: int) -> None:
+        """Check that the folder is still the one that the training began in.
+
+        Raises:
+            StorageError: it was moved, removed or replaced; nothing is made again in its place.
+        """
+        if self._identity_now() != self._identity:
+            raise StorageError(
+                f"The folder {self.run.path} was moved, removed or replaced while it was trained; "
+                f"the training ends at step {step:,}. Where it is now, resume it with: aigc resume"
+            )
 
     def _metrics(self, step: int) -> MetricsRecord | None:
         try:
@@ -44,10 +65,12 @@ class RunRecorder(EngineObserver):
         )
 
     def metrics_logged(self, engine: Engine, metrics: Mapping[str, float]) -> None:
+        self._check_there(engine.step)
         self.hooks.call("aigc_metrics_logged", run=self.run, step=engine.step, metrics=metrics)
 
     def samples_due(self, engine: Engine) -> None:
         """Draw the preview: the same latents at every step of the run."""
+        self._check_there(engine.step)
         seed = derive_seed(engine.config.seed, "preview")
         samples = engine.sample(engine.config.sample_count, seed=seed)
         try:
@@ -71,6 +94,7 @@ class RunRecorder(EngineObserver):
             self.samples_due(engine)
 
     def checkpoint_due(self, engine: Engine) -> None:
+        self._check_there(engine.step)
         state = engine.state()
         record = self._record.model_copy(update={"metrics": self._metrics(engine.step)})
         path = save_checkpoint(

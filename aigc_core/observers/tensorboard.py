@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ class TensorBoard:
 
     def __init__(self) -> None:
         self._writer: SummaryWriter | None = None
+        self._hook: Callable[[threading.ExceptHookArgs], object] | None = None
 
     @hookimpl
     def aigc_run_started(self, run: Run, start_step: int) -> None:
@@ -36,6 +39,16 @@ class TensorBoard:
             return
         # Later events of the same run are of a process that was killed; they are hidden.
         self._writer = SummaryWriter(str(folder), purge_step=start_step + 1)
+
+        self._hook = threading.excepthook
+        threading.excepthook = self._thread_failed
+
+    def _thread_failed(self, arguments: threading.ExceptHookArgs) -> None:
+        """Be quiet about the writer's own thread, such as when the folder was removed."""
+        if type(arguments.thread).__name__ == "_AsyncWriterThread":
+            logger.debug("TensorBoard's thread ended: %s", arguments.exc_value)
+        elif self._hook is not None:
+            self._hook(arguments)
 
     @hookimpl
     def aigc_metrics_logged(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -54,6 +67,9 @@ class TensorBoard:
 
     @hookimpl
     def aigc_run_finished(self) -> None:
+        if self._hook is not None and threading.excepthook == self._thread_failed:
+            threading.excepthook = self._hook
         if self._writer:
-            self._writer.close()
-            self._writer = None
+            writer, self._writer = self._writer, None
+            with contextlib.suppress(OSError):
+                writer.close()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -172,3 +173,34 @@ def test_one_damaged_run_does_not_hide_the_others(aigc, quick_run, tmp_path) -> 
     assert rows["run"]["status"] == "complete"
     assert rows["other"]["status"] == "damaged"
     assert "config.yaml, line 1" in aigc("runs", ".").out.replace("\n", " ")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be moved there")
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_a_folder_that_goes_while_it_is_trained_is_one_sentence(
+    aigc, quick, monkeypatch, how
+) -> None:
+    from aigc_core import observers
+    from aigc_core.observers.jsonl import JsonlMetrics
+
+    class Mover(JsonlMetrics):
+        @aigc_core.hookimpl
+        def aigc_metrics_logged(self, run, step, metrics) -> None:
+            super().aigc_metrics_logged(run=run, step=step, metrics=metrics)
+            if step == 4:
+                run.path.rename("elsewhere")
+                if how == "removed":
+                    shutil.rmtree("elsewhere")
+                if how == "replaced":
+                    run.path.mkdir()
+
+    real = observers.default_observers()
+    monkeypatch.setattr("aigc_core.api.prepare.default_observers", lambda: [Mover(), *real[1:]])
+    done = aigc("train", "image/dcgan", *quick, "--out", "run", "-q")
+    assert done.code == 1
+    assert "was moved, removed or replaced while it was trained" in done.err
+    assert "Traceback" not in done.err
+    assert Path("run").exists() == (how == "replaced")
+    assert how != "replaced" or not list(Path("run").iterdir())
+    if how == "moved":
+        assert aigc("resume", "elsewhere").code == 0
