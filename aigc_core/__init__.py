@@ -4,12 +4,33 @@ from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
 from aigc_core._version import __version__
-from aigc_core.errors import AigcError, ConfigError, DataError, PluginError, RunError, UserError
+from aigc_core.errors import (
+    AigcError,
+    ConfigError,
+    DataError,
+    Interrupted,
+    PluginError,
+    RunError,
+    StopTraining,
+    UserError,
+)
 from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, SamplingConfig
 from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
-    from aigc_core.api import evaluate, generate, resume, train
+    from aigc_core.api import (
+        Request,
+        Sampler,
+        evaluate,
+        generate,
+        generate_files,
+        generate_text,
+        load_generator,
+        open_sampler,
+        resume,
+        stream_text,
+        train,
+    )
     from aigc_core.config import CheckpointConfig, EngineConfig
     from aigc_core.engine import Engine, EngineObserver, FitResult
     from aigc_core.interfaces import (
@@ -29,6 +50,7 @@ if TYPE_CHECKING:
         StepState,
         Trainer,
     )
+    from aigc_core.observers.progress import Progress
     from aigc_core.plugins import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec, hookimpl
     from aigc_core.runs import Run, find_runs, open_run
     from aigc_core.trainers import (
@@ -43,7 +65,19 @@ if TYPE_CHECKING:
     )
 
 _WHERE = {
-    "api": ("evaluate", "generate", "resume", "train"),
+    "api": (
+        "Request",
+        "Sampler",
+        "evaluate",
+        "generate",
+        "generate_files",
+        "generate_text",
+        "load_generator",
+        "open_sampler",
+        "resume",
+        "stream_text",
+        "train",
+    ),
     "config": ("CheckpointConfig", "EngineConfig"),
     "engine": ("Engine", "EngineObserver", "FitResult"),
     "interfaces": (
@@ -63,6 +97,7 @@ _WHERE = {
         "StepState",
         "Trainer",
     ),
+    "observers.progress": ("Progress",),
     "plugins": ("DatasetSpec", "MetricSpec", "ModalitySpec", "RecipeSpec", "hookimpl"),
     "runs": ("Run", "find_runs", "open_run"),
     "trainers": (
@@ -104,6 +139,7 @@ __all__ = [
     "EngineObserver",
     "FitResult",
     "Generator",
+    "Interrupted",
     "LatentGenerator",
     "Metric",
     "MetricSpec",
@@ -112,14 +148,18 @@ __all__ = [
     "OptimizerConfig",
     "Phase",
     "PluginError",
+    "Progress",
     "RecipeContext",
     "RecipeSpec",
+    "Request",
     "Run",
     "RunError",
     "SampleSpec",
     "SampleStore",
+    "Sampler",
     "SamplingConfig",
     "StepState",
+    "StopTraining",
     "Trainer",
     "UserError",
     "VariationalConfig",
@@ -128,8 +168,13 @@ __all__ = [
     "evaluate",
     "find_runs",
     "generate",
+    "generate_files",
+    "generate_text",
     "hookimpl",
+    "load_generator",
     "open_run",
+    "open_sampler",
     "resume",
+    "stream_text",
     "train",
 ]

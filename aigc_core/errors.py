@@ -7,6 +7,8 @@ value, a file), 1 for what failed while running, 130 for an interruption.
 from __future__ import annotations
 
 import difflib
+import os
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,12 +57,31 @@ class StorageError(AigcError):
     """A file of a run that could not be written, such as on a full disk."""
 
 
-class Interrupted(AigcError):
-    """A training that a signal stopped, after its checkpoint; the exit code is the shell's."""
+class StopTraining(Exception):
+    """Raised by an observer to end a training, with a checkpoint, and no error.
 
-    def __init__(self, message: str, signal_number: int) -> None:
+    Args:
+        reason: why, as a part of a sentence: ``"the loss is low enough"``.
+    """
+
+    def __init__(self, reason: str = "no reason was given") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training that a signal stopped; the message says what was kept, and how to resume."""
+
+    def __init__(self, message: str, signal_number: int, run: Any = None) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signal_number
+        self.signal_number = signal_number
+        self.run = run
+        """The ``Run`` that was stopped."""
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell makes of a program that the signal ended."""
+        return 128 + self.signal_number
 
 
 class Terminated(SystemExit):
@@ -70,6 +91,14 @@ class Terminated(SystemExit):
 def reason(error: OSError) -> str:
     """Return why a file operation failed; libraries raise OSErrors without ``strerror``."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def raised_at(error: BaseException) -> str:
+    """Return an exception as a phrase: its type, message, and the line that raised it."""
+    text = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

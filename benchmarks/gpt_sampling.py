@@ -15,7 +15,7 @@ import time
 
 import torch
 
-from aigc_core.api.build import build_parts, load_data
+from aigc_core.api import Blueprint
 from aigc_core.config import resolve_config
 from aigc_core.engine import choose_device, describe_device
 from aigc_core.plugins import get_host
@@ -51,7 +51,8 @@ def main() -> None:
     device = choose_device(arguments.device)
     host = get_host()
     config = resolve_config(host, "text/gpt", preset=arguments.preset).config
-    parts = build_parts(host, config, load_data(host, config).spec, 0)
+    blueprint = Blueprint.of(host, config)
+    parts = blueprint.parts(blueprint.load().spec, 0)
     generator = parts.trainer.generator().to(device).eval()
     prompt = parts.modality.encode("ROMEO:").expand(arguments.samples, -1)  # (B, T)
     variants = {"with": with_cache, "without": without_cache}

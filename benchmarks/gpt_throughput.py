@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from aigc_core import Engine
-from aigc_core.api.build import build_parts, load_data
+from aigc_core.api import Blueprint
 from aigc_core.config import resolve_config
 from aigc_core.engine import choose_device, choose_precision, describe_device
-from aigc_core.engine.schedules import learning_rate
+from aigc_core.engine.optimizers import learning_rate
 from aigc_core.plugins import get_host
 
 LOG_INTERVAL = 10
@@ -96,10 +96,11 @@ def main() -> None:
     precision = choose_precision("auto", device)
     host = get_host()
     config = resolve_config(host, "text/gpt", preset="cpu").config
-    store = load_data(host, config)
+    blueprint = Blueprint.of(host, config)
+    store = blueprint.load()
 
     def parts():
-        return build_parts(host, config, store.spec, 0)
+        return blueprint.parts(store.spec, 0)
 
     scratch = tempfile.TemporaryDirectory()
     path = Path(scratch.name, "train.bin")
@@ -116,8 +117,7 @@ def main() -> None:
     )
 
     def engine_steps(steps: int) -> None:
-        engine.total_steps = engine.step + steps
-        engine.fit()
+        engine.fit(until_step=engine.step + steps)
 
     variants = {
         "plain": plain_loop(path, parts().trainer.generator(), config, device, False),

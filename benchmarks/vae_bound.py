@@ -17,9 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from aigc_core.api.build import load_held_out
-from aigc_core.api.sampler import Sampler
-from aigc_core.plugins import get_host
+from aigc_core.api import open_sampler
 
 
 @torch.no_grad()
@@ -43,13 +41,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=500)
     arguments = parser.parse_args()
-    sampler = Sampler(arguments.run, "cpu")
-    networks = sampler.parts.trainer.networks()
+    sampler = open_sampler(arguments.run, device="cpu")
+    networks = sampler.trainer.networks()
     encoder, decoder = networks["encoder"].eval(), networks["decoder"].eval()
     torch.manual_seed(0)
-    stored = load_held_out(get_host(), sampler.config, sampler.spec)["samples"]
+    held_out = sampler.blueprint.held_out(sampler.spec, sampler.facts.label_names)
+    stored = held_out.store.arrays["samples"]
     chosen = stored[torch.randperm(len(stored))[: arguments.images]]
-    images = sampler.parts.modality.to_model(chosen)
+    images = sampler.modality.to_model(chosen)
     images = (torch.rand(images.shape) < (images + 1) / 2).float() * 2 - 1
     weights = torch.stack(
         [log_weights(encoder, decoder, image[None], arguments.draws) for image in images]

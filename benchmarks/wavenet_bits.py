@@ -19,9 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
 from aigc_core import AutoregressiveGenerator
-from aigc_core.api.build import load_held_out
-from aigc_core.api.sampler import Sampler
-from aigc_core.plugins import get_host
+from aigc_core.api import open_sampler
 
 
 @torch.no_grad()
@@ -61,11 +59,12 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--samples", type=int, default=8000)
     arguments = parser.parse_args()
-    sampler = Sampler(arguments.run, "cpu")
+    sampler = open_sampler(arguments.run, device="cpu")
     network = sampler.generator.eval()
     assert isinstance(network, AutoregressiveGenerator)
-    held_out = load_held_out(get_host(), sampler.config, sampler.spec)
-    real, whole, levels = bits(network, sampler.parts.modality.to_model(held_out["samples"]))
+    held_out = sampler.blueprint.held_out(sampler.spec, sampler.facts.label_names)
+    stored = held_out.store.arrays["samples"]
+    real, whole, levels = bits(network, sampler.modality.to_model(stored))
     print(f"bits per sample: {real:.3f}; with the silence at the ends {whole:.3f}")
     print(f"entropy of the levels' frequencies: {levels:.3f} bits")
     texts, seconds = {}, {}

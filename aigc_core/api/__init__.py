@@ -1,17 +1,43 @@
 """Train, resume, generate and evaluate: where host, configuration, engine and runs meet."""
 
-from aigc_core.api.evaluate import Evaluation, evaluate
-from aigc_core.api.generate import generate, generate_files
-from aigc_core.api.prepare import prepare_training
-from aigc_core.api.stream import stream_text
+from typing import TYPE_CHECKING
+
+from aigc_core._lazy import lazy_exports
 from aigc_core.api.train import resume, train
 
+if TYPE_CHECKING:
+    from aigc_core.api.blueprint import Blueprint
+    from aigc_core.api.evaluation import Evaluation, evaluate
+    from aigc_core.api.files import GeneratedFiles, generate_files
+    from aigc_core.api.generation import generate, generate_text, load_generator, stream_text
+    from aigc_core.api.sampler import Request, Sampler, open_sampler
+    from aigc_core.api.training import Training
+
+_WHERE = {
+    "blueprint": ("Blueprint",),
+    "evaluation": ("Evaluation", "evaluate"),
+    "generation": ("generate", "generate_text", "load_generator", "stream_text"),
+    "files": ("GeneratedFiles", "generate_files"),
+    "sampler": ("Request", "Sampler", "open_sampler"),
+    "training": ("Training",),
+}
+__getattr__ = lazy_exports(
+    __name__, {name: module for module, names in _WHERE.items() for name in names}
+)
+
 __all__ = [
+    "Blueprint",
     "Evaluation",
+    "GeneratedFiles",
+    "Request",
+    "Sampler",
+    "Training",
     "evaluate",
     "generate",
     "generate_files",
-    "prepare_training",
+    "generate_text",
+    "load_generator",
+    "open_sampler",
     "resume",
     "stream_text",
     "train",

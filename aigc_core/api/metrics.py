@@ -12,77 +12,39 @@ from aigc_core.plugins import MetricSpec, PluginHost
 from aigc_core.plugins.guarded_import import MUST_PASS, describe
 
 
-def choose_metrics(
-    host: PluginHost, names: Sequence[str], name: str, modality: Modality
-) -> list[MetricSpec]:
-    """Return metrics by name, or without names all that fit.
+class Metrics:
+    """Some metrics for the samples of one modality; also the engine's ``Comparison``."""
 
-    Args:
-        host: knows them.
-        names: of metrics.
-        name: of the modality.
-        modality: whose samples are to be compared.
+    def __init__(
+        self, host: PluginHost, modality_name: str, modality: Modality, names: Sequence[str]
+    ) -> None:
+        """Choose metrics by name, or without names all that fit.
 
-    Raises:
-        PluginError: a metric that is not there, or for another modality.
-        ConfigError: a metric that these samples do not fit, or without names none that they do.
-    """
-    if not names:
-        every = [spec for spec in host.metrics.values() if spec.modality in (None, name)]
-        fitting = [spec for spec in every if _fits(spec, modality)]
-        if not fitting:
-            raise ConfigError(f"There is no metric for samples of {name}. See: aigc metrics")
-        return fitting
-    chosen = [host.metric(metric, name) for metric in names]
-    for spec in chosen:
-        if not _fits(spec, modality):
-            every = [s for s in host.metrics.values() if s.modality in (None, name)]
-            others = [s.name for s in every if _fits(s, modality)]
-            raise ConfigError(
-                f"The metric '{spec.name}' is for samples that are numbers on a scale, and those "
-                f"of {name} are tokens ({str(modality.sample_dtype).removeprefix('torch.')})."
-                + (did_you_mean(spec.name, others) if others else " There is no other metric.")
-            )
-    return chosen
-
-
-def _fits(spec: MetricSpec, modality: Modality) -> bool:
-    return spec.samples == "any" or modality.sample_dtype.is_floating_point
-
-
-def compare(
-    host: PluginHost, spec: MetricSpec, real: Tensor, generated: Tensor, modality: Modality
-) -> dict[str, float]:
-    """Return a metric's values by ``<metric>/<value>``, for stored samples on the CPU.
-
-    Raises:
-        UserError: the metric refuses the samples.
-        PluginError: the plugin's code failed, whatever it raised, or gave no numbers.
-    """
-    owner = host.owner("metric", spec.name)
-    metric = host.resolve(spec.code, owner)()
-    if not isinstance(metric, Metric):
-        raise PluginError(f"The plugin '{owner}' names {spec.code}, which is not a Metric.")
-    try:
-        values = metric.compare(real, generated, modality)
-        return {f"{spec.name}/{name}": float(value) for name, value in values.items()}
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        if isinstance(error, MUST_PASS):
-            raise
-        raise PluginError(
-            f"The metric '{spec.name}' of the plugin '{owner}' failed: {describe(error)}"
-        ) from error
-
-
-class MetricComparison:
-    """What the engine is handed to compare samples with at validations."""
-
-    def __init__(self, host: PluginHost, specs: Sequence[MetricSpec], modality: Modality) -> None:
+        Raises:
+            PluginError: a metric that is not there, or for another modality.
+            ConfigError: a metric that these samples do not fit, or without names none that they do.
+        """
         self._host = host
-        self._specs = specs
         self._modality = modality
+        known = [s for s in host.metrics.values() if s.modality in (None, modality_name)]
+        fitting = [spec for spec in known if self._fits(spec)]
+        self._specs = [host.metric(name, modality_name) for name in names] or fitting
+        if not self._specs:
+            raise ConfigError(
+                f"There is no metric for samples of {modality_name}. See: aigc metrics"
+            )
+        for spec in self._specs:
+            if not self._fits(spec):
+                kind = str(modality.sample_dtype).removeprefix("torch.")
+                others = [other.name for other in fitting]
+                raise ConfigError(
+                    f"The metric '{spec.name}' is for samples that are numbers on a scale, and "
+                    f"those of {modality_name} are tokens ({kind})."
+                    + (did_you_mean(spec.name, others) if others else " There is no other metric.")
+                )
+
+    def _fits(self, spec: MetricSpec) -> bool:
+        return spec.samples == "any" or self._modality.sample_dtype.is_floating_point
 
     @property
     def higher_is_better(self) -> Collection[str]:
@@ -91,8 +53,33 @@ class MetricComparison:
 
     def __call__(self, real: Tensor, generated: Tensor) -> Mapping[str, float]:
         """Return the values of all metrics for generated samples in the model's form."""
-        stored = self._modality.to_stored(generated).cpu()
+        return self.compare(real.cpu(), self._modality.to_stored(generated).cpu())
+
+    def compare(self, real: Tensor, generated: Tensor) -> dict[str, float]:
+        """Return values by ``<metric>/<value>``, for stored samples on the CPU.
+
+        Raises:
+            UserError: a metric refuses the samples.
+            PluginError: the plugin's code failed, whatever it raised, or gave no numbers.
+        """
         found: dict[str, float] = {}
         for spec in self._specs:
-            found |= compare(self._host, spec, real.cpu(), stored, self._modality)
+            found |= self._compare(spec, real, generated)
         return found
+
+    def _compare(self, spec: MetricSpec, real: Tensor, generated: Tensor) -> dict[str, float]:
+        owner = self._host.owner("metric", spec.name)
+        metric = self._host.resolve(spec.code, owner)()
+        if not isinstance(metric, Metric):
+            raise PluginError(f"The plugin '{owner}' names {spec.code}, which is not a Metric.")
+        try:
+            values = metric.compare(real, generated, self._modality)
+            return {f"{spec.name}/{name}": float(value) for name, value in values.items()}
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            if isinstance(error, MUST_PASS):
+                raise
+            raise PluginError(
+                f"The metric '{spec.name}' of the plugin '{owner}' failed: {describe(error)}"
+            ) from error

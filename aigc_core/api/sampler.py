@@ -5,25 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from aigc_core.api.build import (
-    Parts,
-    build_parts,
-    load_data,
-    load_held_out,
-    require_plugins,
-    run_layer,
-)
+from aigc_core.api.blueprint import Blueprint
 from aigc_core.api.fitting import budget_for, check_header
+from aigc_core.api.provenance import require_plugins
 from aigc_core.api.unchanged import read_record, sampling_changes
-from aigc_core.config import Layer, resolve_config
+from aigc_core.config import Layer, given_settings, resolve_config
 from aigc_core.config.explain import Section, explain
+from aigc_core.config.layers import nest
 from aigc_core.engine import (
     choose_device,
     derive_seed,
@@ -48,52 +44,118 @@ from aigc_core.runs.record import listed
 
 logger = logging.getLogger("aigc")
 MAX_COUNT = 1_000_000
+Kind = Literal["samples", "interpolation", "reconstructions"]
+_UNFINISHED = "\ufffd"  # what decoding makes of half a character
+
+
+class RequestOptions(TypedDict, total=False):
+    """The fields of a ``Request``, as keywords."""
+
+    count: int
+    seed: int
+    label: str | int | None
+    prompt: str | None
+    tokens: int | None
+    sampling: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a run. The same request gives the same samples on the same device."""
+
+    count: int = 16
+    """How many samples, 1 to 1,000,000; sample *i* does not depend on it."""
+    seed: int = 0
+    """At least 0."""
+    label: str | int | None = None
+    """Name or number of a class, for a conditional run; None for each class in turn."""
+    prompt: str | None = None
+    """For text: what comes before, not part of the sample."""
+    tokens: int | None = None
+    """For sequences: how many tokens a sample has."""
+    sampling: Mapping[str, Any] | None = field(default=None)
+    """For sequences: settings such as ``{"temperature": 0.8}``; see ``SamplingConfig``."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ConfigError: one is not valid.
+        """
+        if not 1 <= self.count <= MAX_COUNT:
+            raise ConfigError(
+                f"count={self.count} is not valid: it must be from 1 to {MAX_COUNT:,}."
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed={self.seed} is not valid: it must be from 0 to 2**63 - 1.")
+        if self.tokens is not None and not 1 <= self.tokens <= MAX_COUNT:
+            raise ConfigError(f"tokens={self.tokens} is not valid: from 1 to {MAX_COUNT:,}.")
+
+
+def open_sampler(
+    run: Run | str | Path,
+    *,
+    checkpoint: str | int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    data_root: str | Path | None = None,
+    device: str = "auto",
+) -> Sampler:
+    """Load a run's generator once, to ask it for samples many times.
+
+    Args:
+        run: a run or the path of one.
+        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        overrides: settings by dotted key that are not the run's own, such as the dataset's options
+            where data is read.
+        data_root: where the data is now, if it was moved; only reconstructions read data.
+        device: as for training.
+
+    Raises:
+        RunError: not a run, or it has no such checkpoint that is whole.
+        ConfigError: a device or setting that is not valid.
+    """
+    settings = given_settings(overrides, data_root=data_root)
+    opened = run if isinstance(run, Run) else open_run(run)
+    host = get_host()
+    require_plugins(host, opened)
+    layers = [opened.layer, Layer("given settings", nest(settings))]
+    blueprint = Blueprint.of(host, resolve_config(host, opened.recipe, layers=layers).config)
+    return Sampler(opened, blueprint, choose_device(device), checkpoint)
 
 
 class Sampler:
-    """Draws from a run. What it yields are stored samples ``(n, *spec.shape)`` on the CPU."""
+    """Answers requests. What it yields are stored samples ``(n, *spec.shape)`` on the CPU."""
 
     def __init__(
         self,
-        run: Run | str | Path,
-        device: str,
+        run: Run,
+        blueprint: Blueprint,
+        device: torch.device,
         checkpoint: str | int | None = None,
-        data_root: str | None = None,
     ) -> None:
-        """Load the newest whole checkpoint of a run, or ``best``, or that of a step.
-
-        Raises:
-            UserError: the run cannot be sampled, or has no such checkpoint.
-        """
-        self.run = run if isinstance(run, Run) else open_run(run)
-        self.device = choose_device(device)
-        self._host = get_host()
-        require_plugins(self._host, self.run)
-        layers = [run_layer(self.run)]
-        if data_root is not None:
-            layers.append(Layer("data_root", {"dataset": {"root": data_root}}))
-        self.config = resolve_config(self._host, self.run.recipe, layers=layers).config
-        self.facts = self.run.dataset
+        """Load weights; see ``open_sampler``."""
+        self.run, self.blueprint, self.device = run, blueprint, device
+        self.facts = run.dataset
         self.spec = self.facts.spec
-        labels = len(self.facts.label_names)
-        wanted = choose_checkpoint(self.run.checkpoints, checkpoint)
-        found = open_weights(self.run.checkpoints, logger.warning, wanted)
+        wanted = choose_checkpoint(run.checkpoints, checkpoint)
+        found = open_weights(run.checkpoints, logger.warning, wanted)
         budget = budget_for(found.header())
-        self.parts: Parts = build_parts(self._host, self.config, self.spec, labels, budget)
+        labels = len(self.facts.label_names)
+        self.modality, self.trainer = blueprint.parts(self.spec, labels, budget)
         self.step, weights = found.step, self._weights(found)
         self._warn_of_changes(found)
         averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
-        networks = dict(self.parts.trainer.networks())
+        networks = dict(self.trainer.networks())
         load_weights(networks, {n: w for n, w in weights.items() if n not in averaged})
-        self.generator = self.parts.trainer.generator()
+        self.generator = self.trainer.generator()
         if averaged:
             load_weights({"ema": self.generator}, averaged)
         for network in networks.values():
-            network.to(self.device)
+            network.to(device)
 
     def _weights(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
         """Read weights that are known to fit before they take any memory."""
-        trainer = self.parts.trainer
+        trainer = self.trainer
         own = {
             f"{name}.{key}": value
             for name, network in trainer.networks().items()
@@ -155,100 +217,138 @@ class Sampler:
             return int(name)
         raise ConfigError(f"There is no class '{name}'.{did_you_mean(name, names)}")
 
-    def controls(
-        self, prompt: str | None, tokens: int | None, sampling: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        """Return the generator's sampling options for what a user asked.
+    def _controls(self, request: Request) -> dict[str, Any]:
+        """Return the generator's sampling options for a request.
 
         Raises:
             ConfigError: the generator takes none, or one that is not valid.
         """
-        if prompt is None and tokens is None and not sampling:
+        if request.prompt is None and request.tokens is None and not request.sampling:
             return {}
         if not isinstance(self.generator, AutoregressiveGenerator):
             raise ConfigError(
                 f"{self.run.recipe} makes a sample at once: it takes no prompt, number of tokens "
                 "or sampling options."
             )
-        controls: dict[str, Any] = {"sampling": read_sampling(sampling or {})}
-        if tokens is not None:
-            if not 1 <= tokens <= MAX_COUNT:
-                raise ConfigError(f"tokens={tokens} is not valid: from 1 to {MAX_COUNT:,}.")
-            controls["length"] = tokens
-        if prompt:
-            if not isinstance(self.parts.modality, Readable):
-                raise ConfigError(f"{self.run.recipe} makes no text, so it takes no prompt.")
-            controls["prompt"] = self.parts.modality.encode(prompt)
+        controls: dict[str, Any] = {"sampling": read_sampling(request.sampling or {})}
+        if request.tokens is not None:
+            controls["length"] = request.tokens
+        if request.prompt:
+            controls["prompt"] = self._codec().encode(request.prompt)
         return controls
 
-    def draw(
-        self,
-        count: int,
-        seed: int,
-        label: str | None = None,
-        controls: Mapping[str, Any] | None = None,
-    ) -> Iterator[Tensor]:
-        """Yield ``count`` samples, chunk by chunk; of one class, or else of each in turn."""
-        check_count(count, seed)
-        labels = None if label is None else torch.full((count,), self.label_of(label))
+    def _codec(self) -> Readable:
+        if not isinstance(self.modality, Readable):
+            raise ConfigError(f"{self.run.recipe} makes no text, so it takes no prompt.")
+        return self.modality
+
+    def draw(self, request: Request) -> Iterator[Tensor]:
+        """Yield the samples of a request, chunk by chunk.
+
+        Raises:
+            ConfigError: the run cannot be asked for that.
+        """
+        labels = None
+        if request.label is not None:
+            labels = torch.full((request.count,), self.label_of(str(request.label)))
         chunks = draw_samples(
             self.generator,
-            count,
-            seed=seed,
+            request.count,
+            seed=request.seed,
             device=self.device,
             labels=labels,
-            controls=controls,
+            controls=self._controls(request),
         )
         for samples in chunks:
-            yield self.parts.modality.to_stored(samples).cpu()
+            yield self.modality.to_stored(samples).cpu()
 
-    def interpolate(self, count: int, seed: int, label: str | None = None) -> Iterator[Tensor]:
+    def samples(self, request: Request) -> Tensor:
+        """Return ``(count, *spec.shape)`` samples at once; see ``draw``."""
+        return torch.cat(list(self.draw(request)))
+
+    def stream_text(self, request: Request, stop: str | None = None) -> Iterator[str]:
+        """Yield one text in pieces as it is drawn; the request's ``count`` means nothing here.
+
+        Args:
+            request: with ``tokens`` as its length; None for as many as a sample has.
+            stop: ends the text before this, where it comes.
+
+        Raises:
+            ConfigError: the run makes no text, or cannot be asked for that.
+        """
+        generator, codec = self.generator, self._codec()
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise ConfigError(f"{self.run.recipe} makes no text piece by piece.")
+        controls = self._controls(request)
+        condition = None
+        if request.label is not None or generator.label_count:
+            wanted = self.label_of(str(request.label)) if request.label is not None else 0
+            condition = torch.tensor([wanted], device=self.device)
+        length = controls.pop("length", None) or generator.sample_length
+        rng = torch.Generator(self.device).manual_seed(derive_seed(request.seed, "text"))
+        generator.eval()  # the sampler's own: there is no mode to go back to
+        steps = generator.stream(1, rng=rng, condition=condition, **controls)
+        unsettled: list[int] = []  # tokens that end in half a character
+        held = ""  # text that is not yet given: it may be the beginning of stop
+        for number in range(length):
+            last = number == length - 1
+            unsettled.append(int(next(steps)))
+            text = held + codec.decode(torch.tensor(unsettled))
+            if text.endswith(_UNFINISHED) and not last:
+                continue
+            unsettled = []
+            if stop and stop in text:
+                yield text[: text.index(stop)]
+                return
+            kept = 0 if last else _overlap(text, stop or "")
+            held = text[len(text) - kept :]
+            if kept < len(text):
+                yield text[: len(text) - kept]
+
+    def interpolate(self, request: Request) -> Iterator[Tensor]:
         """Yield samples on the way from one latent to another.
 
         Raises:
             ConfigError: the generator has no latents, or ``count`` is below 2.
         """
-        check_count(count, seed)
-        generator = self.generator
+        count, label, generator = request.count, request.label, self.generator
         if not isinstance(generator, LatentGenerator):
             raise ConfigError(f"{self.run.recipe} has no latents to interpolate between.")
         if count < 2:
             raise ConfigError("An interpolation needs at least its two ends: --count 2.")
-        rng = torch.Generator(self.device).manual_seed(derive_seed(seed, "interpolation"))
+        rng = torch.Generator(self.device).manual_seed(derive_seed(request.seed, "interpolation"))
         ends = generator.sample_latents(2, rng=rng)  # (2, *latent_shape)
         latents = interpolate_latents(ends[0], ends[1], count)
         condition = None
         if generator.label_count:
-            wanted = self.label_of(label) if label is not None else 0
+            wanted = self.label_of(str(label)) if label is not None else 0
             condition = torch.full((count,), wanted, device=self.device)
         elif label is not None:
-            self.label_of(label)
+            self.label_of(str(label))
         with torch.no_grad(), evaluation_mode(generator):
             for start in range(0, count, generator.sample_chunk):
                 part = slice(start, start + generator.sample_chunk)
                 labels = None if condition is None else condition[part]
                 samples = generator.restore(generator(latents[part], labels))
-                yield self.parts.modality.to_stored(samples).cpu()
+                yield self.modality.to_stored(samples).cpu()
 
-    def reconstruct(self, count: int, seed: int) -> Iterator[Tensor]:
+    def reconstruct(self, request: Request) -> Iterator[Tensor]:
         """Yield pairs: a held-out sample of the data, and how the networks give it back.
 
         Raises:
             ConfigError: the recipe does not reconstruct, or the data has fewer samples.
             DataError: the data is not there.
         """
-        check_count(count, seed)
-        trainer = self.parts.trainer
+        count, trainer = request.count, self.trainer
         if not isinstance(trainer, Reconstructs):
             raise ConfigError(f"{self.run.recipe} does not reconstruct samples.")
-        names = self.facts.label_names
-        held_out = load_held_out(self._host, self.config, self.spec, names)
-        arrays = (held_out.store if held_out else load_data(self._host, self.config)).arrays
+        held_out = self.blueprint.held_out(self.spec, self.facts.label_names)
+        arrays = (held_out.store if held_out else self.blueprint.load()).arrays
         if count > len(arrays["samples"]):
             raise ConfigError(f"The data has {len(arrays['samples']):,} samples, not {count:,}.")
-        rng = torch.Generator().manual_seed(derive_seed(seed, "reconstruction"))
+        rng = torch.Generator().manual_seed(derive_seed(request.seed, "reconstruction"))
         chosen = torch.randperm(len(arrays["samples"]), generator=rng)[:count]
-        to_model, to_stored = self.parts.modality.to_model, self.parts.modality.to_stored
+        to_model, to_stored = self.modality.to_model, self.modality.to_stored
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             for network in trainer.networks().values():
@@ -272,9 +372,7 @@ def read_sampling(values: Mapping[str, Any]) -> SamplingConfig:
         raise ConfigError(explain(section, error, values, {}, [section])) from None
 
 
-def check_count(count: int, seed: int) -> None:
-    """Raise ``ConfigError`` for a number of samples or a seed that is not valid."""
-    if not 1 <= count <= MAX_COUNT:
-        raise ConfigError(f"count={count} is not valid: it must be from 1 to {MAX_COUNT:,}.")
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"seed={seed} is not valid: it must be from 0 to 2**63 - 1.")
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of a text are the beginning of ``stop``."""
+    longest = min(len(stop) - 1, len(text))
+    return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)

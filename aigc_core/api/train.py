@@ -1,102 +1,162 @@
-"""Training: a new run, or one that goes on."""
+"""``train`` and ``resume``: what the command line calls, with the same keywords.
+
+torch is imported only when names and settings are known to be valid.
+"""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aigc_core.api.going_on import prepare_resume
-from aigc_core.api.prepare import prepare_training
-from aigc_core.config import Layer, resolve_config
+from aigc_core.config import Layer, given_settings, read_config_file, resolve_config
 from aigc_core.config.layers import nest
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, open_run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aigc_core.observers.progress import Progress
 
 
 def train(
     recipe: str,
     *,
     dataset: str | None = None,
+    data_root: str | Path | None = None,
     preset: str | None = None,
+    config: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    until: str | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
     out: str | Path | None = None,
     observers: Sequence[object] = (),
+    progress: bool | Console = True,
 ) -> Run:
     """Train a recipe in a new run.
+
+    Settings, weakest first: the recipe's defaults, ``preset``, ``config``, and the rest together,
+    of which no two may give one setting different values.
 
     Args:
         recipe: such as ``"image/dcgan"``; see ``aigc recipes``.
         dataset: name of a dataset of the recipe's modality; None for the recipe's own.
+        data_root: folder to read data from; None for ``AIGC_DATA_DIR``, or a download.
         preset: one of the recipe's presets.
-        overrides: settings by dotted key, such as ``{"engine.steps": 500}``.
+        config: a YAML file with the sections dataset, model, trainer and engine.
+        overrides: settings by dotted key, such as ``{"engine.ema": 0.999}``.
+        steps: train for this many steps.
+        epochs: or for this many passes over the data.
+        until: end when a validation meets this: ``"validation/loss<=1.85"``.
+        batch_size: samples per optimiser update.
+        seed: of everything random.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        precision: ``auto``, ``fp32`` or ``bf16``.
         out: the run's folder; None for a new one below ``runs``.
         observers: objects with ``@hookimpl`` methods that watch this run alone, beside JSONL and
-            TensorBoard, which always do.
+            TensorBoard, which always do. One may raise ``StopTraining`` to end the training.
+        progress: whether to show progress on standard error, or the console to show it on.
 
     Returns:
-        The run. A signal such as Ctrl-C's is passed on after the step and its checkpoint: it
-        raises ``KeyboardInterrupt`` or ends the process, and ``resume`` goes on.
+        The run.
 
     Raises:
         UserError: a name, value or file that is not valid; nothing was written.
-        TrainingError: it diverged; checkpoints of before are whole.
+        TrainingError: it diverged; earlier checkpoints are kept.
+        Interrupted: a ``KeyboardInterrupt``: a signal such as Ctrl-C's stopped it after a step and
+            its checkpoint, and ``resume`` continues it.
     """
-    assignments = dict(overrides or {})
-    if dataset is not None:
-        assignments["dataset.name"] = dataset
-    layer = Layer("overrides", nest(assignments))
+    settings = given_settings(
+        overrides,
+        dataset=dataset,
+        data_root=data_root,
+        steps=steps,
+        epochs=epochs,
+        until=until,
+        batch_size=batch_size,
+        seed=seed,
+        device=device,
+        precision=precision,
+    )
+    layers = [read_config_file(Path(config))] if config is not None else []
+    layers.append(Layer("given settings", nest(settings)))
     host = get_host()
-    config = resolve_config(host, recipe, preset=preset, layers=[layer]).config
-    with prepare_training(host, config, out, observers) as training:
-        result = training.fit()
-    if result.signal is not None:
-        signal.raise_signal(result.signal)
+    resolved = resolve_config(host, recipe, preset=preset, layers=layers).config
+
+    from aigc_core.api.blueprint import Blueprint
+    from aigc_core.api.training import Training
+
+    blueprint = Blueprint.of(host, resolved)
+    with Training.start(blueprint, out, observers, _display(progress)) as training:
+        training.fit()
     return training.run
 
 
 def resume(
     run: Run | str | Path,
     *,
+    data_root: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
     steps: int | None = None,
+    epochs: float | None = None,
     until: str | None = None,
-    data_root: str | None = None,
     device: str | None = None,
     allow_changes: bool = False,
     keep_schedule: bool = False,
     observers: Sequence[object] = (),
+    progress: bool | Console = True,
 ) -> Run:
-    """Go on with a run from its newest checkpoint that verifies, exactly as if it had not stopped.
+    """Resume a run from its newest checkpoint that verifies, exactly as if it had not stopped.
 
     Args:
         run: a run or the path of one.
+        data_root: where the data is now, if it was moved.
+        overrides: other settings than before, such as ``{"engine.checkpoint.keep": 5}``; the
+            result is then not that of an uninterrupted run.
         steps: train until this many steps instead of what the run was made for. A standard that
             was reached is dropped, and patience begins anew.
+        epochs: or until this many passes over the data.
         until: another standard, such as ``"validation/loss<=1.7"``.
-        data_root: where the data is now, if it was moved.
         device: another device than before; the result then differs in rounding.
         allow_changes: resume although ``config.yaml`` or ``dataset.json`` was edited since the
             checkpoint was written, with them as they are now.
         keep_schedule: let learning-rate schedules end where they did, so that further steps keep
             the rate that they ended with.
         observers: as for ``train``.
+        progress: as for ``train``.
 
     Raises:
         RunError: not a run, the data changed, or nothing left to do.
+        Interrupted: as for ``train``.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    with prepare_resume(
+    settings = given_settings(
+        overrides, data_root=data_root, steps=steps, epochs=epochs, until=until, device=device
+    )
+
+    from aigc_core.api.training import Training
+
+    with Training.resume(
         run,
-        steps=steps,
-        until=until,
-        data_root=data_root,
-        device=device,
+        settings,
         allow_changes=allow_changes,
         keep_schedule=keep_schedule,
         observers=observers,
+        progress=_display(progress),
     ) as training:
-        result = training.fit()
-    if result.signal is not None:
-        signal.raise_signal(result.signal)
+        training.fit()
     return run
+
+
+def _display(progress: bool | Console) -> Progress | None:
+    from aigc_core.observers.progress import Progress
+
+    if isinstance(progress, bool):
+        return Progress() if progress else None
+    return Progress(progress)

@@ -36,7 +36,7 @@ def show(
 
     Settings, weakest first: defaults, the recipe's own, --preset, --config, the command line.
     """
-    layers = layers_from(config, set_, {"dataset.name": dataset})
+    layers = layers_from(config, set_, dataset)
     resolved = resolve_config(get_host(), recipe, preset=preset, layers=layers)
     values = resolved.config.to_dict()
     if as_json:

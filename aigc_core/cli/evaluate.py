@@ -31,8 +31,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Compare samples of a run with its data, by metrics."""
-    from aigc_core.api.evaluate import evaluate as run_evaluation
-    from aigc_core.api.evaluate import to_json
+    from aigc_core.api.evaluation import evaluate as run_evaluation
+    from aigc_core.api.evaluation import to_json
 
     result = run_evaluation(
         run,

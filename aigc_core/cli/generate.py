@@ -65,6 +65,7 @@ def generate(
 ) -> None:
     """Draw samples from a trained run, from its newest checkpoint or another."""
     from aigc_core.api import generate_files, stream_text
+    from aigc_core.api.sampler import RequestOptions
 
     if interpolate and reconstruct:
         raise UserError("Give --interpolate or --reconstruct, not both.")
@@ -73,37 +74,29 @@ def generate(
     if data_root is not None and not reconstruct:
         raise UserError("--data-root goes with --reconstruct: nothing else reads data.")
     sampling = dict(parse_assignment(text) for text in set_ or ())
+    request: RequestOptions = {
+        "seed": seed,
+        "label": label,
+        "prompt": prompt,
+        "tokens": tokens,
+        "sampling": sampling,
+    }
     if prompt is not None and out is None and count is None and not as_json:
-        pieces = stream_text(
-            run,
-            prompt=prompt,
-            tokens=tokens,
-            seed=seed,
-            label=label,
-            sampling=sampling,
-            stop=stop,
-            checkpoint=checkpoint,
-            device=device,
-        )
+        pieces = stream_text(run, stop=stop, checkpoint=checkpoint, device=device, **request)
         _write_stream(prompt, pieces)
         return
     if stop is not None:
         raise UserError("--stop goes with --prompt, without --out, --count and --json.")
-    count = 16 if count is None else count
+    count = request["count"] = 16 if count is None else count
     files = generate_files(
         run,
-        count=count,
-        seed=seed,
-        label=label,
-        prompt=prompt,
-        tokens=tokens,
-        sampling=sampling,
         kind="interpolation" if interpolate else "reconstructions" if reconstruct else "samples",
         checkpoint=checkpoint,
         data_root=data_root,
         device=device,
         format=format,
         out=out,
+        **request,
     )
     if as_json:
         print_json(

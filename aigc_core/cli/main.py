@@ -21,7 +21,6 @@ from aigc_core.cli.output import ConsoleHandler, error_console, say
 from aigc_core.cli.streams import flush_output, open_missing_streams
 from aigc_core.errors import (
     AigcError,
-    Interrupted,
     PluginFailure,
     StorageError,
     Terminated,
@@ -95,9 +94,6 @@ def main() -> None:
                 _call(app, arguments)
             finally:
                 unwritten = flush_output()
-    except Interrupted as stop:
-        say(console, str(stop))
-        sys.exit(stop.exit_code)
     except AigcError as error:
         if options is not None and options.traceback:
             say(console, "".join(traceback.format_exception(error)))

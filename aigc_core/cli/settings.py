@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from aigc_core.config import Layer, parse_assignment, read_config_file
+from aigc_core.config import Layer, given_settings, parse_assignment, read_config_file
 from aigc_core.config.layers import nest
-from aigc_core.errors import ConfigError
 
 DatasetOption = Annotated[
     str | None, typer.Option("--dataset", help="Which data: see `aigc datasets`.")
@@ -26,40 +25,26 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable: engine.seed=1."),
 ]
 
-_OPTIONS = {
-    "dataset.name": "--dataset",
-    "dataset.root": "--data-root",
-    "engine.standard.metric": "--until",
-    "engine.standard.at_most": "--until",
-    "engine.standard.at_least": "--until",
-}
-
 CheckpointOption = Annotated[
     str | None,
     typer.Option(metavar="best|STEP", help="Which checkpoint; otherwise the newest."),
 ]
 
 
-def layers_from(
-    config: Path | None, assignments: Sequence[str] | None, flags: Mapping[str, Any]
-) -> list[Layer]:
-    """Return the layers of a command line, weakest first: the file, then ``--set`` and flags.
+def overrides_from(assignments: Sequence[str] | None) -> dict[str, Any]:
+    """Return what ``--set`` gives, by dotted key; of two with one key the later counts."""
+    return dict(parse_assignment(text) for text in assignments or ())
 
-    Of two ``--set`` with one key the later counts.
+
+def layers_from(
+    config: Path | None, assignments: Sequence[str] | None, dataset: str | None
+) -> list[Layer]:
+    """Return the layers of a command line, weakest first: the file, then ``--set`` and dataset.
 
     Raises:
-        ConfigError: a flag and ``--set`` give one key two values.
+        ConfigError: ``--dataset`` and ``--set`` name two.
     """
-    values = dict(parse_assignment(text) for text in assignments or ())
-    for key, value in flags.items():
-        if value is None:
-            continue
-        if values.get(key, value) != value:
-            option = _OPTIONS.get(key, f"--{key.split('.')[1]}")
-            raise ConfigError(
-                f"'{key}' is given twice: {option} {value} and --set {key}={values[key]}."
-            )
-        values[key] = value
+    values = given_settings(overrides_from(assignments), dataset=dataset)
     layers = [read_config_file(config)] if config is not None else []
     if values:
         layers.append(Layer("command line", nest(values)))

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
-import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from aigc_core import api
 from aigc_core.cli.output import error_console, print_json, say, shown, typed
-from aigc_core.cli.settings import ConfigOption, DatasetOption, PresetOption, SetOption, layers_from
-from aigc_core.config import parse_standard, resolve_config
-from aigc_core.errors import Interrupted, StorageError
-from aigc_core.plugins import get_host
-from aigc_core.runs import open_run
-
-if TYPE_CHECKING:
-    from aigc_core.api.prepare import Training
-
-_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}  # Windows has no quota error
+from aigc_core.cli.settings import (
+    ConfigOption,
+    DatasetOption,
+    PresetOption,
+    SetOption,
+    overrides_from,
+)
+from aigc_core.errors import Interrupted
+from aigc_core.plugins import hookimpl
+from aigc_core.runs import Run
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
 UntilOption = Annotated[
@@ -51,11 +50,12 @@ def train(
     preset: PresetOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
-    steps: Annotated[int | None, typer.Option(help="Train for so many steps.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Train for this many steps.")] = None,
     epochs: Annotated[
-        float | None, typer.Option(help="Or for so many passes over the data.")
+        float | None, typer.Option(help="Or for this many passes over the data.")
     ] = None,
     until: UntilOption = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per optimiser update.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
@@ -70,33 +70,37 @@ def train(
     Settings, weakest first: the recipe's defaults, --preset, --config, --set and the other options.
     `aigc config show RECIPE` shows them all, and where each comes from.
     """
-    flags = {
-        "dataset.name": dataset,
-        "dataset.root": data_root,
-        "engine.steps": steps,
-        "engine.epochs": epochs,
-        "engine.device": device,
-        "engine.precision": precision,
-        "engine.seed": seed,
-        **(parse_standard(until) if until is not None else {}),
-    }
-    host = get_host()
-    layers = layers_from(config, set_, flags)
-    resolved = resolve_config(host, recipe, preset=preset, layers=layers).config
-    from aigc_core.api.prepare import prepare_training
-    from aigc_core.observers.console import ConsoleProgress
 
-    console = _console(quiet)
-    with contextlib.ExitStack() as stack:
-        with console.status(f"Loading {resolved.dataset.name}"):
-            context = prepare_training(host, resolved, out, [ConsoleProgress(console)])
-            training = stack.enter_context(context)
-        _run(training, console, as_json)
+    def begin(console: Console, observers: list[object]) -> Run:
+        return api.train(
+            recipe,
+            dataset=dataset,
+            data_root=data_root,
+            preset=preset,
+            config=config,
+            overrides=overrides_from(set_),
+            steps=steps,
+            epochs=epochs,
+            until=until,
+            batch_size=batch_size,
+            seed=seed,
+            device=device,
+            precision=precision,
+            out=out,
+            observers=observers,
+            progress=console,
+        )
+
+    _run(begin, quiet, as_json)
 
 
 def resume(
     run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
+    set_: SetOption = None,
     steps: Annotated[int | None, typer.Option(help="Train on until this many steps.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Or until this many passes over the data.")
+    ] = None,
     until: UntilOption = None,
     data_root: Annotated[str | None, typer.Option(help="Where the data is now.")] = None,
     device: Annotated[str | None, typer.Option(help="Another device than before.")] = None,
@@ -117,87 +121,72 @@ def resume(
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Go on with a run from its newest whole checkpoint, exactly as if it had not stopped."""
-    from aigc_core.api.going_on import prepare_resume
-    from aigc_core.observers.console import ConsoleProgress
+    """Resume a run from its newest whole checkpoint, exactly as if it had not stopped."""
 
-    opened = open_run(run)
-    console = _console(quiet)
-    with contextlib.ExitStack() as stack:
-        with console.status("Opening the run"):
-            context = prepare_resume(
-                opened,
-                steps=steps,
-                until=until,
-                data_root=data_root,
-                device=device,
-                allow_changes=allow_changes,
-                keep_schedule=keep_schedule,
-                observers=[ConsoleProgress(console)],
-            )
-            training = stack.enter_context(context)
-        _run(training, console, as_json)
-
-
-def _run(training: Training, console: Console, as_json: bool) -> None:
-    """Train, and say how it ended and what to do next."""
-    from aigc_core.engine import describe_device
-
-    run, engine = training.run, training.engine
-    for note in training.notes:
-        say(console, f"Note: {note}")
-    ema = f", EMA {engine.config.ema}" if engine.ema else ""
-    layout = ", channels_last" if engine.channels_last else ""
-    standard = engine.config.standard
-    until = f", or until {standard}" if standard is not None else ""
-    say(
-        console,
-        f"Training {run.recipe} on {run.config['dataset']['name']} "
-        f"({training.sample_count:,} samples) on {describe_device(engine.device)}, "
-        f"{engine.precision}{layout}{ema}; {engine.total_steps:,} steps of "
-        f"{engine.samples_per_step}{until}.",
-    )
-    if engine.step:
-        say(console, f"Going on from step {engine.step}.")
-    say(console, f"Run: {shown(run.path)}")
-    go_on = f"aigc resume {typed(run.path)}"
-    try:
-        result = training.fit()
-    except StorageError as error:
-        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK_FULL
-        say(console, f"{'Make room' if full else 'Mend that'}, then go on with: {go_on}")
-        raise
-    except KeyboardInterrupt:
-        told = f"Stopped at once; the last checkpoint is of step {run.step}. Go on with: {go_on}"
-        raise Interrupted(told, signal.SIGINT) from None
-    preview = run.latest_preview
-    if as_json:
-        print_json(
-            {
-                "run": str(run.path),
-                "status": "complete" if result.signal is None else "unfinished",
-                "step": result.step,
-                "ended": result.ending.reason if result.ending else None,
-                "told": result.ending.told if result.ending else None,
-                "best": engine.best.model_dump() if engine.best else None,
-                "samples": str(preview) if preview else None,
-                "seconds": round(engine.train_seconds, 3),
-            }
+    def begin(console: Console, observers: list[object]) -> Run:
+        return api.resume(
+            run,
+            data_root=data_root,
+            overrides=overrides_from(set_),
+            steps=steps,
+            epochs=epochs,
+            until=until,
+            device=device,
+            allow_changes=allow_changes,
+            keep_schedule=keep_schedule,
+            observers=observers,
+            progress=console,
         )
-    if result.signal is not None:
-        told = f"Stopped at step {result.step}; a checkpoint was written. Go on with: {go_on}"
-        raise Interrupted(told, result.signal)
-    assert result.ending is not None, "without a signal there is a reason"
-    say(console, f"Done in {engine.train_seconds:,.0f} s: {result.ending.told}.")
-    if preview:
-        say(console, f"Samples: {shown(preview)}")
-    say(console, f"More: aigc generate {typed(run.path)}")
-    if engine.best and engine.best.step != result.step:
-        best = f"aigc generate {typed(run.path)} --checkpoint best"
-        say(console, f"Best: {engine.best}. Its samples: {best}")
+
+    _run(begin, quiet, as_json)
 
 
-def _console(quiet: bool) -> Console:
+def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bool) -> None:
+    """Train, and say how it ended and what to do next."""
+    console = error_console(quiet)
     if quiet:
         logging.getLogger("aigc").setLevel(logging.WARNING)
-    return error_console(quiet)
+    observers: list[object] = [_PrintPath()] if quiet and not as_json else []
+    try:
+        run = begin(console, observers)
+    except Interrupted as stop:
+        if as_json and stop.run is not None:
+            print_json(_result(stop.run, "unfinished"))
+        say(error_console(), str(stop))
+        raise typer.Exit(stop.exit_code) from None
+    if as_json:
+        print_json(_result(run, "complete"))
+    ending, best = run.ending, run.best
+    said = f": {ending.message}" if ending else ""
+    say(console, f"Done in {run.train_seconds:,.0f} s{said}.")
+    if run.latest_preview:
+        say(console, f"Samples: {shown(run.latest_preview)}")
+    say(console, f"More: aigc generate {typed(run.path)}")
+    if best and best.step != run.step:
+        command = f"aigc generate {typed(run.path)} --checkpoint best"
+        say(console, f"Best: {best}. Its samples: {command}")
+
+
+class _PrintPath:
+    """Prints the run's folder, and nothing else, as soon as it is there: for scripts."""
+
+    @hookimpl
+    def aigc_run_started(self, run: Run) -> None:
+        try:
+            print(run.path, flush=True)
+        except OSError as error:  # output is never a reason to stop
+            logging.getLogger("aigc").warning("The run is %s (%s).", run.path, error)
+
+
+def _result(run: Run, status: str) -> dict[str, Any]:
+    ending, best, preview = run.ending, run.best, run.latest_preview
+    return {
+        "run": str(run.path),
+        "status": status,
+        "step": run.step,
+        "ended": ending.reason if ending else None,
+        "message": ending.message if ending else None,
+        "best": best.model_dump() if best else None,
+        "samples": str(preview) if preview else None,
+        "seconds": round(run.train_seconds, 3),
+    }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aigc_core.config.schema import SCHEMA_VERSION
+from aigc_core.config.standard import parse_standard
 from aigc_core.errors import ConfigError, did_you_mean, shown
 from aigc_core.strict_yaml import load_yaml, parse_yaml
 
@@ -35,6 +36,47 @@ def parse_assignment(text: str) -> tuple[str, Any]:
             f"--set {text}: expected section.key=value, such as engine.batch_size=64."
         )
     return key.strip(), parse_yaml(value, f"--set {text}")
+
+
+_KEYWORDS = {
+    "dataset": "dataset.name",
+    "data_root": "dataset.root",
+    "steps": "engine.steps",
+    "epochs": "engine.epochs",
+    "batch_size": "engine.batch_size",
+    "seed": "engine.seed",
+    "device": "engine.device",
+    "precision": "engine.precision",
+}
+
+
+def given_settings(
+    overrides: Mapping[str, Any] | None, *, until: str | None = None, **keywords: Any
+) -> dict[str, Any]:
+    """Return settings by dotted key: the overrides, and what keywords of ``train`` stand for.
+
+    Keywords that are None are left out.
+
+    Raises:
+        ConfigError: one setting is given two values, or ``until`` is malformed.
+    """
+    values = dict(overrides or {})
+    named = {
+        _KEYWORDS[name]: (name, os.fspath(value) if isinstance(value, os.PathLike) else value)
+        for name, value in keywords.items()
+        if value is not None
+    }
+    if until is not None:
+        named |= {key: ("until", value) for key, value in parse_standard(until).items()}
+    for key, (name, value) in named.items():
+        if values.get(key, value) != value:
+            shown_value = until if name == "until" else shown(value)
+            raise ConfigError(
+                f"'{key}' is given twice: {name}={shown_value} and {key}={shown(values[key])}. "
+                "Leave one of them out."
+            )
+        values[key] = value
+    return values
 
 
 def nest(assignments: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,21 @@
-"""Which device to compute on."""
+"""Where and how to compute: the device, its precision, memory format and global torch settings."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
+from aigc_core.engine.seeds import isolated_rng
 from aigc_core.errors import ConfigError
+
+_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def choose_device(name: str) -> torch.device:
@@ -53,3 +62,87 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Return whether the device computes bf16 in hardware.
+
+    Where it does not, autocast is emulated and up to hundreds of times slower than fp32
+    (pytorch #146508), so ``auto`` asks and never assumes.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def choose_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]:
+    """Turn ``auto`` into ``bf16`` where the device has it natively, else ``fp32``.
+
+    ``fp32`` and ``bf16`` are taken as they are: asking for emulated bf16 is allowed.
+    """
+    if name == "auto":
+        return "bf16" if native_bf16(device) else "fp32"
+    return "bf16" if name == "bf16" else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which forward passes and losses run."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def choose_channels_last(
+    wanted: bool | None, networks: Iterable[nn.Module], device: torch.device, precision: str
+) -> bool:
+    """Return what was asked for, else whether it is faster: for 2-D convolutions, mostly."""
+    if wanted is not None:
+        return wanted
+    has_2d = any(isinstance(m, _CONVOLUTIONS) for network in networks for m in network.modules())
+    return has_2d and (device.type == "cuda" or precision == "bf16")
+
+
+@torch.no_grad()
+def weights_channels_last(network: nn.Module) -> None:
+    """Let a network's weights of 2-D and 3-D convolutions lie channels last, each in its format.
+
+    ``Module.to(memory_format=torch.channels_last)`` refuses weights of five dimensions.
+    """
+    for parameter in network.parameters():
+        if parameter.dim() in _FORMATS:
+            parameter.data = parameter.data.contiguous(memory_format=_FORMATS[parameter.dim()])
+
+
+def samples_channels_last(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a batch whose ``samples``, where they are pictures or volumes, lie channels last.
+
+    Those are ``(B, C, H, W)`` and ``(B, C, D, H, W)``.
+    """
+    samples = batch["samples"]
+    if samples.dim() in _FORMATS:
+        samples = samples.contiguous(memory_format=_FORMATS[samples.dim()])
+    return {**batch, "samples": samples}
+
+
+@contextlib.contextmanager
+def torch_settings(device: torch.device, deterministic: bool) -> Iterator[None]:
+    """Choose algorithms by speed, or only deterministic ones; keep the global random state.
+
+    Args:
+        device: that the training runs on.
+        deterministic: repeatable to the bit on a GPU too, and slower.
+    """
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    try:
+        if deterministic:
+            if device.type == "cuda":  # cuBLAS asks for it, before its first call
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = not deterministic
+        with isolated_rng(device):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(was_deterministic, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = benchmark

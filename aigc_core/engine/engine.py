@@ -6,40 +6,85 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from aigc_core.config import EngineConfig
-from aigc_core.engine.comparison import Comparison
-from aigc_core.engine.data import ResidentData
-from aigc_core.engine.device import choose_device, wait_for
-from aigc_core.engine.ema import ExponentialMovingAverage
-from aigc_core.engine.interval import LogInterval
-from aigc_core.engine.layout import (
+from aigc_core.engine.data import ResidentData, as_arrays
+from aigc_core.engine.device import (
     choose_channels_last,
+    choose_device,
+    choose_precision,
     samples_channels_last,
+    torch_settings,
+    wait_for,
     weights_channels_last,
 )
-from aigc_core.engine.observer import EngineObserver
-from aigc_core.engine.precision import choose_precision
-from aigc_core.engine.sampler import ShuffledOrder
+from aigc_core.engine.ema import ExponentialMovingAverage
+from aigc_core.engine.metrics import LogInterval
+from aigc_core.engine.optimizers import learning_rate
+from aigc_core.engine.order import ShuffledOrder
 from aigc_core.engine.sampling import draw_samples
-from aigc_core.engine.schedules import learning_rate
 from aigc_core.engine.seeds import derive_seed, seed_global
-from aigc_core.engine.settings import torch_settings
 from aigc_core.engine.signals import StopRequest
-from aigc_core.engine.snapshot import put_back, tensors_of, weights_of
-from aigc_core.engine.state import EngineState, read_scalars
+from aigc_core.engine.state import put_back, read_scalars, tensors_of, weights_of
 from aigc_core.engine.step import StepRunner, build_phases, freeze
 from aigc_core.engine.stopping import FitResult, Stopping
-from aigc_core.engine.validation import build_validation
-from aigc_core.errors import RunError, TrainingError, UserError
+from aigc_core.engine.validation import Comparison, build_validation
+from aigc_core.errors import (
+    AigcError,
+    ConfigError,
+    RunError,
+    StopTraining,
+    TrainingError,
+    UserError,
+    raised_at,
+)
 from aigc_core.interfaces import Batch, Generator, Trainer
-from aigc_core.interfaces.outcome import Best
+from aigc_core.state import Best, State
 
 logger = logging.getLogger("aigc")
+
+
+class EngineObserver:
+    """Base of what watches an engine; every method may be left out.
+
+    The engine writes nothing itself: an observer that wants a checkpoint on disk takes
+    ``engine.state()`` when ``checkpoint_due`` is called.
+
+    Any method may raise ``StopTraining`` to end the training after this step or the next one, with
+    a checkpoint. One that raises anything else is reported and switched off, and the training goes
+    on; but a ``required`` observer's exceptions, and every ``AigcError``, end the training.
+    """
+
+    required = False
+    """Whether the training is worth nothing without this observer."""
+
+    def fit_started(self, engine: Engine) -> None:
+        """Called before the first step."""
+
+    def metrics_logged(self, engine: Engine, metrics: Mapping[str, float]) -> None:
+        """Called at every log interval and after the last step."""
+
+    def samples_due(self, engine: Engine) -> None:
+        """Called at every sample interval and after the last step."""
+
+    def checkpoint_due(self, engine: Engine) -> None:
+        """Called at every checkpoint interval, after the last step, and when interrupted."""
+
+    def fit_ended(self, engine: Engine) -> None:
+        """Called when ``fit`` ends, also by an exception."""
+
+
+class Due(NamedTuple):
+    """What is to be done after a step."""
+
+    validation: bool = False
+    log: bool = False
+    checkpoint: bool = False
+    samples: bool = False
 
 
 class Engine:
@@ -55,11 +100,11 @@ class Engine:
     def __init__(
         self,
         trainer: Trainer,
-        data: Mapping[str, Tensor],
+        data: object,
         config: EngineConfig,
         *,
         transform: Callable[[Tensor], Tensor] | None = None,
-        validation: Mapping[str, Tensor] | None = None,
+        validation: object | None = None,
         compare: Comparison | None = None,
         observers: Sequence[EngineObserver] = (),
     ) -> None:
@@ -67,18 +112,22 @@ class Engine:
 
         Args:
             trainer: networks and phases; the networks' weights are taken as they are.
-            data: ``samples`` ``(N, ...)`` and others of the same length, in their stored form.
+            data: arrays by name, ``samples`` ``(N, ...)`` and others of the same length, in their
+                stored form; or what ``as_arrays`` makes that of: one array of samples, or a
+                map-style ``torch.utils.data.Dataset`` that fits in memory.
             config: how to run.
             transform: maps a batch of stored samples to the model's form, on the device.
             validation: held-out data of the same form, for what is measured at validations.
             compare: what ``validation_metrics`` stand for: compares some of that data with
                 generated samples at each validation.
-            observers: told of metrics, samples and checkpoints.
+            observers: are called with metrics, and when samples and checkpoints are due.
 
         Raises:
-            ConfigError: a device that is not there, or a phase that is not valid.
-            DataError: no data.
+            ConfigError: a device that is not there, a phase that is not valid, or an argument of
+                another kind.
+            DataError: no data, or data that the engine cannot take.
         """
+        _check_kinds(trainer, config, observers)
         self.config = config
         self.trainer = trainer
         self.device = choose_device(config.device)
@@ -91,11 +140,16 @@ class Engine:
             network.to(self.device).train()
             if self.channels_last:
                 weights_channels_last(network)
-        generator = trainer.generator().to(self.device)
+        generator = _generator_of(trainer).to(self.device)
         self.ema = ExponentialMovingAverage(generator, config.ema) if config.ema else None
-        self.data = ResidentData(data, self.device, transform)
+        self.data = ResidentData(as_arrays(data), self.device, transform)
         self._validation = build_validation(
-            trainer, validation, compare, config, device=self.device, transform=transform
+            trainer,
+            None if validation is None else as_arrays(validation),
+            compare,
+            config,
+            device=self.device,
+            transform=transform,
         )
         self._stopping = Stopping(config, trainer.higher_is_better, compare)
         self._checked = config.needs_validation is None
@@ -111,8 +165,9 @@ class Engine:
         self._steps = StepRunner(
             phases, self.device, self.precision, config.accumulate, self._schedule_steps
         )
-        self._interval = LogInterval(self._steps, self.samples_per_step, len(self.data))
+        self._interval = LogInterval(phases, self.device, self.samples_per_step, len(self.data))
         self._observers = list(observers)
+        self._stop_reason: str | None = None  # an observer's, until it is acted upon
         self.step = 0
         self._halfway = False  # inside a step, or an exception left one unfinished
         self.train_seconds = 0.0
@@ -139,7 +194,8 @@ class Engine:
         self._checked = True
 
     def add_observer(self, observer: EngineObserver) -> None:
-        """Tell another observer from now on, after those that are there."""
+        """Add an observer, to be called after those that are there."""
+        _check_observer(observer)
         self._observers.append(observer)
 
     @property
@@ -178,10 +234,15 @@ class Engine:
         """Let the next validation be the best, as when the checkpoint of the last one is gone."""
         self._stopping.forget_best()
 
-    def fit(self) -> FitResult:
+    def fit(self, until_step: int | None = None) -> FitResult:
         """Train until the standard is reached, patience is lost or ``total_steps`` are done.
 
         A signal such as Ctrl-C ends it after a step.
+
+        Args:
+            until_step: pause after this step, counted from the training's start. What is done
+                after the last step is not done then, and a later call trains on as if there had
+                been no pause.
 
         Raises:
             TrainingError: a phase's losses or gradients were not finite for ``max_skipped_steps``
@@ -194,65 +255,82 @@ class Engine:
                 "Load a state, or make a new engine."
             )
         self.check_validation()
-        self._stopping.ending = None
-        with StopRequest() as stop, torch_settings(self.device, self.config.deterministic):
-            self._tell("fit_started")
-            clock = time.perf_counter()
-            while self._unfinished() and stop.received is None:
-                self._train_step()
-                due = self._due(last=self.step == self.total_steps)
-                if due:
-                    wait_for(self.device)
-                    self.train_seconds += time.perf_counter() - clock
-                    self._do(due)
-                    clock = time.perf_counter()
-                if stop.save:
-                    stop.save = False
-                    wait_for(self.device)
-                    self.train_seconds += time.perf_counter() - clock
-                    if "checkpoint" not in due:
-                        self._save()
-                    clock = time.perf_counter()
-            wait_for(self.device)
-            self.train_seconds += time.perf_counter() - clock
-            if stop.received is not None and self._unfinished():
-                self._save()
-                return FitResult(self.step, stop.received)
-            self._stopping.out_of_steps(self.step)
-            return FitResult(self.step, None, self._stopping.ending)
+        self._stopping.ending, self._stop_reason = None, None
+        limit = self.total_steps if until_step is None else min(until_step, self.total_steps)
+        try:
+            with StopRequest() as stop, torch_settings(self.device, self.config.deterministic):
+                self._notify(lambda observer: observer.fit_started(self))
+                self._run(limit, stop)
+                if stop.received is not None and self._unfinished():
+                    self._save()
+                    return FitResult(self.step, stop.received)
+        finally:
+            self._notify(lambda observer: observer.fit_ended(self))
+        if self._unfinished():
+            return FitResult(self.step, None)  # paused
+        self._stopping.out_of_steps(self.step)
+        return FitResult(self.step, None, self._stopping.ending)
+
+    def _run(self, limit: int, stop: StopRequest) -> None:
+        clock = time.perf_counter()
+        while self.step < limit and self._unfinished() and stop.received is None:
+            self._train_step()
+            due = self._due(all_of_it=self.step == self.total_steps or bool(self._stop_reason))
+            if stop.save:
+                stop.save, due = False, due._replace(checkpoint=True)
+            if any(due):
+                self._stop_clock(clock)
+                self._do(due)
+                clock = time.perf_counter()
+        self._stop_clock(clock)
+
+    def _stop_clock(self, started: float) -> None:
+        wait_for(self.device)
+        self.train_seconds += time.perf_counter() - started
 
     def _unfinished(self) -> bool:
         return self.step < self.total_steps and self._stopping.ending is None
 
-    def _due(self, *, last: bool) -> set[str]:
+    def _due(self, *, all_of_it: bool) -> Due:
         config = self.config
-        intervals = {
-            "log": config.log_every,
-            "checkpoint": config.checkpoint.every,
-            "samples": config.sample_every,
-        }
-        if self._validation is not None:
-            intervals["validation"] = config.validate_every
-        return {name for name, every in intervals.items() if last or self.step % every == 0}
 
-    def _do(self, due: set[str]) -> None:
+        def now(every: int) -> bool:
+            return all_of_it or self.step % every == 0
+
+        return Due(
+            validation=self._validation is not None and now(config.validate_every),
+            log=now(config.log_every),
+            checkpoint=now(config.checkpoint.every),
+            samples=now(config.sample_every),
+        )
+
+    def _do(self, due: Due) -> None:
         measured: dict[str, float] = {}
-        if "validation" in due and self._validation is not None:
+        if due.validation and self._validation is not None:
             measured = self._validation.run(self.step, self.generator)
             if self._stopping.judge(self.step, measured):
-                due = due | {"checkpoint"}  # a best that is not on disk is no use
+                due = due._replace(checkpoint=True)  # a best that is not on disk is no use
+        due = self._with_ending(due)
+        if due.log or measured:
+            means = self._interval.read(self.step, self.train_seconds, self._schedule_steps)
+            metrics = {**means, **measured}
+            self._notify(lambda observer: observer.metrics_logged(self, metrics))
+            self._interval.check(self.step, self.config.max_skipped_steps)
+            due = self._with_ending(due)
+        if due.checkpoint:
+            self._save()
+        if due.samples:
+            self._notify(lambda observer: observer.samples_due(self))
+
+    def _with_ending(self, due: Due) -> Due:
+        """Return what is due, which is everything where the training ends with this step."""
+        if self._stop_reason is not None:
+            self._stopping.stop(self.step, self._stop_reason)
         if self.step == self.total_steps:
             self._stopping.out_of_steps(self.step)
-        if self._stopping.ending is not None:
-            due = due | {"log", "checkpoint", "samples"}
-        if "log" in due or measured:
-            means = self._interval.read(self.step, self.train_seconds, self._schedule_steps)
-            self._tell("metrics_logged", {**means, **measured})
-            self._interval.check(self.step, self.config.max_skipped_steps)
-        if "checkpoint" in due:
-            self._save()
-        if "samples" in due:
-            self._tell("samples_due")
+        if self._stopping.ending is None:
+            return due
+        return due._replace(log=True, checkpoint=True, samples=True)
 
     def _save(self) -> None:
         """Let a checkpoint be written, unless it would not be worth keeping.
@@ -265,10 +343,10 @@ class Engine:
         if lost is not None:
             raise TrainingError(
                 f"Training diverged: at step {self.step}, the parameter '{lost}' is not finite. No "
-                "checkpoint of it is written; those of before stand. Start a new run with a lower "
-                "learning rate, clip_grad_norm, or engine.precision=fp32."
+                "checkpoint of it is written; the earlier ones are kept. Start a new run with a "
+                "lower learning rate, clip_grad_norm, or engine.precision=fp32."
             )
-        self._tell("checkpoint_due")
+        self._notify(lambda observer: observer.checkpoint_due(self))
 
     @torch.no_grad()
     def _not_finite(self) -> str | None:
@@ -296,20 +374,35 @@ class Engine:
         seed = derive_seed(config.seed, "step", step)
         seed_global(seed, self.device)  # dropout and the like draw from there
         self._halfway = True
-        self._steps.run(step, seed, batch_of, self._interval.meter)
+        self._steps.run(step, seed, batch_of, self._interval.meter.add)
         self._halfway = False
         if self.ema:
             self.ema.update(step)
         self.step += 1
 
-    def _tell(self, what: str, *arguments: Any) -> None:
-        for observer in self._observers:
-            getattr(observer, what)(self, *arguments)
+    def _notify(self, call: Callable[[EngineObserver], None]) -> None:
+        for observer in list(self._observers):
+            try:
+                call(observer)
+            except StopTraining as stop:
+                self._stop_reason = stop.reason
+            except AigcError:
+                raise
+            except Exception as error:
+                if observer.required:
+                    raise
+                self._observers.remove(observer)
+                logger.warning(
+                    "The observer %s failed and is switched off: %s",
+                    type(observer).__name__,
+                    raised_at(error),
+                )
+                logger.debug("Its traceback:", exc_info=error)
 
     def _modules(self) -> dict[str, nn.Module]:
         return self.networks | ({"ema": self.ema.generator} if self.ema else {})
 
-    def state(self) -> EngineState:
+    def state(self) -> State:
         """Return the whole state; tensors are the live ones, to be copied before the next step."""
         scalars = {
             "step": self.step,
@@ -320,10 +413,10 @@ class Engine:
             "validations": self._stopping.outcome.model_dump(),
         }
         tensors = tensors_of(self._steps.runners, self._interval.meter)
-        return EngineState(weights_of(self._modules()), tensors, scalars)
+        return State(weights_of(self._modules()), tensors, scalars)
 
-    def load_state(self, state: EngineState) -> None:
-        """Go on from a state of an engine with the same trainer and configuration.
+    def load_state(self, state: State) -> None:
+        """Resume from a state of an engine with the same trainer and configuration.
 
         Raises:
             RunError: the state does not fit; nothing was changed.
@@ -339,5 +432,51 @@ class Engine:
         self.step = scalars.step
         self.train_seconds = scalars.train_seconds
         self._interval.start = scalars.logged
-        self._stopping.go_on_from(scalars.validations)
+        self._stopping.resume_from(scalars.validations)
         self._halfway = False
+
+
+def _check_kinds(trainer: object, config: object, observers: Sequence[object]) -> None:
+    """Check what is not data for being what it should be.
+
+    Raises:
+        ConfigError: it is not; says what to give instead.
+    """
+    if not isinstance(trainer, Trainer):
+        raise ConfigError(
+            f"Engine needs a Trainer, and was given {_kind(trainer)}. A network alone does not say "
+            "how it is trained: use AdversarialTrainer, VariationalTrainer or "
+            "AutoregressiveTrainer, or derive from aigc_core.Trainer."
+        )
+    if not isinstance(config, EngineConfig):
+        raise ConfigError(
+            f"Engine needs an EngineConfig, and was given {_kind(config)}. Make one with: "
+            "EngineConfig(steps=1000, batch_size=64)"
+        )
+    for observer in observers:
+        _check_observer(observer)
+
+
+def _check_observer(observer: Any) -> None:
+    if not isinstance(observer, EngineObserver):
+        raise ConfigError(
+            f"An engine's observers derive from aigc_core.EngineObserver; {_kind(observer)} does "
+            "not. Objects with @hookimpl methods go to aigc_core.train(..., observers=[...])."
+        )
+
+
+def _generator_of(trainer: Trainer) -> Generator:
+    generator: object = trainer.generator()
+    if not isinstance(generator, Generator):
+        raise ConfigError(
+            f"{type(trainer).__name__}.generator() gave {_kind(generator)}, which is not an "
+            "aigc_core.Generator. Derive the network from aigc_core.Generator and give it a method "
+            "sample(), or from LatentGenerator or AutoregressiveGenerator, which have one."
+        )
+    return generator
+
+
+def _kind(value: object) -> str:
+    name = value.__name__ if isinstance(value, type) else type(value).__name__
+    article = "an" if name[:1].lower() in "aeiou" else "a"
+    return f"the class {name}" if isinstance(value, type) else f"{article} {name}"

@@ -1,15 +1,14 @@
-"""Optimisers of phases: made, guarded on the device, saved by name and restored exactly."""
+"""Optimisers of phases, and their learning rates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from aigc_core.errors import RunError
 from aigc_core.interfaces import OptimizerConfig
 
 
@@ -39,62 +38,18 @@ def build_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> Optimi
     return cls(groups, betas=config.betas, eps=config.eps, **common)
 
 
-def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
-    """Return an optimiser's tensors as ``<parameter>/<key>``; what is not yet there is left out."""
-    return {
-        f"{names[parameter]}/{key}": value
-        for parameter, values in optimizer.state.items()
-        for key, value in values.items()
-        if isinstance(value, Tensor)
-    }
+def learning_rate(config: OptimizerConfig, step: int, total_steps: int) -> float:
+    """Return the learning rate of a step, counted from 0: a pure function, so nothing is saved.
 
-
-_KEYS = {
-    "adam": {"step", "exp_avg", "exp_avg_sq"},
-    "adamw": {"step", "exp_avg", "exp_avg_sq"},
-    "sgd": {"momentum_buffer"},
-}
-
-
-def check_optimizer_state(
-    config: OptimizerConfig, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
-) -> None:
-    """Raise ``RunError`` for state that is not of this kind of optimiser and these parameters."""
-    found: dict[str, set[str]] = {}
-    shapes = {name: parameter.shape for parameter, name in names.items()}
-    for full_name, tensor in tensors.items():
-        name, _, key = full_name.rpartition("/")
-        if name not in shapes:
-            raise RunError(f"The checkpoint has optimiser state for '{name}', which is not there.")
-        if not tensor.is_floating_point():
-            raise RunError(f"The checkpoint's optimiser state of '{name}' is of {tensor.dtype}.")
-        if tensor.shape != (torch.Size() if key == "step" else shapes[name]):
-            raise RunError(f"The checkpoint's optimiser state of '{name}' has another shape.")
-        found.setdefault(name, set()).add(key)
-    for name, keys in found.items():
-        if keys != _KEYS[config.name]:
-            raise RunError(
-                f"The checkpoint was written with another optimiser than '{config.name}': it has "
-                f"{', '.join(sorted(keys))} for '{name}'."
-            )
-
-
-@torch.no_grad()
-def restore_optimizer(
-    optimizer: Optimizer, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
-) -> None:
-    """Put back what ``optimizer_state`` returned, each tensor in its own type, device and layout.
-
-    ``load_state_dict`` would cast to the parameter's type and forget channels_last strides
-    (pytorch #103256), and fused kernels want both right. ``check_optimizer_state`` comes first.
+    It rises linearly over ``warmup_steps``, from lr/(warmup + 1) to lr, and then follows the
+    schedule down to ``final_lr`` at ``decay_steps`` (or the run's end), where it stays. Cosine:
+    Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts.
     """
-    by_name = {name: parameter for parameter, name in names.items()}
-    optimizer.state.clear()
-    for full_name, tensor in tensors.items():
-        name, _, key = full_name.rpartition("/")
-        parameter = by_name[name]
-        if tensor.shape == parameter.shape and tensor.dim() > 0:
-            restored = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
-        else:
-            restored = tensor.to(parameter.device, copy=True)
-        optimizer.state[parameter][key] = restored
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / (config.warmup_steps + 1)
+    if config.schedule == "constant":
+        return config.lr
+    length = (config.decay_steps or total_steps) - config.warmup_steps
+    progress = min(1.0, (step - config.warmup_steps) / max(1, length))
+    left = 1 - progress if config.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    return config.final_lr + (config.lr - config.final_lr) * left

@@ -1,29 +1,19 @@
-"""The whole state of a training, as named tensors and plain numbers."""
+"""A training's state, taken out of the networks, optimisers and counters, and put back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from aigc_core.engine.metrics import Meter
+from aigc_core.engine.step import PhaseRunner
 from aigc_core.errors import RunError, shown
-from aigc_core.interfaces.outcome import Outcome
-
-
-@dataclass(frozen=True)
-class EngineState:
-    """All that a training needs to go on exactly as if it had not stopped."""
-
-    weights: Mapping[str, Tensor]
-    """``<network>.<name>`` and, for the averaged generator, ``ema.<name>``."""
-    tensors: Mapping[str, Tensor]
-    """Optimisers' state and the means of an unfinished log interval."""
-    scalars: Mapping[str, Any]
-    """Counters; plain JSON data."""
+from aigc_core.interfaces import OptimizerConfig
+from aigc_core.state import Outcome, State
 
 
 class Scalars(BaseModel):
@@ -39,7 +29,7 @@ class Scalars(BaseModel):
     validations: Outcome = Field(default_factory=Outcome, strict=False)
 
 
-def read_scalars(state: EngineState) -> Scalars:
+def read_scalars(state: State) -> Scalars:
     """Return a state's counters.
 
     Raises:
@@ -62,6 +52,55 @@ def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
+def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Return the live weights of modules as ``<module>.<name>``."""
+    return {
+        f"{name}.{key}": value
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def tensors_of(runners: Sequence[PhaseRunner], meter: Meter) -> dict[str, Tensor]:
+    """Return the live tensors of optimisers, guards and the means of an unfinished interval."""
+    tensors = {f"meter/{name}": value for name, value in meter.sums.items()}
+    for runner in runners:
+        prefix = f"phase/{runner.phase.name}/"
+        tensors[f"{prefix}guard"] = runner.guard.counts
+        saved = optimizer_state(runner.optimizer, runner.names)
+        tensors |= {f"{prefix}{name}": value for name, value in saved.items()}
+    return tensors
+
+
+def put_back(
+    state: State,
+    modules: Mapping[str, nn.Module],
+    runners: Sequence[PhaseRunner],
+    meter: Meter,
+) -> None:
+    """Copy a state's tensors back to where they came from; all or, on an error, none.
+
+    Raises:
+        RunError: the state is of other phases, optimisers or networks.
+    """
+    for runner in runners:
+        own = below(state.tensors, f"phase/{runner.phase.name}/")
+        if "guard" not in own:
+            raise RunError(f"The checkpoint has no phase '{runner.phase.name}'.")
+        if own["guard"].shape != (2,) or not own["guard"].is_floating_point():
+            raise RunError(f"The checkpoint's counts of phase '{runner.phase.name}' are no counts.")
+        optimizer = {name: value for name, value in own.items() if name != "guard"}
+        check_optimizer_state(runner.phase.optimizer, runner.names, optimizer)
+    load_weights(modules, state.weights)
+    for runner in runners:
+        own = below(state.tensors, f"phase/{runner.phase.name}/")
+        runner.guard.counts = own.pop("guard").to(runner.guard.counts.device, copy=True)
+        restore_optimizer(runner.optimizer, runner.names, own)
+    sums, counts = below(state.tensors, "meter/"), state.scalars["meter_counts"]
+    meter.sums = {name: sums[name].to(meter.device, copy=True) for name in counts}
+    meter.counts = dict(counts)
+
+
 @torch.no_grad()
 def load_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tensor]) -> None:
     """Copy ``<module>.<name>`` weights into modules, in place; all or, on an error, none.
@@ -81,3 +120,64 @@ def load_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tensor]
             )
     for name, value in own.items():
         value.copy_(weights[name])
+
+
+def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
+    """Return an optimiser's tensors as ``<parameter>/<key>``; what is not yet there is left out."""
+    return {
+        f"{names[parameter]}/{key}": value
+        for parameter, values in optimizer.state.items()
+        for key, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+_KEYS = {
+    "adam": {"step", "exp_avg", "exp_avg_sq"},
+    "adamw": {"step", "exp_avg", "exp_avg_sq"},
+    "sgd": {"momentum_buffer"},
+}
+
+
+def check_optimizer_state(
+    config: OptimizerConfig, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
+) -> None:
+    """Raise ``RunError`` for state that is not of this kind of optimiser and these parameters."""
+    found: dict[str, set[str]] = {}
+    shapes = {name: parameter.shape for parameter, name in names.items()}
+    for full_name, tensor in tensors.items():
+        name, _, key = full_name.rpartition("/")
+        if name not in shapes:
+            raise RunError(f"The checkpoint has optimiser state for '{name}', which is not there.")
+        if not tensor.is_floating_point():
+            raise RunError(f"The checkpoint's optimiser state of '{name}' is of {tensor.dtype}.")
+        if tensor.shape != (torch.Size() if key == "step" else shapes[name]):
+            raise RunError(f"The checkpoint's optimiser state of '{name}' has another shape.")
+        found.setdefault(name, set()).add(key)
+    for name, keys in found.items():
+        if keys != _KEYS[config.name]:
+            raise RunError(
+                f"The checkpoint was written with another optimiser than '{config.name}': it has "
+                f"{', '.join(sorted(keys))} for '{name}'."
+            )
+
+
+@torch.no_grad()
+def restore_optimizer(
+    optimizer: Optimizer, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
+) -> None:
+    """Put back what ``optimizer_state`` returned, each tensor in its own type, device and layout.
+
+    ``load_state_dict`` would cast to the parameter's type and forget channels_last strides
+    (pytorch #103256), and fused kernels want both right. ``check_optimizer_state`` comes first.
+    """
+    by_name = {name: parameter for parameter, name in names.items()}
+    optimizer.state.clear()
+    for full_name, tensor in tensors.items():
+        name, _, key = full_name.rpartition("/")
+        parameter = by_name[name]
+        if tensor.shape == parameter.shape and tensor.dim() > 0:
+            restored = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
+        else:
+            restored = tensor.to(parameter.device, copy=True)
+        optimizer.state[parameter][key] = restored

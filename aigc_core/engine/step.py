@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from aigc_core.engine.device import autocast
 from aigc_core.engine.guard import Guard
-from aigc_core.engine.meter import Meter
-from aigc_core.engine.optimizers import build_optimizer
-from aigc_core.engine.precision import autocast
-from aigc_core.engine.schedules import learning_rate
+from aigc_core.engine.optimizers import build_optimizer, learning_rate
 from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces import Batch, Phase, StepState
 
@@ -112,18 +110,22 @@ class StepRunner:
         device: torch.device,
         precision: str,
         accumulate: int,
-        total_steps: int,
+        schedule_steps: int,
     ) -> None:
         self.runners = runners
         self.device = device
         self.precision = precision
         self.accumulate = accumulate
-        self.total_steps = total_steps
+        self.schedule_steps = schedule_steps
         self.repeats = max(runner.phase.repeats for runner in runners)
         self._rng = torch.Generator(device)
 
     def run(
-        self, step: int, seed: int, batch_of: Callable[[int, int], Batch], meter: Meter
+        self,
+        step: int,
+        seed: int,
+        batch_of: Callable[[int, int], Batch],
+        log: Callable[[str, Tensor], None],
     ) -> None:
         """Run one step.
 
@@ -131,7 +133,7 @@ class StepRunner:
             step: steps completed before.
             seed: of this step; seeds the generator that phases draw from.
             batch_of: ``(repeat, part) -> Batch``, part in ``range(accumulate)``.
-            meter: takes losses, gradient norms and what the trainer logs.
+            log: takes losses, gradient norms and what the trainer logs: a name and a scalar.
         """
         self._rng.manual_seed(seed)
         batches: dict[tuple[int, int], Batch] = {}
@@ -140,7 +142,7 @@ class StepRunner:
             if step % runner.phase.every:
                 continue
             if runner.phase.optimizer.scheduled:
-                lr = learning_rate(runner.phase.optimizer, step, self.total_steps)
+                lr = learning_rate(runner.phase.optimizer, step, self.schedule_steps)
                 for group in runner.optimizer.param_groups:
                     group["lr"] = lr
             for repeat in range(runner.phase.repeats):
@@ -152,32 +154,38 @@ class StepRunner:
                     if key not in batches:
                         batches[key] = batch_of(repeat, part)
                         scratches[key] = {}
-                    state = StepState(
-                        step, repeat, self.accumulate, self._rng, scratches[key], meter.add
-                    )
-                    losses.append(self._backward(runner, batches[key], state, meter))
-                self._update(runner, losses, meter)
+                    state = StepState(step, repeat, self.accumulate, self._rng, scratches[key], log)
+                    losses.append(self._backward(runner, batches[key], state))
+                self._update(runner, losses, log)
 
-    def _backward(
-        self, runner: PhaseRunner, batch: Batch, state: StepState, meter: Meter
-    ) -> Tensor:
+    def _backward(self, runner: PhaseRunner, batch: Batch, state: StepState) -> Tensor:
         """Add one part's gradients, to the phase's own parameters and to nothing else."""
         phase = runner.phase
         with autocast(self.device, self.precision):
-            terms = phase.loss(batch, state)
+            terms: object = phase.loss(batch, state)
+            if isinstance(terms, Tensor):
+                terms = {phase.name: terms}
+            if not isinstance(terms, Mapping) or not terms:
+                raise ConfigError(
+                    f"The loss of phase '{phase.name}' gave {type(terms).__name__}; it should give "
+                    "a scalar tensor, or several by name."
+                )
             loss = torch.stack([term.float() for term in terms.values()]).sum()
         if not loss.requires_grad:
             raise _reaches_nothing(phase)
-        # Naming the inputs is the freeze: other networks' weights get no gradient, and the work
-        # for it is not done. Graphs that a later phase of the step needs stay as they are.
+        # inputs=… accumulates gradients in this phase's parameters alone: the other networks are
+        # frozen, autograd skips the work for them, and graphs that a later phase of the step
+        # back-propagates through stay intact.
         (loss / self.accumulate).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
-        meter.add(f"loss/{phase.name}", loss)
+        state.log(f"loss/{phase.name}", loss)
         if len(terms) > 1:
             for name, term in terms.items():
-                meter.add(f"loss/{phase.name}/{name}", term)
+                state.log(f"loss/{phase.name}/{name}", term)
         return loss.detach()
 
-    def _update(self, runner: PhaseRunner, losses: list[Tensor], meter: Meter) -> None:
+    def _update(
+        self, runner: PhaseRunner, losses: list[Tensor], log: Callable[[str, Tensor], None]
+    ) -> None:
         """Clip, and step unless a loss or gradient is not finite; decided on the device."""
         phase = runner.phase
         gradients = [p.grad for p in runner.parameters if p.grad is not None]
@@ -197,7 +205,7 @@ class StepRunner:
             runner.optimizer.found_inf = skip  # type: ignore[attr-defined]
             runner.optimizer.step()
         runner.optimizer.zero_grad(set_to_none=True)
-        meter.add(f"gradient_norm/{phase.name}", norm)
+        log(f"gradient_norm/{phase.name}", norm)
 
 
 def _reaches_nothing(phase: Phase) -> ConfigError:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from aigc_core.config import EngineConfig
-from aigc_core.engine.comparison import Comparison
+from aigc_core.engine.validation import Comparison
 from aigc_core.errors import ConfigError, did_you_mean, nearest
-from aigc_core.interfaces.outcome import Best, Ending, Outcome
+from aigc_core.state import Best, Ending, Outcome
 
 LOSS = "validation/loss"  # lower is better, as the contract of ``Trainer.validation`` says
 
@@ -105,29 +105,38 @@ class Stopping:
         if self._standard is not None:
             value = measured.get(self._standard.metric, math.nan)
             if self._standard.reached_by(value):
-                told = f"reached the standard {self._standard} with {value:.6g} at step {step:,}"
-                self.ending = Ending(reason="standard", told=told, standard=str(self._standard))
+                message = f"reached the standard {self._standard} with {value:.6g} at step {step:,}"
+                self.ending = Ending(
+                    reason="standard", message=message, standard=str(self._standard)
+                )
                 return improved
         if self._patience is not None and self._stale >= self._patience:
             times = "1 validation" if self._stale == 1 else f"{self._stale} validations"
-            told = f"found no better {self._metric} in {times} up to step {step:,}"
+            message = f"found no better {self._metric} in {times} up to step {step:,}"
             if self.best is not None:
-                told += f" than {self.best.value:.6g} at step {self.best.step:,}"
-            self.ending = Ending(reason="patience", told=told + self._missed())
+                message += f" than {self.best.value:.6g} at step {self.best.step:,}"
+            self.ending = Ending(reason="patience", message=message + self._missed())
         return improved
 
     def out_of_steps(self, steps: int) -> None:
         """End because all steps are done, unless there is another reason."""
         if self.ending is None:
-            self.ending = Ending(reason="steps", told=f"did all {steps:,} steps{self._missed()}")
+            message = f"did all {steps:,} steps{self._missed()}"
+            self.ending = Ending(reason="steps", message=message)
+
+    def stop(self, step: int, reason: str) -> None:
+        """End because an observer asked for it, unless there is another reason."""
+        if self.ending is None:
+            message = f"was stopped at step {step:,}: {reason}"
+            self.ending = Ending(reason="stopped", message=message)
 
     def _missed(self) -> str:
         if self._standard is None:
             return ""
-        told = f"; the standard {self._standard} was not reached"
+        message = f"; the standard {self._standard} was not reached"
         if self.best is not None and self.best.metric == self._standard.metric:
-            told += f": the best was {self.best.value:.6g} at step {self.best.step:,}"
-        return told
+            message += f": the best was {self.best.value:.6g} at step {self.best.step:,}"
+        return message
 
     def _is_better(self, value: float) -> bool:
         if not math.isfinite(value):
@@ -142,8 +151,8 @@ class Stopping:
         """All that was judged, for a checkpoint."""
         return Outcome(best=self.best, stale=self._stale, ending=self.ending)
 
-    def go_on_from(self, outcome: Outcome) -> None:
-        """Take what a checkpoint says. Its ending does not count: whoever goes on wants more."""
+    def resume_from(self, outcome: Outcome) -> None:
+        """Take what a checkpoint says, but its ending: whoever resumes wants more steps."""
         self.best, self.ending = outcome.best, None
         self._stale = 0 if outcome.ending else outcome.stale
 

@@ -66,8 +66,8 @@ class Phase:
     """Unique within the trainer; names the phase's metrics, such as ``loss/generator``."""
     updates: tuple[str, ...]
     """Names of the networks it trains, as in ``Trainer.networks``."""
-    loss: Callable[[Batch, StepState], Mapping[str, Tensor]]
-    """Named scalar terms, means over the batch; the engine sums and back-propagates them."""
+    loss: Callable[[Batch, StepState], Mapping[str, Tensor] | Tensor]
+    """A scalar mean over the batch, or several by name, which the engine sums."""
     optimizer: OptimizerConfig
     every: int = 1
     """Run on steps 0, every, 2·every, …"""
@@ -101,8 +101,8 @@ class Trainer(ABC):
     def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]] | None:
         """Return what is measured on held-out data, or None where there is nothing to measure.
 
-        It gives named scalar means over the batch; ``loss`` among them, lower is better, is what
-        decides where a number must. It is called without gradients, in evaluation mode.
+        It gives named scalar means over the batch. If present, ``loss`` picks the best checkpoint;
+        lower is better. It is called without gradients, in evaluation mode.
         """
         return None
 

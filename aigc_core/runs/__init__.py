@@ -9,13 +9,13 @@ from aigc_core.runs.folder import Run, find_runs, open_run
 from aigc_core.runs.outcome import choose_checkpoint
 
 if TYPE_CHECKING:
-    from aigc_core.runs.checkpoint import load_checkpoint, load_weights_only, save_checkpoint
+    from aigc_core.runs.checkpoint import load_checkpoint, open_weights, save_checkpoint
 
 __getattr__ = lazy_exports(
     __name__,
     {
         "load_checkpoint": "checkpoint",
-        "load_weights_only": "checkpoint",
+        "open_weights": "checkpoint",
         "save_checkpoint": "checkpoint",
     },
 )
@@ -28,8 +28,8 @@ __all__ = [
     "create_run",
     "find_runs",
     "load_checkpoint",
-    "load_weights_only",
     "new_run_path",
     "open_run",
+    "open_weights",
     "save_checkpoint",
 ]

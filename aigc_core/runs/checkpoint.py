@@ -34,6 +34,7 @@ from aigc_core.runs.manifest import (
 )
 from aigc_core.runs.outcome import SCALARS
 from aigc_core.runs.tensors import MAX_HEADER_BYTES, Header, read_header, total_bytes
+from aigc_core.state import State
 
 WEIGHTS, TENSORS = "weights.safetensors", "state.safetensors"
 
@@ -63,20 +64,17 @@ class Checkpoint:
         """Everything else that is tensors."""
         return self._load(TENSORS)
 
+    def state(self) -> State:
+        """Return all of it, read."""
+        return State(self.weights, self.tensors, self.scalars)
+
     def _load(self, name: str) -> dict[str, Tensor]:
         limit = total_bytes(self.header(name)) + MAX_HEADER_BYTES + 8
         return _parsed(read_file(self.path / name, limit), self.path / name)
 
 
 def save_checkpoint(
-    checkpoints: Path,
-    step: int,
-    *,
-    weights: Mapping[str, Tensor],
-    tensors: Mapping[str, Tensor],
-    scalars: Mapping[str, Any],
-    keep: int,
-    spare: Collection[int] = (),
+    checkpoints: Path, state: State, *, keep: int, spare: Collection[int] = ()
 ) -> Path:
     """Write a checkpoint so that a crash at any moment leaves the older ones whole.
 
@@ -87,26 +85,21 @@ def save_checkpoint(
     Raises:
         StorageError: it could not be written; the older checkpoints stand.
     """
+    step = int(state.scalars["step"])
     target = checkpoint_folder(checkpoints, step)
     if step not in checkpoint_steps(checkpoints):
-        _write(checkpoints, target, weights, tensors, scalars)
+        _write(checkpoints, target, state)
     for old in checkpoint_steps(checkpoints)[:-keep]:
         if old != step and old not in spare:
             _prune(checkpoints, old)
     return target
 
 
-def _write(
-    checkpoints: Path,
-    target: Path,
-    weights: Mapping[str, Tensor],
-    tensors: Mapping[str, Tensor],
-    scalars: Mapping[str, Any],
-) -> None:
+def _write(checkpoints: Path, target: Path, state: State) -> None:
     files = {
-        WEIGHTS: safetensors.torch.save(_on_cpu(weights)),
-        TENSORS: safetensors.torch.save(_on_cpu(tensors)),
-        SCALARS: (json.dumps(scalars, indent=2) + "\n").encode(),
+        WEIGHTS: safetensors.torch.save(_on_cpu(state.weights)),
+        TENSORS: safetensors.torch.save(_on_cpu(state.tensors)),
+        SCALARS: (json.dumps(state.scalars, indent=2) + "\n").encode(),
     }
     files[MANIFEST] = describe_files(files).encode()
     try:
@@ -179,20 +172,6 @@ def open_weights(
     except (FileNotFoundError, RunError):
         scalars = {}
     return Checkpoint(found.step, folder, scalars)
-
-
-def load_weights_only(
-    checkpoints: Path, warn: Callable[[str], None], step: int | None = None
-) -> tuple[int, dict[str, Tensor]]:
-    """Return ``(step, weights)`` of the newest checkpoint whose weights verify, or of one step.
-
-    Only reads.
-
-    Raises:
-        RunError: there is none, or that of the step is damaged.
-    """
-    found = open_weights(checkpoints, warn, step)
-    return found.step, found.weights
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aigc_core.config.layers import read_config_file
+from aigc_core.config.layers import Layer, read_config_file
 from aigc_core.config.standard import StandardConfig
 from aigc_core.errors import RunError, StorageError, did_you_mean, reason
 from aigc_core.files import write_text_atomically
-from aigc_core.interfaces.outcome import Best, Ending
 from aigc_core.runs.facts import DatasetFacts
 from aigc_core.runs.inside import is_real_file, names_in, read_file, read_json
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.metrics import MetricsFile
-from aigc_core.runs.outcome import read_outcome
+from aigc_core.runs.outcome import read_outcome, read_train_seconds
 from aigc_core.runs.record import Resumption
+from aigc_core.state import Best, Ending
 from aigc_core.strict_yaml import dump_yaml, load_yaml
 
 CONFIG, DATASET, ENVIRONMENT = "config.yaml", "dataset.json", "environment.json"
@@ -59,6 +59,15 @@ class Run:
         if not isinstance(data, dict) or not isinstance(data.get("recipe"), str):
             raise RunError(f"{path} names no recipe; it was not written by aigc, or was edited.")
         return data
+
+    @property
+    def layer(self) -> Layer:
+        """The whole configuration as one layer; raises ``RunError`` where a section is missing."""
+        sections = ("dataset", "model", "trainer", "engine")
+        missing = [key for key in sections if key not in self.config]
+        if missing:
+            raise RunError(f"{self.path / CONFIG} lacks the section '{missing[0]}'.")
+        return Layer(str(self.path), {key: self.config[key] for key in sections})
 
     @property
     def recipe(self) -> str:
@@ -116,6 +125,11 @@ class Run:
         if self._is_locked():
             return "training"
         return "complete" if self.ending else "unfinished"
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds of training up to the newest checkpoint; 0 without one."""
+        return read_train_seconds(self.checkpoints)
 
     @property
     def best(self) -> Best | None:

@@ -6,27 +6,43 @@ nothing can come between writing the one and the other. Free of torch.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from aigc_core.errors import RunError, did_you_mean
-from aigc_core.interfaces.outcome import Outcome
 from aigc_core.runs.inside import read_json
 from aigc_core.runs.manifest import checkpoint_folder, checkpoint_steps
+from aigc_core.state import Outcome
 
 SCALARS = "state.json"
 
 
 def read_outcome(checkpoints: Path) -> Outcome:
     """Return what the newest checkpoint that can be read says; empty where none says anything."""
-    for step in reversed(checkpoint_steps(checkpoints)):
-        try:
-            scalars = read_json(checkpoint_folder(checkpoints, step) / SCALARS)
+    for scalars in _scalars(checkpoints):
+        with contextlib.suppress(ValidationError):
             return Outcome.model_validate(scalars.get("validations") or {})
-        except (FileNotFoundError, RunError, ValidationError):
-            continue
     return Outcome()
+
+
+def read_train_seconds(checkpoints: Path) -> float:
+    """Return how long training took up to the newest checkpoint that can be read; 0 without."""
+    for scalars in _scalars(checkpoints):
+        seconds = scalars.get("train_seconds")
+        if isinstance(seconds, int | float):
+            return float(seconds)
+    return 0.0
+
+
+def _scalars(checkpoints: Path) -> Iterator[dict[str, Any]]:
+    """Yield what checkpoints say beside tensors, the newest first; unreadable ones are left out."""
+    for step in reversed(checkpoint_steps(checkpoints)):
+        with contextlib.suppress(FileNotFoundError, RunError):
+            yield read_json(checkpoint_folder(checkpoints, step) / SCALARS)
 
 
 def choose_checkpoint(checkpoints: Path, name: str | int | None) -> int | None:

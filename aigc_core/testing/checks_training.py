@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from aigc_core.engine import Engine, EngineObserver, EngineState, load_weights
+from aigc_core.engine import Engine, EngineObserver, load_weights
 from aigc_core.errors import RunError
 from aigc_core.runs import load_checkpoint, save_checkpoint
 from aigc_core.testing.check import Checks, fail_unless
@@ -74,23 +74,15 @@ def resume(recipe: RecipeSubject) -> None:
     straight = recipe.engine()
     straight.fit()
     first = recipe.engine()
-    first.total_steps = STEPS // 2
-    first.fit()
+    first.fit(until_step=STEPS // 2)
     state, folder = first.state(), recipe.folder / "resumed"
-    save_checkpoint(
-        folder,
-        first.step,
-        weights=state.weights,
-        tensors=state.tensors,
-        scalars=state.scalars,
-        keep=1,
-    )
+    save_checkpoint(folder, state, keep=1)
     told: list[str] = []
     saved = load_checkpoint(folder, told.append)
     if saved is None or told:
         raise CheckFailed(f"The checkpoint cannot be read back. {' '.join(told)}")
     second = recipe.engine()
-    second.load_state(EngineState(saved.weights, saved.tensors, saved.scalars))
+    second.load_state(saved.state())
     second.fit()
     what = (
         f"{STEPS} steps and {STEPS // 2} steps, a checkpoint and {STEPS - STEPS // 2} more end "
@@ -142,8 +134,7 @@ def bf16_finite(recipe: RecipeSubject) -> None:
     """
     engine, metrics = recipe.engine(precision="bf16"), Metrics()
     engine.add_observer(metrics)
-    engine.total_steps = 2
-    engine.fit()
+    engine.fit(until_step=2)
     for step, logged in enumerate(metrics.logged, start=1):
         for name, value in logged.items():
             fail_unless(

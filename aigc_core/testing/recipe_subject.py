@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from aigc_core.api.build import Parts, build_parts, load_data
+from aigc_core.api.blueprint import Blueprint, Parts
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine
@@ -78,16 +78,21 @@ class RecipeSubject:
         return config
 
     @once
+    def blueprint(self) -> Blueprint:
+        """What the configuration means."""
+        return Blueprint.of(self.plugin.host, self.config)
+
+    @once
     def store(self) -> SampleStore:
         """The recipe's tiny training data."""
-        whole = load_data(self.plugin.host, self.config)
+        whole = self.blueprint.load()
         some = {name: array[:MOST_SAMPLES] for name, array in whole.arrays.items()}
         return SampleStore(some, whole.spec, whole.label_names)
 
     def build(self) -> Parts:
         """Make modality and trainer anew, as a training does; weights follow from the seed."""
         count = len(self.store.label_names)
-        return build_parts(self.plugin.host, self.config, self.store.spec, count)
+        return self.blueprint.parts(self.store.spec, count)
 
     @once
     def parts(self) -> Parts:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from aigc_core.engine import isolated_rng
-from aigc_core.engine.meter import Meter
+from aigc_core.engine.metrics import Meter
 from aigc_core.engine.step import PhaseRunner, StepRunner, build_phases
 from aigc_core.interfaces import Batch, Phase
 from aigc_core.testing.recipe_subject import CPU, RecipeSubject
@@ -52,7 +51,7 @@ class Stepper:
             return self._batch(first + repeat * self._accumulate + part)
 
         with isolated_rng(CPU, SEED + number):
-            self._steps.run(number, SEED + number, batch_of, meter)
+            self._steps.run(number, SEED + number, batch_of, meter.add)
         return meter.read()[0]
 
     @contextmanager
@@ -91,7 +90,4 @@ def _with_a_constant_rate(phase: Phase) -> Phase:
 
 
 def _step_runner(runners: list[PhaseRunner], accumulate: int) -> StepRunner:
-    more: dict[str, Any] = {}
-    if "total_steps" in StepRunner.__init__.__annotations__:  # for schedules, which are not used
-        more["total_steps"] = 1
-    return StepRunner(runners, CPU, "fp32", accumulate, **more)
+    return StepRunner(runners, CPU, "fp32", accumulate, 1)

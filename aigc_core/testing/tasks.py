@@ -89,7 +89,6 @@ def train_and_generate(recipe: RecipeSubject, folder: Path) -> tuple[Run, list[P
 def outcome(recipe: RecipeSubject) -> dict[str, Tensor]:
     """Return the weights after a step, and samples: what must be the same in every process."""
     engine = recipe.engine()
-    engine.total_steps = 1
-    engine.fit()
+    engine.fit(until_step=1)
     tensors = {name: tensor.clone() for name, tensor in engine.state().weights.items()}
     return tensors | {"samples": engine.sample(2, seed=SEED)}

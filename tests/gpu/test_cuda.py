@@ -9,7 +9,7 @@ from toys import toy_data, toy_trainer
 
 import aigc_core
 from aigc_core import AdversarialConfig, Engine, EngineConfig
-from aigc_core.api.build import build_parts, load_data
+from aigc_core.api import Blueprint
 from aigc_core.config import Layer, resolve_config
 from aigc_core.plugins import get_host
 
@@ -100,8 +100,7 @@ def test_a_poisoned_batch_is_skipped_on_the_device() -> None:
     ours = engine(precision="fp32", ema=None)
     before = {n: v.clone() for n, v in ours.state().weights.items()}
     ours.data._transform = lambda samples: samples * float("nan")
-    ours.total_steps = 1
-    ours.fit()
+    ours.fit(until_step=1)
     name = "discriminator.layers.0.weight"
     assert torch.equal(ours.state().weights[name], before[name])
 
@@ -135,10 +134,11 @@ def test_a_step_of_any_recipe_never_waits_for_the_device(recipe: str, conditiona
     if conditional:
         settings["model"] = {"conditional": True}
     config = resolve_config(host, recipe, preset="tiny", layers=[Layer("test", settings)]).config
-    store = load_data(host, config)
+    blueprint = Blueprint.of(host, config)
+    store = blueprint.load()
     if conditional and not store.label_names:
         pytest.skip("the embedded data has no classes")
-    parts = build_parts(host, config, store.spec, len(store.label_names))
+    parts = blueprint.parts(store.spec, len(store.label_names))
     ours = Engine(parts.trainer, store.arrays, config.engine, transform=parts.modality.to_model)
     ours._train_step()
     torch.cuda.synchronize()

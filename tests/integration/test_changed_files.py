@@ -177,14 +177,14 @@ def test_a_run_of_before_there_were_records_resumes(aigc, run) -> None:
         files = {f.name: f.read_bytes() for f in folder.iterdir() if f.name != "manifest.json"}
         (folder / "manifest.json").write_text(describe_files(files))
     facts = json.loads((run / "dataset.json").read_text())
-    from aigc_core.api.build import load_data, run_layer
+    from aigc_core.api import Blueprint
     from aigc_core.config import resolve_config
     from aigc_core.plugins import get_host
     from aigc_core.runs.digest import legacy_digest
 
     opened = Run(run)
-    config = resolve_config(get_host(), opened.recipe, layers=[run_layer(opened)]).config
-    store = load_data(get_host(), config)
+    config = resolve_config(get_host(), opened.recipe, layers=[opened.layer]).config
+    store = Blueprint.of(get_host(), config).load()
     facts |= {"digest": legacy_digest(store.arrays["samples"]), "digests": {}}
     (run / "dataset.json").write_text(json.dumps(facts))
     assert aigc("resume", run, "--steps", "6").code == 0

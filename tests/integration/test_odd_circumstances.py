@@ -195,7 +195,7 @@ def test_a_folder_that_goes_while_it_is_trained_is_one_sentence(
                     run.path.mkdir()
 
     real = observers.default_observers()
-    monkeypatch.setattr("aigc_core.api.prepare.default_observers", lambda: [Mover(), *real[1:]])
+    monkeypatch.setattr("aigc_core.api.training.default_observers", lambda: [Mover(), *real[1:]])
     done = aigc("train", "image/dcgan", *quick, "--out", "run", "-q")
     assert done.code == 1
     assert "was moved, removed or replaced while it was trained" in done.err

@@ -11,7 +11,7 @@ import aigc_core
 
 CORE = Path(aigc_core.__file__).parent
 # Know nothing of the others; anyone may use them.
-SHARED = {"complaints", "errors", "files", "_lazy", "_version", "strict_yaml"}
+SHARED = {"complaints", "errors", "files", "state", "_lazy", "_version", "strict_yaml"}
 
 MAY_IMPORT = {
     "interfaces": set(),
@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "trainers": {"losses", "interfaces"},
     "engine": {"config", "interfaces"},
     "runs": {"config", "interfaces"},
-    "observers": {"plugins", "runs", "interfaces"},
+    "observers": {"plugins", "runs", "engine", "interfaces"},
     "evaluation": {"interfaces"},
     "api": {"observers", "runs", "engine", "config", "plugins", "interfaces"},
     "testing": {"api", "observers", "runs", "engine", "config", "plugins", "interfaces"},

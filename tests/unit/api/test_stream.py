@@ -1,12 +1,10 @@
 """Text in pieces: joined they are the whole text, and none takes back what another gave."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from aigc_core import AutoregressiveGenerator
-from aigc_core.api import stream
+from aigc_core.api import Request, Sampler
 
 
 class Reciter(AutoregressiveGenerator):
@@ -35,51 +33,45 @@ class Utf8:
         return bytes(tokens.tolist()).decode(errors="replace")
 
 
-def recited(monkeypatch, text: str | bytes, **options) -> list[str]:
+def recited(text: str | bytes, **options) -> list[str]:
     generator = Reciter(text.encode() if isinstance(text, str) else text)
 
-    def controls(prompt, tokens, sampling):
-        return {} if tokens is None else {"length": tokens}
-
-    sampler = SimpleNamespace(
-        generator=generator,
-        parts=SimpleNamespace(modality=Utf8()),
-        device=torch.device("cpu"),
-        controls=controls,
-    )
-    monkeypatch.setattr(stream, "Sampler", lambda run, device, checkpoint: sampler)
-    return list(stream.stream_text("run", **options))
+    sampler = object.__new__(Sampler)  # without a run
+    sampler.generator, sampler.modality = generator, Utf8()
+    sampler.device = torch.device("cpu")
+    stop = options.pop("stop", None)
+    return list(sampler.stream_text(Request(**options), stop))
 
 
-def test_every_token_that_ends_a_character_is_given_at_once(monkeypatch) -> None:
-    assert recited(monkeypatch, "a é€😀") == ["a", " ", "é", "€", "😀"]
+def test_every_token_that_ends_a_character_is_given_at_once() -> None:
+    assert recited("a é€😀") == ["a", " ", "é", "€", "😀"]
 
 
-def test_half_a_character_at_the_end_becomes_a_replacement(monkeypatch) -> None:
-    assert recited(monkeypatch, "a€".encode()[:-1]) == ["a", "\ufffd"]
+def test_half_a_character_at_the_end_becomes_a_replacement() -> None:
+    assert recited("a€".encode()[:-1]) == ["a", "\ufffd"]
 
 
-def test_bytes_that_are_no_character_do_not_hold_up_the_rest(monkeypatch) -> None:
-    assert "".join(recited(monkeypatch, b"\xff\xfeab\xe2c")) == "\ufffd\ufffdab\ufffdc"
+def test_bytes_that_are_no_character_do_not_hold_up_the_rest() -> None:
+    assert "".join(recited(b"\xff\xfeab\xe2c")) == "\ufffd\ufffdab\ufffdc"
 
 
-def test_stop_ends_the_text_before_itself_across_tokens(monkeypatch) -> None:
-    assert "".join(recited(monkeypatch, "one.\n\ntwo", stop="\n\n")) == "one."
-    assert "".join(recited(monkeypatch, "ab€c", stop="b€")) == "a"
+def test_stop_ends_the_text_before_itself_across_tokens() -> None:
+    assert "".join(recited("one.\n\ntwo", stop="\n\n")) == "one."
+    assert "".join(recited("ab€c", stop="b€")) == "a"
 
 
-def test_the_beginning_of_stop_is_held_back_until_it_is_none(monkeypatch) -> None:
-    pieces = recited(monkeypatch, "xENxEND?", stop="END")
+def test_the_beginning_of_stop_is_held_back_until_it_is_none() -> None:
+    pieces = recited("xENxEND?", stop="END")
     assert pieces == ["x", "ENx", ""] or pieces == ["x", "ENx"]
-    assert "".join(recited(monkeypatch, "xEN", stop="END")) == "xEN"
+    assert "".join(recited("xEN", stop="END")) == "xEN"
 
 
-def test_stop_that_overlaps_itself_is_found(monkeypatch) -> None:
-    assert "".join(recited(monkeypatch, "aababac", stop="abac")) == "aab"
+def test_stop_that_overlaps_itself_is_found() -> None:
+    assert "".join(recited("aababac", stop="abac")) == "aab"
 
 
-def test_so_many_tokens_and_no_more(monkeypatch) -> None:
-    assert "".join(recited(monkeypatch, "abcdef", tokens=4)) == "abcd"
+def test_so_many_tokens_and_no_more() -> None:
+    assert "".join(recited("abcdef", tokens=4)) == "abcd"
 
 
 def test_a_text_is_decoded_in_linear_time(monkeypatch) -> None:
@@ -87,7 +79,7 @@ def test_a_text_is_decoded_in_linear_time(monkeypatch) -> None:
     monkeypatch.setattr(
         Utf8, "decode", lambda self, tokens: decoded.append(len(tokens)) or "x" * len(tokens)
     )
-    assert len("".join(recited(monkeypatch, "y" * 3000))) == 3000
+    assert len("".join(recited("y" * 3000))) == 3000
     assert sum(decoded) == 3000
 
 
@@ -95,4 +87,4 @@ def test_a_text_is_decoded_in_linear_time(monkeypatch) -> None:
 @pytest.mark.parametrize("text", ["aabbab", "abab", "bbbbbbbbbb", "", "aaab"])
 def test_whatever_the_pieces_the_text_ends_where_stop_begins(monkeypatch, text, stop) -> None:
     if text:
-        assert "".join(recited(monkeypatch, text, stop=stop)) == text.split(stop)[0]
+        assert "".join(recited(text, stop=stop)) == text.split(stop)[0]

@@ -5,7 +5,7 @@ import torch
 
 from aigc_core import ConfigError, Modality, SampleSpec
 from aigc_core.config import EngineConfig
-from aigc_core.engine.comparison import SampleComparison
+from aigc_core.engine.validation import SampleComparison
 from aigc_core.evaluation.sliced_wasserstein import SlicedWasserstein, sliced_wasserstein
 
 

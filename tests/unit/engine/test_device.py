@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from aigc_core.engine import choose_device, choose_precision, precision
+from aigc_core.engine import choose_device, choose_precision, device
 from aigc_core.errors import ConfigError
 
 
@@ -26,12 +26,12 @@ def test_a_gpu_beyond_the_last_is_told(monkeypatch) -> None:
 
 @pytest.mark.parametrize(("native", "chosen"), [(True, "bf16"), (False, "fp32")])
 def test_auto_precision_follows_a_probe(monkeypatch, native: bool, chosen: str) -> None:
-    monkeypatch.setattr(precision, "native_bf16", lambda device: native)
+    monkeypatch.setattr(device, "native_bf16", lambda device: native)
     assert choose_precision("auto", torch.device("cpu")) == chosen
 
 
 def test_a_precision_that_was_asked_for_is_taken(monkeypatch) -> None:
-    monkeypatch.setattr(precision, "native_bf16", lambda device: False)
+    monkeypatch.setattr(device, "native_bf16", lambda device: False)
     assert choose_precision("bf16", torch.device("cpu")) == "bf16"
 
 

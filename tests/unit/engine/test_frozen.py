@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from aigc_core import ConfigError, Generator, OptimizerConfig, Phase, Trainer
 from aigc_core.config import EngineConfig
-from aigc_core.engine import Engine
+from aigc_core.engine import Engine, EngineObserver
 from aigc_core.errors import TrainingError
 
 SGD = OptimizerConfig(name="sgd", lr=0.1)
@@ -120,10 +120,7 @@ def test_parameters_that_are_not_finite_end_the_training_before_they_are_saved()
     running = engine(trainer, steps=10, ema=0.9)
     saved = []
 
-    class Watch:
-        def fit_started(self, engine): ...
-        def metrics_logged(self, engine, metrics): ...
-        def samples_due(self, engine): ...
+    class Watch(EngineObserver):
         def checkpoint_due(self, engine):
             saved.append(engine.step)
 

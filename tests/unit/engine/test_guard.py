@@ -48,12 +48,13 @@ def test_a_poisoned_batch_spoils_no_weight_no_optimiser_and_no_statistic(optimiz
     setting = OptimizerConfig(name=optimizer, lr=1e-3, momentum=0.9)
     trainer = toy_trainer(AdversarialConfig(generator=setting, discriminator=setting))
     recorder = Recorder()
-    engine = Engine(trainer, {"samples": toy_data()}, config(ema=0.9), observers=[recorder])
-    engine.fit()
+    engine = Engine(
+        trainer, {"samples": toy_data()}, config(steps=5, ema=0.9), observers=[recorder]
+    )
+    engine.fit(until_step=4)
     before = copied(engine)
 
     engine.data._transform = poisoned
-    engine.total_steps = 5
     engine.fit()
     after = copied(engine)
 
@@ -73,10 +74,8 @@ def test_training_recovers_when_the_very_first_update_is_skipped(optimizer: str)
     setting = OptimizerConfig(name=optimizer, lr=1e-3, momentum=0.9)
     trainer = toy_trainer(AdversarialConfig(generator=setting, discriminator=setting))
     engine = Engine(trainer, {"samples": toy_data()}, config(), transform=poisoned)
-    engine.total_steps = 1
-    engine.fit()
+    engine.fit(until_step=1)
     engine.data._transform = None
-    engine.total_steps = 4
     engine.fit()
     for name, value in copied(engine).items():
         assert torch.isfinite(value).all(), name

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from aigc_core.engine import sampler
-from aigc_core.engine.permutation import permuted
-from aigc_core.engine.sampler import ShuffledOrder
+from aigc_core.engine import order
+from aigc_core.engine.order import ShuffledOrder, permuted
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 17, 1000, 65_537])
@@ -28,10 +27,10 @@ def test_seeds_give_different_orders_that_look_random() -> None:
 def test_an_order_that_is_not_kept_is_a_permutation_per_epoch_wherever_it_is_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sampler, "MAX_KEPT", 10)
-    monkeypatch.setattr(sampler, "_BLOCK", 8)
-    order = ShuffledOrder(21, 0, torch.device("cpu"))
-    whole = order.indices(0, 42)
+    monkeypatch.setattr(order, "MAX_KEPT", 10)
+    monkeypatch.setattr(order, "_BLOCK", 8)
+    shuffled = ShuffledOrder(21, 0, torch.device("cpu"))
+    whole = shuffled.indices(0, 42)
     assert sorted(whole[:21].tolist()) == sorted(whole[21:].tolist()) == list(range(21))
     assert whole[:21].tolist() != whole[21:].tolist()
     again = ShuffledOrder(21, 0, torch.device("cpu"))
@@ -40,5 +39,5 @@ def test_an_order_that_is_not_kept_is_a_permutation_per_epoch_wherever_it_is_cut
 
 
 def test_ten_billion_samples_need_no_memory() -> None:
-    order = ShuffledOrder(10**10, 0, torch.device("cpu"))
-    assert order.indices(9 * 10**10 + 5, 64).max() < 10**10
+    shuffled = ShuffledOrder(10**10, 0, torch.device("cpu"))
+    assert shuffled.indices(9 * 10**10 + 5, 64).max() < 10**10

@@ -16,7 +16,7 @@ from aigc_core import (
     OptimizerConfig,
     RunError,
 )
-from aigc_core.engine import EngineState
+from aigc_core.engine import State
 from aigc_core.errors import TrainingError
 
 SETTINGS = {"steps": 9, "batch_size": 16, "device": "cpu", "log_every": 4, "ema": 0.99}
@@ -31,9 +31,9 @@ def engine(trainer_seed: int = 0, **changes: object) -> Engine:
     return Engine(trainer, {"samples": toy_data()}, EngineConfig(**SETTINGS | changes))
 
 
-def snapshot(source: Engine) -> EngineState:
+def snapshot(source: Engine) -> State:
     state = source.state()
-    return EngineState(
+    return State(
         {n: t.clone() for n, t in state.weights.items()},
         {n: t.clone() for n, t in state.tensors.items()},
         state.scalars,
@@ -42,8 +42,7 @@ def snapshot(source: Engine) -> EngineState:
 
 def stopped_and_resumed(at: int, **changes: object) -> Engine:
     first = engine(**changes)
-    first.total_steps = at
-    first.fit()
+    first.fit(until_step=at)
     second = engine(trainer_seed=99, **changes)  # other weights, all to be replaced
     second.load_state(snapshot(first))
     second.fit()
@@ -111,7 +110,7 @@ def test_a_state_of_another_model_is_refused_and_nothing_changes() -> None:
     weights = dict(before.weights)
     weights["generator.layers.9.weight"] = weights.pop("generator.layers.0.weight")
     with pytest.raises(RunError, match=r"it lacks 'generator.layers.0.weight'"):
-        ours.load_state(EngineState(weights, before.tensors, before.scalars))
+        ours.load_state(State(weights, before.tensors, before.scalars))
     for name, value in ours.state().weights.items():
         assert torch.equal(value, before.weights[name])
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from aigc_core.engine.sampler import ShuffledOrder
+from aigc_core.engine.order import ShuffledOrder
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,7 @@ from pydantic import ValidationError
 from toys import toy_data, toy_trainer
 
 from aigc_core import AdversarialConfig, Engine, EngineConfig, EngineObserver, OptimizerConfig
-from aigc_core.engine.optimizers import build_optimizer
-from aigc_core.engine.schedules import learning_rate
+from aigc_core.engine.optimizers import build_optimizer, learning_rate
 
 
 def rates(config: OptimizerConfig, steps: int) -> list[float]:

@@ -8,7 +8,7 @@ import torch
 from toys import Scripted, toy_data, toy_trainer
 
 from aigc_core import ConfigError, Engine, EngineConfig, EngineObserver, Trainer
-from aigc_core.engine import EngineState
+from aigc_core.engine import State
 
 SETTINGS = {"batch_size": 16, "device": "cpu", "validate_every": 2, "log_every": 100}
 SETTINGS |= {"sample_every": 100, "checkpoint": {"every": 100}, "precision": "fp32"}
@@ -50,7 +50,7 @@ def test_the_first_validation_that_meets_the_standard_ends_training_like_a_last_
     told = Told()
     result = engine(Scripted(FALLING), told, standard=at_most(3.0)).fit()
     assert (result.step, result.signal, result.ending.reason) == (6, None, "standard")
-    assert result.ending.told == ("reached the standard validation/loss <= 3 with 3 at step 6")
+    assert result.ending.message == ("reached the standard validation/loss <= 3 with 3 at step 6")
     assert [steps[-1] for steps in told.steps.values()] == [6, 6, 6]
 
 
@@ -66,7 +66,7 @@ def test_a_standard_can_be_a_lower_bound() -> None:
 def test_a_standard_that_is_not_reached_is_told_with_the_best() -> None:
     result = engine(Scripted(HILLY), standard=at_most(1.0)).fit()
     assert (result.step, result.ending.reason) == (14, "steps")
-    assert result.ending.told == (
+    assert result.ending.message == (
         "did all 14 steps; the standard validation/loss <= 1 was not reached: "
         "the best was 2 at step 10"
     )
@@ -80,7 +80,7 @@ def test_a_standard_that_the_last_step_meets_is_reached() -> None:
 def test_patience_counts_validations_without_a_new_best() -> None:
     result = engine(Scripted(HILLY), patience=2).fit()
     assert (result.step, result.ending.reason) == (8, "patience")
-    assert result.ending.told == (
+    assert result.ending.message == (
         "found no better validation/loss in 2 validations up to step 8 than 3 at step 4"
     )
     assert engine(Scripted(HILLY), patience=3).fit().ending.reason == "steps"
@@ -189,14 +189,14 @@ def test_an_interruption_changes_neither_the_best_nor_the_end(at: int, patience)
     straight = engine(Scripted(HILLY), patience=patience)
     end = straight.fit()
     first = engine(Scripted(HILLY), patience=patience, checkpoint={"every": 1})
-    saved: list[EngineState] = []
+    saved: list[State] = []
 
     class Keep(EngineObserver):
         def checkpoint_due(self, engine: Engine) -> None:
             state = engine.state()
             tensors = [{n: t.clone() for n, t in d.items()} for d in (state.weights, state.tensors)]
             scalars = json.loads(json.dumps(state.scalars))  # as on disk
-            saved.append(EngineState(*tensors, scalars))
+            saved.append(State(*tensors, scalars))
 
     first.add_observer(Keep())
     first.fit()

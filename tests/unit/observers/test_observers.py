@@ -1,17 +1,16 @@
 """What watches a run: TensorBoard files that can be read back, and lines for people."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 
-from aigc_core.observers.console import ConsoleProgress, describe_metrics
+from aigc_core.observers.progress import Progress, describe_metrics
 from aigc_core.observers.tensorboard import TensorBoard
 from aigc_core.runs import Run
-
-CONFIG = {"engine": {"steps": 100}}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -41,12 +40,12 @@ def console(terminal: bool) -> tuple[Console, io.StringIO]:
 
 def watched(terminal: bool) -> str:
     out, file = console(terminal)
-    observer = ConsoleProgress(out)
+    observer, engine = Progress(out), SimpleNamespace(step=40, total_steps=100)
     metrics = {"loss/generator": 1.5, "loss/generator/adversarial": 1.0, "samples_per_second": 700}
-    observer.aigc_run_started(run=None, config=CONFIG, start_step=40)
-    for step in (50, 60, 100):
-        observer.aigc_metrics_logged(step=step, metrics=metrics)
-    observer.aigc_run_finished()
+    observer.fit_started(engine)
+    for engine.step in (50, 60, 100):
+        observer.metrics_logged(engine, metrics)
+    observer.fit_ended(engine)
     return file.getvalue()
 
 

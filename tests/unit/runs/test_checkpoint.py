@@ -9,19 +9,18 @@ import pytest
 import torch
 
 from aigc_core.errors import RunError, StorageError
-from aigc_core.runs import load_checkpoint, load_weights_only, save_checkpoint
+from aigc_core.runs import load_checkpoint, open_weights, save_checkpoint
 from aigc_core.runs.manifest import checkpoint_steps
+from aigc_core.state import State
 
 
 def save(folder: Path, step: int, keep: int = 3) -> Path:
-    return save_checkpoint(
-        folder,
-        step,
+    state = State(
         weights={"g.weight": torch.full((2, 3), float(step))},
         tensors={"phase/g/step": torch.tensor(float(step))},
         scalars={"step": step},
-        keep=keep,
     )
+    return save_checkpoint(folder, state, keep=keep)
 
 
 def flip_a_byte(path: Path) -> None:
@@ -41,7 +40,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
 def test_channels_last_weights_come_back_with_their_values(tmp_path: Path) -> None:
     weight = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    save_checkpoint(tmp_path, 1, weights={"w": weight}, tensors={}, scalars={}, keep=1)
+    save_checkpoint(tmp_path, State({"w": weight}, {}, {"step": 1}), keep=1)
     assert torch.equal(load_checkpoint(tmp_path, pytest.fail).weights["w"], weight)
 
 
@@ -89,7 +88,7 @@ def test_no_checkpoint_at_all_is_nothing_to_resume_and_an_error_to_generate(tmp_
     (tmp_path / "none").mkdir()
     assert load_checkpoint(tmp_path / "none", pytest.fail) is None
     with pytest.raises(RunError, match="no complete checkpoint"):
-        load_weights_only(tmp_path / "none", pytest.fail)
+        open_weights(tmp_path / "none", pytest.fail)
 
 
 def test_when_none_verifies_that_is_an_error_and_none_is_moved(tmp_path: Path) -> None:
@@ -117,7 +116,8 @@ def test_reading_weights_moves_nothing(tmp_path: Path) -> None:
     save(tmp_path, 1)
     flip_a_byte(save(tmp_path, 2) / "weights.safetensors")
     told: list[str] = []
-    step, weights = load_weights_only(tmp_path, told.append)
+    found = open_weights(tmp_path, told.append)
+    step, weights = found.step, found.weights
     assert (step, weights["g.weight"][0, 0].item()) == (1, 1.0)
     assert (tmp_path / "step-000002").is_dir()
     assert len(told) == 1

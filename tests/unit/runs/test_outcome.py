@@ -7,24 +7,21 @@ import pytest
 import torch
 
 from aigc_core.errors import RunError
-from aigc_core.interfaces.outcome import Best, Ending, Outcome
-from aigc_core.runs import Run, choose_checkpoint, load_weights_only, save_checkpoint
+from aigc_core.runs import Run, choose_checkpoint, open_weights, save_checkpoint
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.outcome import read_outcome
 from aigc_core.runs.record import Resumption
+from aigc_core.state import Best, Ending, Outcome, State
 
 
 def save(folder: Path, step: int, best: int | None, keep: int = 2, ending=None) -> Path:
     mark = Best(metric="validation/loss", value=1 / best, step=best) if best else None
-    return save_checkpoint(
-        folder,
-        step,
+    state = State(
         weights={"w": torch.full((2,), float(step))},
         tensors={"t": torch.zeros(1)},
         scalars={"step": step, "validations": Outcome(best=mark, ending=ending).model_dump()},
-        keep=keep,
-        spare=[best] if best else [],
     )
+    return save_checkpoint(folder, state, keep=keep, spare=[best] if best else [])
 
 
 def test_the_best_is_kept_beside_the_newest_until_there_is_a_better(tmp_path: Path) -> None:
@@ -42,7 +39,8 @@ def test_names_stand_for_checkpoints(tmp_path: Path) -> None:
     assert choose_checkpoint(tmp_path, "2") == choose_checkpoint(tmp_path, 2) == 2
     assert choose_checkpoint(tmp_path, "step-000002") == 2
     assert choose_checkpoint(tmp_path, "newest") is choose_checkpoint(tmp_path, None) is None
-    step, weights = load_weights_only(tmp_path, pytest.fail, 1)
+    found = open_weights(tmp_path, pytest.fail, 1)
+    step, weights = found.step, found.weights
     assert (step, weights["w"][0].item()) == (1, 1.0)
 
 
@@ -73,7 +71,7 @@ def test_a_damaged_one_that_was_asked_for_is_not_replaced_by_another(tmp_path: P
         save(tmp_path, step, best=1)
     (tmp_path / "step-000001" / "weights.safetensors").write_bytes(b"")
     with pytest.raises(RunError, match=r"step-000001 is damaged .* Choose another one"):
-        load_weights_only(tmp_path, pytest.fail, 1)
+        open_weights(tmp_path, pytest.fail, 1)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +114,7 @@ def test_a_crash_at_any_moment_leaves_a_best_checkpoint_that_is_there(tmp_path, 
             monkeypatch.undo()
         step = choose_checkpoint(tmp_path, "best")
         seen.add(step)
-        assert load_weights_only(tmp_path, pytest.fail, step)[1]["w"][0].item() == step
+        assert open_weights(tmp_path, pytest.fail, step).weights["w"][0].item() == step
         if done:
             break
     else:
@@ -146,7 +144,7 @@ def test_a_run_has_ended_if_its_configuration_still_says_so(
     tmp_path: Path, reason, step, settings, status
 ) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG + settings)
-    told = Ending(reason=reason, told="t", standard="m <= 1" if reason == "standard" else None)
+    told = Ending(reason=reason, message="t", standard="m <= 1" if reason == "standard" else None)
     save(tmp_path / "checkpoints", step, best=None, ending=told)
     run = Run(tmp_path)
     assert run.status == status
@@ -156,7 +154,7 @@ def test_a_run_has_ended_if_its_configuration_still_says_so(
 def test_an_ending_does_not_count_once_the_run_goes_on_until_there_is_another(tmp_path) -> None:
     """The configuration is the same, as where it is to train on for all its steps."""
     (tmp_path / "config.yaml").write_text(CONFIG + "  patience: 3\n")
-    told = Ending(reason="patience", told="t")
+    told = Ending(reason="patience", message="t")
     save(tmp_path / "checkpoints", 5, best=None, ending=told)
     run = Run(tmp_path)
     assert run.status == "complete"

@@ -9,7 +9,7 @@ from toys import ToySequence
 
 from aigc_core import AutoregressiveConfig, AutoregressiveTrainer, Engine, EngineConfig
 from aigc_core.engine import derive_seed
-from aigc_core.engine.schedules import learning_rate
+from aigc_core.engine.optimizers import learning_rate
 from aigc_core.interfaces import StepState
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ logger = logging.getLogger("aigc")
 
 class RunRecorder(EngineObserver):
     """Saves checkpoints and previews of an engine into a run, and calls the hooks."""
+
+    required = True
 
     def __init__(
         self, run: Run, modality: Modality, hooks: HookCaller, *, resumed: bool = False
@@ -97,12 +100,10 @@ class RunRecorder(EngineObserver):
         self._check_there(engine.step)
         state = engine.state()
         record = self._record.model_copy(update={"metrics": self._metrics(engine.step)})
+        scalars = {**state.scalars, RECORD: record.model_dump(mode="json")}
         path = save_checkpoint(
             self.run.checkpoints,
-            engine.step,
-            weights=state.weights,
-            tensors=state.tensors,
-            scalars={**state.scalars, RECORD: record.model_dump(mode="json")},
+            dataclasses.replace(state, scalars=scalars),
             keep=engine.config.checkpoint.keep,
             spare=[engine.best.step] if engine.best else [],
         )

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from aigc_core.api.build import describe_data, describe_held_out, load_data
-from aigc_core.api.metrics import choose_metrics, compare
-from aigc_core.api.sampler import Sampler, check_count
+from aigc_core.api.provenance import split_difference
+from aigc_core.api.sampler import Request, open_sampler
 from aigc_core.engine import derive_seed
-from aigc_core.engine.permutation import permuted
+from aigc_core.engine.order import permuted
 from aigc_core.errors import ConfigError, StorageError, did_you_mean
-from aigc_core.interfaces import SampleStore
-from aigc_core.plugins import get_host
-from aigc_core.runs import DatasetFacts, Run
-from aigc_core.runs.facts import array_difference
+from aigc_core.runs import Run
 from aigc_core.runs.inside import append_text
 
 logger = logging.getLogger("aigc")
@@ -48,7 +45,8 @@ def evaluate(
     seed: int = 0,
     split: str | None = None,
     checkpoint: str | int | None = None,
-    data_root: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    data_root: str | Path | None = None,
     device: str = "auto",
 ) -> Evaluation:
     """Compare samples of a run with as many of its data.
@@ -62,6 +60,7 @@ def evaluate(
         seed: of the generated samples and of the choice of real ones.
         split: of the data; None for ``test`` where there is one, else the first.
         checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        overrides: settings by dotted key that are not the run's own, such as the dataset's options.
         data_root: where the data is now, if it was moved.
         device: as for training.
 
@@ -69,54 +68,37 @@ def evaluate(
         UserError: a run, metric, split or number that is not valid.
         DataError: the data is not there.
     """
-    host = get_host()
-    sampler = Sampler(run, device, checkpoint, data_root)
-    modality_name = host.recipe(sampler.config.recipe).modality
-    modality = sampler.parts.modality
-    specs = choose_metrics(host, metrics, modality_name, modality)
-    data = host.dataset(sampler.config.dataset.name, modality_name)
+    asked = Request(count=count, seed=seed)
+    sampler = open_sampler(
+        run, checkpoint=checkpoint, overrides=overrides, data_root=data_root, device=device
+    )
+    chosen_metrics = sampler.blueprint.metrics(metrics, sampler.modality)
+    data = sampler.blueprint.dataset
     if split is not None and split not in data.splits:
         raise ConfigError(
             f"The dataset '{data.name}' has no split '{split}'.{did_you_mean(split, data.splits)}"
         )
     split = split or ("test" if "test" in data.splits else data.splits[0])
-    store = load_data(host, sampler.config, split)
-    if difference := _difference(sampler.facts, store, split):
+    store = sampler.blueprint.load(split)
+    if difference := split_difference(sampler.facts, store, split):
         raise ConfigError(
             f"The data is not what {sampler.run.path} was trained on: {difference}. Restore it, or "
             "say with --data-root where it is."
         )
     if not len(store):
         raise ConfigError(f"The split '{split}' of '{data.name}' is empty, as it was configured.")
-    count = min(count, len(store))
-    check_count(count, seed)
+    asked = dataclasses.replace(asked, count=min(count, len(store)))
     order_seed = derive_seed(seed, "evaluation")  # no permutation of billions of windows is made
-    chosen = permuted(torch.arange(count), len(store), order_seed).sort().values
-    generated = torch.cat(list(sampler.draw(count, seed)))
-    real = store.arrays["samples"][chosen]
-    found: dict[str, float] = {}
-    for spec in specs:
-        found |= compare(host, spec, real, generated, modality)
-    result = Evaluation(sampler.step, count, seed, split, found)
+    indices = torch.arange(asked.count)
+    chosen = permuted(indices, len(store), order_seed).sort().values
+    real, generated = store.arrays["samples"][chosen], sampler.samples(asked)
+    found = chosen_metrics.compare(real, generated)
+    result = Evaluation(sampler.step, asked.count, seed, split, found)
     try:
         _append(sampler.run, result)
     except StorageError as error:  # the result is there, and took its time
         logger.warning("%s", error)
     return result
-
-
-def _difference(facts: DatasetFacts, store: SampleStore, split: str) -> str | None:
-    """Say in what a split is not the run's data, as far as the run knows it, or return None."""
-    if split == "train":
-        return facts.difference(describe_data(store, like=facts))
-    if store.spec != facts.spec:
-        return f"a sample of the split '{split}' is {store.spec} and was {facts.spec}"
-    if "labels" in store.arrays and store.label_names != facts.label_names:
-        return f"the classes of the split '{split}' have other names, or another order"
-    if split not in facts.held_out:
-        return None
-    found = array_difference(facts.held_out[split], describe_held_out(store))
-    return None if found is None else f"in the split '{split}', {found}"
 
 
 def to_json(result: Evaluation) -> dict[str, Any]:

@@ -1,0 +1,214 @@
+"""What a configuration means: its names resolved once, and the objects made from them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+
+from aigc_core.api.fitting import Budget
+from aigc_core.api.metrics import Metrics
+from aigc_core.config import RunConfig, cache_folder, data_root
+from aigc_core.engine import Engine, derive_seed, isolated_rng
+from aigc_core.errors import ConfigError, DataError, PluginError
+from aigc_core.interfaces import (
+    DataFolders,
+    Dataset,
+    Modality,
+    RecipeContext,
+    SampleSpec,
+    SampleStore,
+    Trainer,
+)
+from aigc_core.plugins import DatasetSpec, ModalitySpec, PluginHost, RecipeSpec
+
+
+class Parts(NamedTuple):
+    """What a run is made of."""
+
+    modality: Modality
+    trainer: Trainer
+
+
+class HeldOut(NamedTuple):
+    """Data that is not trained on."""
+
+    split: str
+    store: SampleStore
+
+
+class Assembly(NamedTuple):
+    """An engine around loaded data, and what is needed beside it."""
+
+    engine: Engine
+    modality: Modality
+    held_out: HeldOut | None
+    """What validations measure on, where they measure something."""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A configuration with what its names stand for."""
+
+    host: PluginHost
+    config: RunConfig
+    recipe: RecipeSpec
+    modality: ModalitySpec
+    dataset: DatasetSpec
+
+    @classmethod
+    def of(cls, host: PluginHost, config: RunConfig) -> Blueprint:
+        """Resolve the names in a configuration.
+
+        Raises:
+            PluginError: a name that no plugin brings; says the nearest one.
+        """
+        recipe = host.recipe(config.recipe)
+        modality = host.modality(recipe.modality)
+        return cls(host, config, recipe, modality, host.dataset(config.dataset.name, modality.name))
+
+    def load(self, split: str = "train") -> SampleStore:
+        """Prepare and load the configured dataset.
+
+        Raises:
+            DataError: it cannot be found, downloaded, trusted or read.
+        """
+        spec, named = self.dataset, self.config.dataset.root
+        root = data_root(named) if named or not spec.embedded else None
+        make = self.host.resolve(spec.code, owner := self.host.owner("dataset", spec.name))
+        dataset = make(self.config.dataset.options, DataFolders(root, cache_folder()))
+        _expect(dataset, Dataset, spec.code, owner)
+        try:
+            dataset.prepare()
+            store = cast(SampleStore, dataset.load(split))
+        except (OSError, MemoryError) as error:
+            raise DataError(f"The dataset '{spec.name}' could not be loaded: {error}.") from error
+        if split == "train" and not len(store):
+            raise DataError(f"The dataset '{spec.name}' has no sample to train on.")
+        return store
+
+    def held_out(self, spec: SampleSpec, label_names: tuple[str, ...]) -> HeldOut | None:
+        """Return the split ``validation``, else ``test``, or None without either.
+
+        A split that is there and empty, as it was configured, is taken for none.
+
+        Raises:
+            DataError: as for ``load``, or its samples or classes are not those trained on.
+        """
+        split = next((name for name in ("validation", "test") if name in self.dataset.splits), None)
+        if split is None:
+            return None
+        store = self.load(split)
+        where = f"The split '{split}' of '{self.dataset.name}'"
+        if store.spec != spec:
+            raise DataError(f"{where} holds {store.spec}, and the training data {spec}.")
+        if "labels" in store.arrays and store.label_names != label_names:
+            raise DataError(
+                f"{where} has the classes {list(store.label_names)}, and the training data "
+                f"{list(label_names)}: the same label would mean two things."
+            )
+        return HeldOut(split, store) if len(store) else None
+
+    def parts(self, spec: SampleSpec, label_count: int, budget: Budget | None = None) -> Parts:
+        """Make the modality and the trainer; weights follow from ``engine.seed``, on any device.
+
+        Args:
+            spec: of the samples.
+            label_count: how many classes there are.
+            budget: what networks may take whose weights are known; None for a new run.
+
+        Raises:
+            RunError: more than the budget.
+            PluginError: the plugin's code cannot be loaded or is not what it should be.
+            ConfigError: settings that the recipe cannot build.
+        """
+        host, config = self.host, self.config
+        owner = host.owner("modality", self.modality.name)
+        modality = host.resolve(self.modality.code, owner)(spec)
+        _expect(modality, Modality, self.modality.code, owner)
+        owner = host.owner("recipe", self.recipe.name)
+        build = host.resolve(self.recipe.build, owner)
+        shape = modality.sample_shape
+        context = RecipeContext(config.model, config.trainer, shape, spec, label_count)
+        seed = derive_seed(config.engine.seed, "weights")
+        with isolated_rng(torch.device("cpu"), seed), budget or contextlib.nullcontext():
+            trainer = build(context)
+        _expect(trainer, Trainer, self.recipe.build, owner)
+        return Parts(modality, trainer)
+
+    def metrics(self, names: Sequence[str], modality: Modality) -> Metrics:
+        """Return metrics by name, or without names all that fit; see ``Metrics``."""
+        return Metrics(self.host, self.modality.name, modality, names)
+
+    def engine(self, store: SampleStore, budget: Budget | None = None) -> Assembly:
+        """Make the networks and the engine for data that is loaded; see ``parts``.
+
+        Raises:
+            UserError: settings that do not fit the data, the recipe or each other.
+        """
+        modality, trainer = self.parts(store.spec, len(store.label_names), budget)
+        self._check_model_form(modality, store)
+        config = self.config.engine
+        names = config.validation_metrics
+        compare = self.metrics(names, modality) if names else None
+        held_out = None
+        if (trainer.validation() or compare) and config.validation_samples:
+            held_out = self.held_out(store.spec, store.label_names)
+            if held_out is None and config.needs_validation is not None:
+                raise ConfigError(self._lacks_held_out(config.needs_validation))
+        elif config.needs_validation is not None:
+            raise ConfigError(
+                f"engine.{config.needs_validation} needs validation, and {self.recipe.name} "
+                "measures nothing on held-out data by itself. Name metrics with "
+                "engine.validation_metrics; see: aigc metrics"
+            )
+        engine = Engine(
+            trainer,
+            store.arrays,
+            config,
+            transform=modality.to_model,
+            validation=held_out.store.arrays if held_out else None,
+            compare=compare,
+        )
+        return Assembly(engine, modality, held_out)
+
+    def _lacks_held_out(self, setting: str) -> str:
+        empty = [name for name in self.dataset.splits if name in ("validation", "test")]
+        lacking = (
+            f"an empty split '{empty[0]}', as it was configured."
+            if empty
+            else "no split 'validation' or 'test'. Choose another with --dataset."
+        )
+        name = self.dataset.name
+        return f"engine.{setting} needs held-out data, and the dataset '{name}' has {lacking}"
+
+    def _check_model_form(self, modality: Modality, store: SampleStore) -> None:
+        """Check what networks will see against what the modality declares, before the first step.
+
+        Raises:
+            PluginError: ``to_model`` gives another shape or type; a loss that broadcasts might
+                train on it without a word.
+        """
+        few = store.arrays["samples"][:2]
+        found = modality.to_model(few)
+        expected = (len(few), *modality.sample_shape)
+        if tuple(found.shape) == expected and found.dtype == modality.sample_dtype:
+            return
+        owner = self.host.owner("modality", self.modality.name)
+        raise PluginError(
+            f"The modality '{self.modality.name}' of the plugin '{owner}' gives networks "
+            f"{found.dtype} of the shape {tuple(found.shape)}, and declares "
+            f"{modality.sample_dtype} of {expected}. Correct its to_model, sample_shape or "
+            f"sample_dtype; see: aigc plugins check {owner}"
+        )
+
+
+def _expect(found: object, kind: type, reference: str, owner: str) -> None:
+    if not isinstance(found, kind):
+        raise PluginError(
+            f"The plugin '{owner}' names {reference}, which gave a {type(found).__name__}, "
+            f"not a {kind.__name__}."
+        )

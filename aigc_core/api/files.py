@@ -1,0 +1,165 @@
+"""Samples as files: chunk by chunk into a folder that is there whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aigc_core.api.sampler import Kind, Request, RequestOptions, Sampler, open_sampler
+from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
+from aigc_core.files import whole_folder
+from aigc_core.runs import Run
+from aigc_core.runs.inside import is_real_file, is_real_folder, names_in
+
+PREVIEW_COUNT = 64
+
+
+@dataclass(frozen=True)
+class GeneratedFiles:
+    """What ``generate_files`` wrote."""
+
+    folder: Path
+    files: list[Path]
+    preview: Path
+    step: int
+
+
+def generate_files(
+    run: Run | str | Path,
+    *,
+    kind: Kind = "samples",
+    format: str | None = None,
+    out: str | Path | None = None,
+    checkpoint: str | int | None = None,
+    data_root: str | Path | None = None,
+    device: str = "auto",
+    **request: Unpack[RequestOptions],
+) -> GeneratedFiles:
+    """Draw samples into a new folder: all of them there, or on an error none.
+
+    Args:
+        run: a run or the path of one.
+        kind: ``samples``; ``interpolation`` for samples on the way from one latent to another; or
+            ``reconstructions`` for ``count`` pairs of a held-out sample and what is made of it.
+        format: one of the modality's formats, one file a sample; ``npy`` for one array
+            ``samples.npy`` in the stored form; None for the modality's first.
+        out: a folder that is missing or empty; None for one inside the run, replaced when there.
+        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        data_root: for reconstructions: where the data is now, if it was moved.
+        device: as for training.
+        request: the fields of ``Request``; memory does not grow with ``count``.
+
+    Raises:
+        UserError: as for ``generate``; an unknown format, or a folder that is not empty.
+        StorageError: the files could not be written.
+    """
+    asked = Request(**request)
+    sampler = open_sampler(run, checkpoint=checkpoint, data_root=data_root, device=device)
+    formats = (*sampler.modality.formats, "npy")
+    format = format or formats[0]
+    if format not in formats:
+        raise ConfigError(f"There is no format '{format}'.{did_you_mean(format, formats)}")
+    drawn = _drawn(sampler, asked, kind)
+    drawn = itertools.chain([next(drawn)], drawn)  # what is wrong is said before a folder is made
+    folder = sampler.run.path / "generated" / _name(sampler, asked, kind, format)
+    if out is not None:
+        folder = Path(os.path.expanduser(out))
+    else:
+        _check_replaceable(folder)
+    try:
+        if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
+        with whole_folder(folder, replace=out is None, durable=False) as scratch:
+            total = 2 * asked.count if kind == "reconstructions" else asked.count
+            names, preview = _write(sampler, drawn, scratch, total, format)
+    except OSError as error:
+        raise StorageError(f"Could not write samples in {folder}: {reason(error)}.") from error
+    return GeneratedFiles(folder, [folder / n for n in names], folder / preview, sampler.step)
+
+
+def _is_plain(request: Request) -> bool:
+    return request.prompt is None and request.tokens is None and not request.sampling
+
+
+def _drawn(sampler: Sampler, request: Request, kind: Kind) -> Iterator[Tensor]:
+    if kind == "samples":
+        return sampler.draw(request)
+    if kind == "reconstructions" and request.label is not None:
+        raise ConfigError("Samples to reconstruct are not chosen by label: leave --label out.")
+    if not _is_plain(request):
+        raise ConfigError(f"A prompt, tokens and sampling options do not go with {kind}.")
+    if kind == "interpolation":
+        return sampler.interpolate(request)
+    return sampler.reconstruct(request)
+
+
+def _name(sampler: Sampler, request: Request, kind: Kind, format: str) -> str:
+    """Return the name of the folder inside the run: the same for the same request."""
+    about: list[str] = [] if kind == "samples" else [kind]
+    if request.label is not None:
+        about.append(f"label-{sampler.label_of(str(request.label))}")
+    if not _is_plain(request):
+        key = json.dumps(
+            [request.prompt, request.tokens, dict(request.sampling or {})], sort_keys=True
+        )
+        about.append(hashlib.blake2b(key.encode(), digest_size=4).hexdigest())
+    plain = f"step-{sampler.step:06d}-seed-{request.seed}-count-{request.count}"
+    return "-".join([plain, *about, format])
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Check that what stands where samples go inside a run is what aigc wrote there.
+
+    Raises:
+        RunError: it, or the folder around it, is a link, or holds folders of its own.
+    """
+    is_real_folder(folder.parent)
+    for name in names_in(folder):
+        is_real_file(folder / name)
+
+
+def _write(
+    sampler: Sampler, drawn: Iterator[Tensor], folder: Path, count: int, format: str
+) -> tuple[list[str], str]:
+    """Write the samples chunk by chunk; return the files' names and the preview's."""
+    names: list[str] = []
+    start, first = 0, []
+    with contextlib.ExitStack() as stack:
+        array: BinaryIO | None = None
+        if format == "npy":
+            names = ["samples.npy"]
+            array = stack.enter_context((folder / names[0]).open("wb"))
+        for stored in drawn:
+            if array is not None:
+                if start == 0:
+                    _write_npy_header(array, (count, *stored.shape[1:]), sampler.spec.dtype)
+                array.write(stored.contiguous().numpy().tobytes())
+            else:
+                saved = sampler.modality.save(stored, folder, format=format, start=start)
+                names += [path.name for path in saved]
+            if start < PREVIEW_COUNT:
+                first.append(stored[: PREVIEW_COUNT - start])
+            start += len(stored)
+    preview = sampler.modality.preview(torch.cat(first), folder / "preview")
+    return names, preview.name
+
+
+def _write_npy_header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> None:
+    """Begin a .npy file that is written piece by piece.
+
+    Not a memory map: on a full disk that ends the process with SIGBUS instead of an error.
+    """
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_2_0(file, header)

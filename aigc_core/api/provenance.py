@@ -1,0 +1,176 @@
+"""Where a run comes from: its data, the plugins that it needs, and the machine it ran on."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aigc_core._version import __version__
+from aigc_core.api.blueprint import Blueprint, HeldOut
+from aigc_core.engine import choose_device, choose_precision
+from aigc_core.errors import PluginError, RunError, shown
+from aigc_core.interfaces import SampleStore
+from aigc_core.plugins import PluginHost
+from aigc_core.runs import DatasetFacts, Run
+from aigc_core.runs.digest import array_digests, legacy_digest, text_digest
+from aigc_core.runs.facts import array_difference
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
+
+
+def describe_data(
+    store: SampleStore, held_out: HeldOut | None = None, like: DatasetFacts | None = None
+) -> DatasetFacts:
+    """Return what a run remembers of its data: digests of every array, names and order.
+
+    Args:
+        store: what is trained on.
+        held_out: what validations measure on.
+        like: facts that these are to be compared with; those of a run of version 0.1 know only
+            another digest of the samples, which is then computed, too.
+    """
+    old = like is not None and not like.digests
+    return DatasetFacts(
+        spec=store.spec,
+        count=len(store),
+        label_names=store.label_names,
+        digest=legacy_digest(store.arrays["samples"]) if old else None,
+        digests=array_digests(store.arrays),
+        held_out={held_out.split: _held_out_digests(held_out.store)} if held_out else {},
+    )
+
+
+def split_difference(facts: DatasetFacts, store: SampleStore, split: str) -> str | None:
+    """Say in what a split is not the run's data, as far as the run knows it, or return None."""
+    if split == "train":
+        return facts.difference(describe_data(store, like=facts))
+    if store.spec != facts.spec:
+        return f"a sample of the split '{split}' is {store.spec} and was {facts.spec}"
+    if "labels" in store.arrays and store.label_names != facts.label_names:
+        return f"the classes of the split '{split}' have other names, or another order"
+    if split not in facts.held_out:
+        return None
+    found = array_difference(facts.held_out[split], _held_out_digests(store))
+    return None if found is None else f"in the split '{split}', {found}"
+
+
+def _held_out_digests(store: SampleStore) -> dict[str, str]:
+    names = {"label_names": text_digest(store.label_names)} if store.label_names else {}
+    return array_digests(store.arrays) | names
+
+
+def describe_environment(blueprint: Blueprint) -> dict[str, Any]:
+    """Return versions and machine, as JSON data."""
+    host, config = blueprint.host, blueprint.config.engine
+    device = choose_device(config.device)
+    return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "aigc_core": __version__,
+        "plugins": {
+            s.distribution or s.name: s.version
+            for s in host.statuses.values()
+            if s.state == "active"
+        },
+        "needs": _needed_plugins(blueprint),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": str(device),
+        "precision": choose_precision(config.precision, device),
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "commit": _commit(),
+        "command": sys.argv,
+    }
+
+
+def environment_changes(started: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what is not as it was of that which a result's rounding can depend on."""
+    needed = {need["distribution"] or need["plugin"] for need in now["needs"].values()}
+    plugins = {name: version for name, version in now["plugins"].items() if name in needed}
+    before, after = dict(started), {**now, **plugins}
+    if isinstance(started.get("plugins"), dict):
+        before |= started["plugins"]
+    names = ["torch", "device", "precision", "threads", "cpu", "aigc_core", *plugins]
+    return [
+        f"{name} was {shown(before[name])} and is {shown(after[name])}"
+        for name in names
+        if name in before and before[name] != after[name]
+    ]
+
+
+def _needed_plugins(blueprint: Blueprint) -> dict[str, Any]:
+    """Return which plugin brought what the run is made of."""
+    host = blueprint.host
+    owners = {
+        "recipe": host.owner("recipe", blueprint.recipe.name),
+        "modality": host.owner("modality", blueprint.modality.name),
+        "dataset": host.owner("dataset", blueprint.dataset.name),
+    }
+    return {
+        what: {"plugin": name, "distribution": host.statuses[name].distribution}
+        for what, name in owners.items()
+    }
+
+
+def require_plugins(host: PluginHost, run: Run) -> None:
+    """Check that what a run is made of is there.
+
+    Raises:
+        PluginError: it is not; names the plugin that the run was made with, and what would bring
+            it back. Where ``environment.json`` does not say, whoever looks the name up does.
+    """
+    dataset = run.config.get("dataset")
+    names = {"recipe": run.recipe, "modality": run.recipe.split("/")[0]}
+    if isinstance(dataset, dict) and isinstance(dataset.get("name"), str):
+        names["dataset"] = dataset["name"]
+    tables: dict[str, Mapping[str, object]] = {
+        "recipe": host.recipes,
+        "modality": host.modalities,
+        "dataset": host.datasets,
+    }
+    try:
+        needs = dict(run.environment.get("needs") or {})
+    except (RunError, TypeError, ValueError):
+        return
+    for what, name in names.items():
+        plugin = needs.get(what)
+        if name in tables[what] or not isinstance(plugin, dict):
+            continue
+        needed = f"{run.path} needs the {what} '{name}'"
+        distribution = plugin.get("distribution")
+        there = [s for s in host.statuses.values() if s.distribution == distribution]
+        for status in there:
+            if status.state != "active":
+                raise PluginError(
+                    f"{needed} of the plugin '{status.name}', which is not active. "
+                    f"{status.what_to_do}"
+                )
+        # A run's folder may come from anybody, and what is said here gets typed.
+        known = isinstance(distribution, str) and _DISTRIBUTION.fullmatch(distribution)
+        if known and not there:
+            raise PluginError(
+                f"{needed} of the plugin {distribution}, which is not installed. Install it with: "
+                f"aigc plugins install {distribution}"
+            )
+
+
+def _commit() -> str | None:
+    """Return the commit of the core's own checkout, if it runs from one."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", os.fspath(folder), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,390 @@
+"""A run that is trained: a new one or one that is resumed, over the same path."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shlex
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aigc_core.api.blueprint import Assembly, Blueprint
+from aigc_core.api.fitting import Budget, budget_for, check_header, check_size
+from aigc_core.api.provenance import (
+    describe_data,
+    describe_environment,
+    environment_changes,
+    require_plugins,
+)
+from aigc_core.api.recorder import RunRecorder
+from aigc_core.api.unchanged import RECORD, check_files
+from aigc_core.config import Layer, RunConfig, resolve_config
+from aigc_core.config.layers import nest
+from aigc_core.engine import Engine, FitResult, choose_device, describe_device
+from aigc_core.errors import (
+    AigcError,
+    ConfigError,
+    Interrupted,
+    PluginError,
+    RunError,
+    StorageError,
+    TrainingError,
+)
+from aigc_core.interfaces import SampleStore
+from aigc_core.observers import default_observers
+from aigc_core.observers.progress import Progress
+from aigc_core.plugins import get_host
+from aigc_core.plugins.blame import failure
+from aigc_core.plugins.hooks import HookCaller
+from aigc_core.runs import DatasetFacts, Run, check_free, create_run, load_checkpoint, new_run_path
+from aigc_core.runs.checkpoint import TENSORS, Checkpoint
+from aigc_core.runs.log import log_traceback
+from aigc_core.runs.manifest import checkpoint_steps
+from aigc_core.runs.record import Resumption, record_of
+
+logger = logging.getLogger("aigc")
+
+
+@dataclass
+class Training:
+    """A run that is ready to train, and locked."""
+
+    run: Run
+    engine: Engine
+    hooks: HookCaller
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(
+        cls,
+        blueprint: Blueprint,
+        out: str | Path | None = None,
+        observers: Sequence[object] = (),
+        progress: Progress | None = None,
+    ) -> Iterator[Training]:
+        """Make everything for a new run, and its folder last, so that bad input leaves none."""
+        path = Path(os.path.expanduser(out)) if out is not None else None
+        if path is not None:
+            check_free(path)
+        host = blueprint.host
+        hooks = HookCaller(host.manager, [*default_observers(), *observers])
+        _check_machine(blueprint.config)
+        blueprint = Blueprint.of(host, _with_absolute_root(blueprint.config))
+        store, assembly = _assemble(blueprint, progress)
+        facts, notes = describe_data(store, assembly.held_out), store.notes
+        del store  # where the engine has a copy on its device, nothing else should keep one
+        engine = assembly.engine
+        engine.check_validation()
+        config = _with_steps(blueprint.config, engine)
+        record = record_of(config.to_dict(), facts.model_dump(mode="json"))
+        environment = describe_environment(blueprint) | {RECORD: record.model_dump(mode="json")}
+        run = _create(path, config, facts, environment)
+        with run.locked():
+            engine.add_observer(RunRecorder(run, assembly.modality, hooks))
+            yield cls._ready(run, engine, hooks, facts, notes, progress)
+
+    @classmethod
+    @contextlib.contextmanager
+    def resume(
+        cls,
+        run: Run,
+        settings: Mapping[str, Any],
+        *,
+        allow_changes: bool = False,
+        keep_schedule: bool = False,
+        observers: Sequence[object] = (),
+        progress: Progress | None = None,
+    ) -> Iterator[Training]:
+        """Make everything to resume a run; see ``aigc_core.resume``."""
+        host = get_host()
+        require_plugins(host, run)
+        hooks = HookCaller(host.manager, [*default_observers(), *observers])
+        with run.locked():
+            run.remove_leftovers()
+            checkpoint = load_checkpoint(run.checkpoints, logger.warning)
+            edited = check_files(run, checkpoint, allow_changes=allow_changes)
+            former = run.config["engine"].get("schedule_steps") or run.total_steps
+            kept = {"engine.schedule_steps": former} if keep_schedule else {}
+            config = _config_to_resume(run, {**settings, **kept})
+            config = _without_old_ending(run, config, settings)
+            _check_incomplete(run, config.engine.steps, checkpoint)
+            _check_machine(config)
+            blueprint = Blueprint.of(host, config)
+            budget = budget_for(checkpoint.header()) if checkpoint else None
+            store, assembly = _assemble(blueprint, progress, budget)
+            engine, notes = assembly.engine, store.notes
+            config = _with_steps(config, engine)
+            _check_incomplete(run, config.engine.steps, checkpoint)
+            facts = describe_data(store, assembly.held_out, like=run.dataset)
+            del store
+            if difference := run.dataset.difference(facts):
+                raise RunError(
+                    f"The data is not what {run.path} was trained on: {difference}. "
+                    "Start a new run, or restore the data."
+                )
+            if checkpoint:
+                check_header(checkpoint.header(), engine.state().weights, checkpoint.path)
+                check_size(checkpoint.header(TENSORS), checkpoint.header(), checkpoint.path)
+                engine.load_state(checkpoint.state())
+                _forget_a_lost_best(run, engine)
+                _warn_of_jumps(run, engine, former)
+            else:
+                logger.warning("%s has no checkpoint yet: training starts from step 0.", run.path)
+            engine.check_validation()
+            _warn_of_another_machine(run, engine, describe_environment(blueprint))
+            _write_down(run, config, engine.step, edited=edited)
+            recorder = RunRecorder(run, assembly.modality, hooks, resumed=True)
+            recorder.redraw(engine)
+            engine.add_observer(recorder)
+            yield cls._ready(run, engine, hooks, facts, notes, progress)
+
+    @classmethod
+    def _ready(
+        cls,
+        run: Run,
+        engine: Engine,
+        hooks: HookCaller,
+        facts: DatasetFacts,
+        notes: Sequence[str],
+        progress: Progress | None,
+    ) -> Training:
+        if progress is not None:
+            engine.add_observer(progress)
+        for note in notes:
+            logger.info("Note: %s", note)
+        ema = f", EMA {engine.config.ema}" if engine.ema else ""
+        layout = ", channels_last" if engine.channels_last else ""
+        standard = engine.config.standard
+        logger.info(
+            "Training %s on %s (%s samples) on %s, %s%s%s; %s steps of %d%s.",
+            run.recipe,
+            run.config["dataset"]["name"],
+            f"{facts.count:,}",
+            describe_device(engine.device),
+            engine.precision,
+            layout,
+            ema,
+            f"{engine.total_steps:,}",
+            engine.samples_per_step,
+            f", or until {standard}" if standard is not None else "",
+        )
+        if engine.step:
+            logger.info("Resuming from step %s.", f"{engine.step:,}")
+        logger.info("Run: %s", run.path)
+        return cls(run, engine, hooks)
+
+    def fit(self) -> None:
+        """Train, and let observers know how it ended, whatever happens.
+
+        Raises:
+            Interrupted: a signal stopped it, after a checkpoint.
+            AigcError: it failed; an exception that is not expected is in the run's log.
+        """
+        status, engine = "failed", self.engine
+        try:
+            result = engine.fit()
+            status = "complete" if result.signal is None else "interrupted"
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                status = "interrupted"
+            with contextlib.suppress(PluginError):  # with --strict: the first error is reported
+                self._finish(status)
+            raise self._explained(error) from error
+        self._finish(status)
+        self._raise_if_stopped(result)
+
+    def _finish(self, status: str) -> None:
+        step = self.engine.step
+        self.hooks.call("aigc_run_finished", run=self.run, step=step, status=status)
+
+    @property
+    def _resume_command(self) -> str:
+        return f"aigc resume {shlex.quote(str(self.run.path))}"
+
+    def _raise_if_stopped(self, result: FitResult) -> None:
+        if result.signal is None:
+            return
+        message = (
+            f"Stopped at step {result.step}; a checkpoint was written. "
+            f"Resume with: {self._resume_command}"
+        )
+        raise Interrupted(message, result.signal, self.run)
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Return what to raise instead of an exception: itself where it says all that is to say."""
+        if isinstance(error, KeyboardInterrupt):
+            message = (
+                f"Stopped at once; the last checkpoint is of step {self.run.step}. "
+                f"Resume with: {self._resume_command}"
+            )
+            return Interrupted(message, signal.SIGINT, self.run)
+        if isinstance(error, StorageError):
+            logger.info("When there is room again, resume with: %s", self._resume_command)
+        if not isinstance(error, Exception) or isinstance(error, AigcError):
+            return error
+        log_traceback(self.run, error)
+        if isinstance(error, RuntimeError) and _is_out_of_memory(error):
+            return TrainingError(
+                f"Out of memory at step {self.engine.step}, with batches of "
+                f"{self.engine.config.batch_size}. Set a smaller engine.batch_size, or "
+                "engine.accumulate to split batches."
+            )
+        if isinstance(error, OSError):
+            return error
+        return failure(get_host(), error, f"training {self.run.recipe}")
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _check_machine(config: RunConfig) -> None:
+    """Check what can be known before data is loaded, which may take long.
+
+    Raises:
+        ConfigError: the device is not there, or this is one of several processes.
+    """
+    choose_device(config.engine.device)
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes.isdecimal() and int(processes) > 1:
+        raise ConfigError(
+            f"This is one of {processes} processes, as torchrun starts them, and each would train "
+            "a run of its own: training on several devices is not there yet. Start one process, "
+            "without torchrun."
+        )
+
+
+def _assemble(
+    blueprint: Blueprint, progress: Progress | None, budget: Budget | None = None
+) -> tuple[SampleStore, Assembly]:
+    busy = progress.busy(f"Loading {blueprint.dataset.name}") if progress else None
+    with busy or contextlib.nullcontext():
+        store = blueprint.load()
+        return store, blueprint.engine(store, budget)
+
+
+def _create(
+    path: Path | None, config: RunConfig, facts: DatasetFacts, environment: dict[str, Any]
+) -> Run:
+    """Make the folder; where none was named, retry with a fresh name if another run takes it."""
+    for attempt in range(10):
+        target = path or new_run_path(config.recipe)
+        try:
+            return create_run(
+                target, config=config.to_dict(), dataset=facts, environment=environment
+            )
+        except (RunError, StorageError):
+            if path is not None or attempt == 9 or not target.exists():
+                raise
+    raise AssertionError("unreachable")
+
+
+def _with_steps(config: RunConfig, engine: Engine) -> RunConfig:
+    """Keep the number of steps that ``epochs`` came to."""
+    changes = {"steps": engine.total_steps, "epochs": None}
+    return config.model_copy(update={"engine": config.engine.model_copy(update=changes)})
+
+
+def _with_absolute_root(config: RunConfig) -> RunConfig:
+    """Keep a named data folder by its absolute path, so that a run resumes from anywhere."""
+    if config.dataset.root is None:
+        return config
+    root = os.path.abspath(os.path.expanduser(config.dataset.root))
+    return config.model_copy(update={"dataset": config.dataset.model_copy(update={"root": root})})
+
+
+def _config_to_resume(run: Run, settings: Mapping[str, Any]) -> RunConfig:
+    layers = [run.layer, Layer("given settings", nest(settings))]
+    config = resolve_config(get_host(), run.recipe, layers=layers).config
+    return _with_absolute_root(config.model_copy(update={"preset": run.config.get("preset")}))
+
+
+def _check_incomplete(run: Run, total: int | None, checkpoint: Checkpoint | None) -> None:
+    """Check that there is a step left to do; None stands for a number that is not yet known."""
+    step = checkpoint.step if checkpoint else 0
+    if total is not None and step >= total:
+        raise RunError(
+            f"{run.path} is complete: step {step} of {total}. "
+            f"Train on with: aigc resume {shlex.quote(str(run.path))} --steps {step * 2}"
+        )
+
+
+def _without_old_ending(run: Run, config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration without a standard that was reached, unless there is a new one.
+
+    Raises:
+        RunError: the run came to its end, and nothing more is asked of it.
+    """
+    ending = run.ending
+    if ending is None or ending.reason == "steps":
+        return config
+    asks_for_more = {key.split(".")[1] for key in settings} & {"steps", "epochs", "standard"}
+    if not asks_for_more:
+        raise RunError(
+            f"{run.path} is complete: it {ending.message}. Train on with: "
+            f"aigc resume {shlex.quote(str(run.path))} --steps {config.engine.steps}"
+        )
+    if ending.reason == "standard" and "standard" not in asks_for_more:
+        logger.warning("The run %s; it is resumed without a standard.", ending.message)
+        without = config.engine.model_copy(update={"standard": None})
+        return config.model_copy(update={"engine": without})
+    return config
+
+
+def _write_down(run: Run, config: RunConfig, step: int, *, edited: bool) -> None:
+    """Keep the settings that a run is resumed with, where they are not those of before."""
+    before, ending, settings = run.resumption, run.ending, config.to_dict()
+    dropped = before is not None and before.step == step and before.drops_ending
+    if ending is not None or edited or settings != run.config:
+        drops = dropped or ending is not None
+        run.resume_with(Resumption(step=step, config=settings, drops_ending=drops))
+
+
+def _forget_a_lost_best(run: Run, engine: Engine) -> None:
+    """Let the next validation be the best where the checkpoint of the last one is gone.
+
+    That is so where it was damaged, or the newest ones were and an older best was already removed.
+    """
+    if engine.best and engine.best.step not in checkpoint_steps(run.checkpoints):
+        logger.warning("The best checkpoint, %s, is gone; the next one is found.", engine.best)
+        engine.forget_best()
+
+
+def _warn_of_jumps(run: Run, engine: Engine, former: int) -> None:
+    """Warn where the rate jumps up because the schedule now ends later; say how to avoid that."""
+    for phase, last, now in engine.schedule_jumps(former):
+        logger.warning(
+            "The learning rate of '%s' was %.3g and jumps to %.3g: its schedule ended at step %s "
+            "and now ends at %s. To keep the rate that it ended with: aigc resume %s --steps %d "
+            "--keep-schedule",
+            phase,
+            last,
+            now,
+            f"{former:,}",
+            f"{engine.total_steps:,}",
+            shlex.quote(str(run.path)),
+            engine.total_steps,
+        )
+
+
+def _warn_of_another_machine(run: Run, engine: Engine, now: Mapping[str, Any]) -> None:
+    """Say what keeps the result from being the same to the bit as without the interruption."""
+    try:
+        changed = environment_changes(run.environment, now)
+    except RunError as error:
+        logger.warning("%s What the run was started on is not known.", error)
+        return
+    if changed:
+        logger.warning(
+            "%s was started on something else: %s. The result can differ in rounding.",
+            run.path,
+            "; ".join(changed),
+        )
+    if engine.device.type == "cuda" and not engine.config.deterministic:
+        logger.warning("Without engine.deterministic, results of a GPU differ in rounding.")
