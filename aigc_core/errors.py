@@ -1,6 +1,6 @@
-"""What can go wrong, by who can mend it; every message is a sentence to a user.
+"""What can go wrong, by who can fix it; every message is a sentence to a user.
 
-The exit code of the command line is part of the error: 2 for what the user can mend (a name, a
+The exit code of the command line is part of the error: 2 for what the user can fix (a name, a
 value, a file), 1 for what failed while running, 130 for an interruption.
 """
 
@@ -46,7 +46,7 @@ class RunError(UserError):
 
 
 class TrainingError(AigcError):
-    """A training that cannot go on, such as one whose losses stay non-finite."""
+    """A training that cannot continue, such as one whose losses stay non-finite."""
 
 
 class PluginFailure(AigcError):
@@ -85,7 +85,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Terminated(SystemExit):
-    """SIGTERM, raised by its handler: ends the program, whatever a guard of plugins' code holds."""
+    """Ends the program because of a signal, whatever a guard of plugins' code would catch."""
 
 
 def reason(error: OSError) -> str:

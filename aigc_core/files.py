@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(
+def atomic_folder(
     target: Path, *, last: str = "", replace: bool = False, durable: bool = True
 ) -> Iterator[Path]:
     """Give a scratch folder that becomes ``target`` when the block ends without an error.
@@ -102,3 +103,17 @@ def sync_folder(folder: Path) -> None:
 def _beside(path: Path) -> Path:
     """Return a hidden name in the same folder that nothing has; its mode will follow the umask."""
     return path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}")
+
+
+def shown(path: Path) -> str:
+    """Return a path relative to the current folder where it is below it."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return str(path)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def typed(path: Path) -> str:
+    """Return a path as one would type it in a shell; see ``shown``."""
+    return shlex.quote(shown(path))

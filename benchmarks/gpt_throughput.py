@@ -37,7 +37,7 @@ LOG_INTERVAL = 10
 def plain_loop(
     path: Path, model: torch.nn.Module, config, device: torch.device, bf16: bool
 ) -> Callable[[int], None]:
-    """Return a function that trains by so many steps; ``path`` holds uint16 tokens."""
+    """Return a function that trains by this many steps; ``path`` holds uint16 tokens."""
     length, batch = config.dataset.options.context, config.engine.batch_size
     optimizer = config.trainer.optimizer
     model = model.to(device).train()

@@ -72,7 +72,7 @@ def careful_loop(images: torch.Tensor, device: torch.device, bf16: bool) -> Iter
 
 
 def engine_steps(images: torch.Tensor, device: torch.device) -> Callable[[int], None]:
-    """Return a function that trains the engine by so many steps, as the recipe's defaults do."""
+    """Return a function that trains the engine by this many steps, as the recipe's defaults do."""
     modality = ImageModality(SampleSpec(shape=(1, 28, 28), dtype="uint8"))
     config = EngineConfig(steps=10**9, batch_size=BATCH, ema=0.999, device=str(device))
     trainer = AdversarialTrainer(*networks(), AdversarialConfig())
@@ -85,7 +85,7 @@ def engine_steps(images: torch.Tensor, device: torch.device) -> Callable[[int], 
 
 
 def consume(loop: Iterator[object], device: torch.device) -> Callable[[int], None]:
-    """Return a function that drives a loop by so many steps."""
+    """Return a function that drives a loop by this many steps."""
 
     def run(steps: int) -> None:
         for _ in islice(loop, steps):

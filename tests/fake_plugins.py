@@ -168,8 +168,8 @@ class FakePlugins:
             encoding="utf-8",
         )
 
-    def aigc_and_signal(self, number: signal.Signals, told: str, *arguments: object) -> Done:
-        """Run ``aigc`` and send it a signal when a line with ``told`` stands on standard error.
+    def aigc_and_signal(self, number: signal.Signals, reported: str, *arguments: object) -> Done:
+        """Run ``aigc`` and send it a signal when a line with ``reported`` stands on standard error.
 
         The seconds are those from the signal to the end.
         """
@@ -178,7 +178,7 @@ class FakePlugins:
             lines = []
             for line in process.stderr:
                 lines.append(line)
-                if told in line:
+                if reported in line:
                     break
             begin = time.monotonic()
             process.send_signal(number)

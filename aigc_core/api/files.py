@@ -18,7 +18,7 @@ from torch import Tensor
 
 from aigc_core.api.sampler import Kind, Request, RequestOptions, Sampler, open_sampler
 from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
-from aigc_core.files import whole_folder
+from aigc_core.files import atomic_folder
 from aigc_core.runs import Run
 from aigc_core.runs.inside import is_real_file, is_real_folder, names_in
 
@@ -80,7 +80,7 @@ def generate_files(
     try:
         if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
-        with whole_folder(folder, replace=out is None, durable=False) as scratch:
+        with atomic_folder(folder, replace=out is None, durable=False) as scratch:
             total = 2 * asked.count if kind == "reconstructions" else asked.count
             names, preview = _write(sampler, drawn, scratch, total, format)
     except OSError as error:

@@ -9,7 +9,7 @@ from torch import Tensor
 from aigc_core.errors import ConfigError, PluginError, UserError, did_you_mean
 from aigc_core.interfaces import Metric, Modality
 from aigc_core.plugins import MetricSpec, PluginHost
-from aigc_core.plugins.guarded_import import MUST_PASS, describe
+from aigc_core.plugins.guarded_import import NEVER_CATCH, describe
 
 
 class Metrics:
@@ -78,7 +78,7 @@ class Metrics:
         except UserError:
             raise
         except (Exception, SystemExit) as error:
-            if isinstance(error, MUST_PASS):
+            if isinstance(error, NEVER_CATCH):
                 raise
             raise PluginError(
                 f"The metric '{spec.name}' of the plugin '{owner}' failed: {describe(error)}"

@@ -32,9 +32,9 @@ from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces import (
     AutoregressiveGenerator,
     LatentGenerator,
-    Readable,
     Reconstructs,
     SamplingConfig,
+    TextCodec,
 )
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, choose_checkpoint, open_run
@@ -237,8 +237,8 @@ class Sampler:
             controls["prompt"] = self._codec().encode(request.prompt)
         return controls
 
-    def _codec(self) -> Readable:
-        if not isinstance(self.modality, Readable):
+    def _codec(self) -> TextCodec:
+        if not isinstance(self.modality, TextCodec):
             raise ConfigError(f"{self.run.recipe} makes no text, so it takes no prompt.")
         return self.modality
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
-import shlex
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +36,7 @@ from aigc_core.errors import (
     StorageError,
     TrainingError,
 )
+from aigc_core.files import shown, typed
 from aigc_core.interfaces import SampleStore
 from aigc_core.observers import default_observers
 from aigc_core.observers.progress import Progress
@@ -49,6 +50,7 @@ from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.record import Resumption, record_of
 
 logger = logging.getLogger("aigc")
+_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}  # Windows has no quota error
 
 
 @dataclass
@@ -176,7 +178,7 @@ class Training:
         )
         if engine.step:
             logger.info("Resuming from step %s.", f"{engine.step:,}")
-        logger.info("Run: %s", run.path)
+        logger.info("Run: %s", shown(run.path))
         return cls(run, engine, hooks)
 
     def fit(self) -> None:
@@ -205,7 +207,7 @@ class Training:
 
     @property
     def _resume_command(self) -> str:
-        return f"aigc resume {shlex.quote(str(self.run.path))}"
+        return f"aigc resume {typed(self.run.path)}"
 
     def _raise_if_stopped(self, result: FitResult) -> None:
         if result.signal is None:
@@ -225,7 +227,9 @@ class Training:
             )
             return Interrupted(message, signal.SIGINT, self.run)
         if isinstance(error, StorageError):
-            logger.info("When there is room again, resume with: %s", self._resume_command)
+            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK_FULL
+            first = "Make room" if full else "Fix that"
+            logger.info("%s, then resume with: %s", first, self._resume_command)
         if not isinstance(error, Exception) or isinstance(error, AigcError):
             return error
         log_traceback(self.run, error)
@@ -311,7 +315,7 @@ def _check_incomplete(run: Run, total: int | None, checkpoint: Checkpoint | None
     if total is not None and step >= total:
         raise RunError(
             f"{run.path} is complete: step {step} of {total}. "
-            f"Train on with: aigc resume {shlex.quote(str(run.path))} --steps {step * 2}"
+            f"Train on with: aigc resume {typed(run.path)} --steps {step * 2}"
         )
 
 
@@ -328,7 +332,7 @@ def _without_old_ending(run: Run, config: RunConfig, settings: Mapping[str, Any]
     if not asks_for_more:
         raise RunError(
             f"{run.path} is complete: it {ending.message}. Train on with: "
-            f"aigc resume {shlex.quote(str(run.path))} --steps {config.engine.steps}"
+            f"aigc resume {typed(run.path)} --steps {config.engine.steps}"
         )
     if ending.reason == "standard" and "standard" not in asks_for_more:
         logger.warning("The run %s; it is resumed without a standard.", ending.message)
@@ -368,7 +372,7 @@ def _warn_of_jumps(run: Run, engine: Engine, former: int) -> None:
             now,
             f"{former:,}",
             f"{engine.total_steps:,}",
-            shlex.quote(str(run.path)),
+            typed(run.path),
             engine.total_steps,
         )
 

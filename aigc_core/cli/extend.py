@@ -11,7 +11,7 @@ from typer.main import get_command_name, get_group
 from aigc_core.cli.global_options import NAMES as GLOBAL_NAMES
 from aigc_core.errors import PluginError
 from aigc_core.plugins import PluginHost
-from aigc_core.plugins.guarded_import import MUST_PASS, describe
+from aigc_core.plugins.guarded_import import NEVER_CATCH, describe
 from aigc_core.plugins.undisturbed import undisturbed
 
 logger = logging.getLogger("aigc")
@@ -34,7 +34,7 @@ def add_plugin_commands(app: typer.Typer, host: PluginHost) -> None:
             with undisturbed():
                 implementation.function(*([own] if "app" in implementation.argnames else []))
                 _check(own, owners)
-        except MUST_PASS:
+        except NEVER_CATCH:
             raise
         except (Exception, SystemExit) as error:
             why = str(error) if isinstance(error, PluginError) else describe(error)

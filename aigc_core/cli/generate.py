@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
-from aigc_core.cli.output import JsonOption, error_console, print_json, printable, say, shown
+from aigc_core.cli.output import JsonOption, error_console, print_json, printable, say
 from aigc_core.cli.settings import CheckpointOption
 from aigc_core.config import parse_assignment
 from aigc_core.errors import UserError
+from aigc_core.files import shown
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -37,7 +38,7 @@ def generate(
         bool, typer.Option("--reconstruct", help="Pairs: held-out data, and what is made of it.")
     ] = False,
     prompt: Annotated[
-        str | None, typer.Option(help="Text to go on with; written to the terminal as it comes.")
+        str | None, typer.Option(help="Text to continue; written to the terminal as it comes.")
     ] = None,
     tokens: Annotated[int | None, typer.Option(help="How long: tokens of a sequence.")] = None,
     set_: Annotated[
@@ -116,7 +117,7 @@ def generate(
 
 
 def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
-    first = next(pieces, "")  # whatever is wrong is told before anything is written
+    first = next(pieces, "")  # an error is reported before anything is written
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack some characters
         sys.stdout.reconfigure(errors="replace")
     # A terminal obeys control characters, and a model may draw any; a file or pipe gets them all.

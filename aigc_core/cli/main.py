@@ -105,7 +105,7 @@ def main() -> None:
         say(console, "Interrupted.")
         sys.exit(130)
     except SystemExit as stop:
-        if stop.code == 130:  # what typer makes of Ctrl-C
+        if stop.code == 130 and not isinstance(stop, Terminated):  # typer's for Ctrl-C
             say(console, "Interrupted.")
         if stop.code in (None, 0) and unwritten is not None:
             say(console, f"Error: The output could not be written: {reason(unwritten)}.")

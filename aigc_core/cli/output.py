@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, TextIO, cast
 
 import typer
@@ -47,20 +45,6 @@ def say(console: Console, text: str) -> None:
 def printable(text: str) -> str:
     """Return text with control characters as escapes; newlines and tabs stay."""
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
-
-
-def shown(path: Path) -> str:
-    """Return a path relative to the current folder where it is below it."""
-    try:
-        here = Path.cwd()
-    except OSError:  # it was removed
-        return str(path)
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def typed(path: Path) -> str:
-    """Return a path as one would type it in a shell."""
-    return shlex.quote(shown(path))
 
 
 def print_json(data: Any) -> None:

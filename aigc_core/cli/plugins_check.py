@@ -13,7 +13,7 @@ from rich.text import Text
 from aigc_core.cli.output import JsonOption, print_json
 from aigc_core.errors import PluginError
 from aigc_core.plugins import InstalledPlugin, PluginStatus, get_host
-from aigc_core.plugins.installed import is_called
+from aigc_core.plugins.installed import matches_name
 from aigc_core.testing import CheckResult
 
 _COLOURS = {"passed": "green", "failed": "bold red", "known failure": "yellow"}
@@ -53,7 +53,7 @@ def _key(name: str) -> str:
     statuses = get_host().statuses
     if name in statuses:
         return name
-    found = [key for key, s in statuses.items() if is_called(_installed(s), name)]
+    found = [key for key, s in statuses.items() if matches_name(_installed(s), name)]
     if len(found) > 1:
         raise PluginError(f"'{name}' brings several plugins: {', '.join(found)}. Name one of them.")
     return found[0] if found else name

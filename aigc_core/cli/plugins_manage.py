@@ -11,7 +11,7 @@ import typer
 from aigc_core.cli.output import error_console, printable, say
 from aigc_core.errors import PluginError, UserError, did_you_mean
 from aigc_core.plugins import InstalledPlugin, PluginStatus, find_installed
-from aigc_core.plugins.installed import as_argument, is_called, normal_name
+from aigc_core.plugins.installed import as_argument, matches_name, normal_name
 from aigc_core.plugins.installer import (
     Target,
     every_target,
@@ -102,8 +102,8 @@ def enable(names: NamesArgument) -> None:
     for name in names:
         disabled = disabled_plugins()
         entry = _entry(name, also=disabled)
-        meant = [plugin for plugin in find_installed() if is_called(plugin, entry)]
-        noted = [n for n in disabled if n == entry or any(is_called(p, n) for p in meant)]
+        meant = [plugin for plugin in find_installed() if matches_name(plugin, entry)]
+        noted = [n for n in disabled if n == entry or any(matches_name(p, n) for p in meant)]
         changed = [set_disabled(other_name, False) for other_name in noted]
         typer.echo(f"{entry} is enabled." if changed else f"{entry} was enabled already.")
 
@@ -130,7 +130,7 @@ def _distributions(targets: list[Target]) -> set[str]:
 def _entry(name: str, also: tuple[str, ...] = ()) -> str:
     """Return how the user's file calls a plugin: by its own name where only one has it."""
     installed = find_installed()
-    found = [plugin for plugin in installed if is_called(plugin, name)]
+    found = [plugin for plugin in installed if matches_name(plugin, name)]
     if name in also:
         return name
     if not found:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aigc_core.cli.output import shown, typed
+from aigc_core.files import shown, typed
 from aigc_core.scaffold import brought_by_a_plugin, new_plugin
 
 

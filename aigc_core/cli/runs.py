@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from aigc_core.cli.output import JsonOption, error_console, print_listing, say, shown
+from aigc_core.cli.output import JsonOption, error_console, print_listing, say
 from aigc_core.errors import AigcError, RunError
+from aigc_core.files import shown
 from aigc_core.runs import Run, find_runs
 
 

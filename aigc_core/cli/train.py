@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from aigc_core import api
-from aigc_core.cli.output import error_console, print_json, say, shown, typed
+from aigc_core.cli.output import error_console, print_json, say
 from aigc_core.cli.settings import (
     ConfigOption,
     DatasetOption,
@@ -19,7 +19,8 @@ from aigc_core.cli.settings import (
     SetOption,
     overrides_from,
 )
-from aigc_core.errors import Interrupted
+from aigc_core.errors import Interrupted, Terminated
+from aigc_core.files import shown, typed
 from aigc_core.plugins import hookimpl
 from aigc_core.runs import Run
 
@@ -153,7 +154,7 @@ def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bo
         if as_json and stop.run is not None:
             print_json(_result(stop.run, "unfinished"))
         say(error_console(), str(stop))
-        raise typer.Exit(stop.exit_code) from None
+        raise Terminated(stop.exit_code) from None
     if as_json:
         print_json(_result(run, "complete"))
     ending, best = run.ending, run.best

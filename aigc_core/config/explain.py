@@ -46,7 +46,7 @@ def explain(
     complaint = first_complaint(error, values)
     key = f"{section.key}.{complaint.key}" if complaint.path else section.key
     plain_key = ".".join([section.key, *(p for p in complaint.path if isinstance(p, str))])
-    origin = told(plain_key, sources)
+    origin = origin_of(plain_key, sources)
     owned = f"'{section.key}.*' belongs to {section.owner}."
     if complaint.kind == "extra_forbidden":
         hint = _nearest_setting(section, complaint.path, key, sections)
@@ -66,7 +66,7 @@ def explain(
     return f"{key}={shown(complaint.value)}{origin} is not valid: {complaint.problem}."
 
 
-def told(key: str, sources: Mapping[str, str]) -> str:
+def origin_of(key: str, sources: Mapping[str, str]) -> str:
     """Return ``" (from <layer>)"``, or nothing for a default."""
     source = source_of(key, sources)
     return f" (from {source})" if source else ""

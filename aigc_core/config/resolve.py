@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aigc_core.config.explain import Section, explain, source_of, told
+from aigc_core.config.explain import Section, explain, origin_of, source_of
 from aigc_core.config.layers import Layer, check_sections, leaves, merge
 from aigc_core.config.schema import DatasetConfig, EngineConfig, RunConfig
 from aigc_core.errors import (
@@ -141,7 +141,7 @@ def _sections(
     name = dataset.get("name")
     if not isinstance(name, str):
         raise ConfigError(
-            f"dataset.name={shown(name)}{told('dataset.name', sources)} is not valid: "
+            f"dataset.name={shown(name)}{origin_of('dataset.name', sources)} is not valid: "
             "it should be the name of a dataset, see: aigc datasets"
         )
     dataset_spec = host.dataset(name, spec.modality)
@@ -154,7 +154,7 @@ def _sections(
     elif options not in (None, {}):
         raise ConfigError(
             f"{by_dataset[0].upper()}{by_dataset[1:]} has no options; remove 'dataset.options'"
-            f"{told('dataset.options', sources)}."
+            f"{origin_of('dataset.options', sources)}."
         )
     return sections
 
@@ -188,7 +188,7 @@ def _validate(
     if not isinstance(values, Mapping):
         raise ConfigError(
             f"'{section.key}' must hold keys of its own, found {shown(values)}"
-            f"{told(section.key, sources)}."
+            f"{origin_of(section.key, sources)}."
         )
     try:
         return section.schema.model_validate(_over_defaults(section.schema, values))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         list_files,
     )
     from aigc_core.datasets.whole import whole_file
-    from aigc_core.datasets.words import check_split, some
+    from aigc_core.datasets.words import check_split, list_some
 
 __getattr__ = lazy_exports(
     __name__,
@@ -38,7 +38,7 @@ __getattr__ = lazy_exports(
         "list_files": "listing",
         "locked_cache": "cache",
         "read_arrays": "arrays",
-        "some": "words",
+        "list_some": "words",
         "whole_file": "whole",
         "write_arrays": "arrays",
     },
@@ -57,9 +57,9 @@ __all__ = [
     "folder_labels",
     "label_notes",
     "list_files",
+    "list_some",
     "locked_cache",
     "read_arrays",
-    "some",
     "whole_file",
     "write_arrays",
 ]

@@ -16,7 +16,7 @@ from typing import IO
 
 from aigc_core.datasets.members import Member, TooLargeError, members
 from aigc_core.errors import DataError, reason, shown
-from aigc_core.files import whole_folder
+from aigc_core.files import atomic_folder
 
 _BLOCK_BYTES = 1 << 20
 _FACTOR = 10
@@ -33,7 +33,7 @@ def extract_archive(
     max_files: int,
     max_bytes: int,
 ) -> list[str]:
-    """Unpack files of a .zip, .tar or .tar.gz, told by its content, into a new folder.
+    """Unpack files of a .zip, .tar or .tar.gz, recognised by its content, into a new folder.
 
     The folder appears complete or not at all, also when the process is killed.
 
@@ -63,7 +63,7 @@ def extract_archive(
     left = max_bytes
     inflated = _FACTOR * (max_bytes + max_files * _OVERHEAD_BYTES) + _BLOCK_BYTES
     listing = _safely(archive, _FACTOR * max_files + 1000, inflated)
-    with closing(listing) as found, whole_folder(folder) as scratch:
+    with closing(listing) as found, atomic_folder(folder) as scratch:
         for member in found:
             target = wanted(member.name)
             if target is None:

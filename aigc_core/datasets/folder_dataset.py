@@ -22,7 +22,7 @@ from aigc_core.datasets.arrays import read_arrays, write_arrays
 from aigc_core.datasets.cache import locked_cache
 from aigc_core.datasets.contents import content_digests
 from aigc_core.datasets.listing import FileListing, folder_labels, label_notes, list_files
-from aigc_core.datasets.words import check_split, some
+from aigc_core.datasets.words import check_split, list_some
 from aigc_core.errors import DataError
 from aigc_core.interfaces import Dataset, SampleSpec, SampleStore
 
@@ -133,7 +133,7 @@ class FolderDataset(Dataset):
         labels, names = folder_labels([path for path, _ in remarks])
         if names:
             arrays["labels"] = torch.tensor(labels).repeat_interleave(torch.tensor(counts))
-        notes = [f"Skipped files that cannot be read: {some(skipped)}."] if skipped else []
+        notes = [f"Skipped files that cannot be read: {list_some(skipped)}."] if skipped else []
         notes += self._remarks(remarks) + label_notes(names)
         source = os.fsencode(self._root.absolute()).decode(errors="replace")
         return arrays, {"label_names": names, "notes": notes, "source": source}
@@ -150,8 +150,10 @@ class FolderDataset(Dataset):
         for key, sentence in self.remarks.items():
             files = [path for path, keys in remarks if key in keys]
             if files:
-                told = sentence.format(count=len(files), total=len(remarks), files=some(files, 3))
-                sentences.append(told)
+                message = sentence.format(
+                    count=len(files), total=len(remarks), files=list_some(files, 3)
+                )
+                sentences.append(message)
         return sentences
 
     def _nothing(self, skipped: Sequence[str]) -> str:
@@ -159,7 +161,7 @@ class FolderDataset(Dataset):
         subject = "The file" if one else f"None of the {len(skipped):,} files"
         return (
             f"{subject} in {self._base} {'cannot' if one else 'can'} be read as {self.kind[1]}: "
-            f"{some(skipped)}."
+            f"{list_some(skipped)}."
         )
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from aigc_core.datasets.words import some
+from aigc_core.datasets.words import list_some
 from aigc_core.errors import DataError, reason
 
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "eval", "dev"}
@@ -46,7 +46,7 @@ class FileListing(list[DataFile]):
             kinds = ", ".join(self._kinds(hints))
             sentences.append(f"{count:,} {'file' if count == 1 else 'files'} left out: {kinds}.")
         if self.unreadable:
-            sentences.append(f"Left out, since they cannot be read: {some(self.unreadable)}.")
+            sentences.append(f"Left out, since they cannot be read: {list_some(self.unreadable)}.")
         return sentences
 
     def _kinds(self, hints: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ def check_split(name: str, split: str, splits: Iterable[str]) -> None:
         raise DataError(f"The dataset '{name}' has no split '{split}'.{did_you_mean(split, valid)}")
 
 
-def some(items: Sequence[str], limit: int = 10) -> str:
+def list_some(items: Sequence[str], limit: int = 10) -> str:
     """Return the items in a row; of more than ``limit``, the first and how many more there are.
 
     On one line, whatever is in them: they may be names of somebody's files.

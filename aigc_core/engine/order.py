@@ -1,6 +1,6 @@
 """Which samples a step sees: a pure function of seed and position, so resuming costs nothing.
 
-An order of so many samples that it cannot be kept is computed where it is needed. A Feistel network
+An order of too many samples to be kept is computed where it is needed. A Feistel network
 (Luby & Rackoff 1988) is a bijection of [0, 4^k) whatever its round function is. Where a result is
 not below the count, it is permuted again until it is (cycle walking: Black & Rogaway 2002, "Ciphers
 with Arbitrary Finite Domains"), which makes it a bijection of [0, count). That needs no memory, and

@@ -1,4 +1,4 @@
-"""Randomness as a pure function of the seed, so that a run can go on from any step."""
+"""Randomness as a pure function of seed and step, so that a run can resume at any step."""
 
 from __future__ import annotations
 

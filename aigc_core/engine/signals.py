@@ -12,7 +12,7 @@ _STOP = ("SIGINT", "SIGTERM", "SIGHUP")
 _STOP_UNLESS_USED = ("SIGQUIT", "SIGXCPU", "SIGALRM")
 """Ctrl-\\, and limits of time: a program that calls the engine may use them otherwise."""
 _SAVE = "SIGUSR1"
-"""What job schedulers send before a limit; a checkpoint is written, and the training goes on."""
+"""What job schedulers send before a limit; a checkpoint is written, and training continues."""
 
 
 class StopRequest:

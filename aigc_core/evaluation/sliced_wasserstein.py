@@ -1,7 +1,7 @@
 """The sliced Wasserstein distance: needs no network and no feature, so it fits any content.
 
 Rabin et al. 2012, "Wasserstein Barycenter and Its Application to Texture Mixing". It sees how
-values are distributed along random directions; it is a check of sanity and progress, no judge of
+values are distributed along random directions; it is a sanity check, no judge of
 meaning, and compares only with itself: same data, same count, same seed.
 """
 

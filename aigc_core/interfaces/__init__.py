@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
     from aigc_core.interfaces.generator import Generator, LatentGenerator
     from aigc_core.interfaces.metric import Metric
-    from aigc_core.interfaces.modality import Modality, Readable
+    from aigc_core.interfaces.modality import Modality, TextCodec
     from aigc_core.interfaces.recipe import RecipeContext
     from aigc_core.interfaces.trainer import Batch, Phase, Reconstructs, StepState, Trainer
 
@@ -30,7 +30,7 @@ __getattr__ = lazy_exports(
         "Metric": "metric",
         "Modality": "modality",
         "Phase": "trainer",
-        "Readable": "modality",
+        "TextCodec": "modality",
         "RecipeContext": "recipe",
         "Reconstructs": "trainer",
         "SampleStore": "dataset",
@@ -53,12 +53,12 @@ __all__ = [
     "Modality",
     "OptimizerConfig",
     "Phase",
-    "Readable",
     "RecipeContext",
     "Reconstructs",
     "SampleSpec",
     "SampleStore",
     "SamplingConfig",
     "StepState",
+    "TextCodec",
     "Trainer",
 ]

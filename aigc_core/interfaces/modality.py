@@ -76,7 +76,7 @@ class Modality(ABC):
 
 
 @runtime_checkable
-class Readable(Protocol):
+class TextCodec(Protocol):
     """A modality whose samples are tokens that stand for text."""
 
     def encode(self, text: str) -> Tensor:

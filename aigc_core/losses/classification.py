@@ -1,4 +1,4 @@
-"""How badly a class is told from a sample."""
+"""How wrong a prediction of a sample's class is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a plugin fits this core, told from its metadata, before anything is imported."""
+"""Whether a plugin fits this core, read from its metadata, before anything is imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CORE = "aigc-core"
 
 
 def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
-    """Return what keeps a plugin from working with this core, and the command that mends it.
+    """Return what keeps a plugin from working with this core, and the command that fixes it.
 
     A plugin says which core it needs in two ways: the requirement ``aigc-core>=…`` of its
     distribution, and the API version it is written for, as the name of an entry point in the

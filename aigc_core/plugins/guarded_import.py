@@ -23,7 +23,7 @@ logger = logging.getLogger("aigc")
 NOTICE_AFTER_S = 3.0
 """Seconds after which it is said which plugin the command waits for."""
 
-MUST_PASS = (KeyboardInterrupt, Terminated)
+NEVER_CATCH = (KeyboardInterrupt, Terminated)
 """What is the user's doing, not the plugin's."""
 
 
@@ -42,7 +42,7 @@ def import_plugin(status: PluginStatus) -> object:
     try:
         entry_point = EntryPoint(status.name, status.module, ENTRY_POINT_GROUP)
         plugin: object = entry_point.load()
-    except MUST_PASS:
+    except NEVER_CATCH:
         raise
     except BaseException as error:  # a plugin may raise anything at import, SystemExit too
         logger.debug("Traceback of the plugin '%s':", status.name, exc_info=error)

@@ -11,7 +11,7 @@ import pluggy
 
 from aigc_core.errors import PluginError, did_you_mean
 from aigc_core.plugins import hookspecs
-from aigc_core.plugins.guarded_import import MUST_PASS, describe
+from aigc_core.plugins.guarded_import import NEVER_CATCH, describe
 from aigc_core.plugins.options import host_options
 
 logger = logging.getLogger("aigc")
@@ -103,7 +103,7 @@ class HookCaller:
             wanted = (*implementation.argnames, *implementation.kwargnames)
             try:
                 implementation.function(**{a: arguments[a] for a in wanted if a in arguments})
-            except MUST_PASS:
+            except NEVER_CATCH:
                 raise
             except (Exception, SystemExit) as error:
                 self._off.add(id(implementation.plugin))

@@ -47,7 +47,7 @@ def aigc_extend_cli(app: typer.Typer) -> None:
 
 @hookspec
 def aigc_run_started(run: Run, config: Mapping[str, Any], start_step: int) -> None:
-    """Called when training begins or goes on, before its first step.
+    """Called when training begins or resumes, before its first step.
 
     ``config`` is the whole resolved configuration; ``start_step`` is 0 for a new run.
     """

@@ -46,7 +46,7 @@ class InstalledPlugin:
     problem: str | None = None
     """What is wrong with its metadata."""
     fix: str | None = None
-    """What mends the problem: a command, as one would type it."""
+    """What fixes the problem: a command, as one would type it."""
 
     @property
     def removal(self) -> str:
@@ -86,7 +86,7 @@ def find_installed() -> list[InstalledPlugin]:
                 continue
         for plugin in _plugins_of(distribution, name):
             plugins.setdefault((plugin.name, plugin.module, plugin.distribution), plugin)
-    found = [_told_when_mixed(p, versions) for p in plugins.values()]
+    found = [_noting_mixed_versions(p, versions) for p in plugins.values()]
     return sorted(found, key=lambda p: (p.name, p.module, p.distribution or ""))
 
 
@@ -95,7 +95,7 @@ def normal_name(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def is_called(plugin: InstalledPlugin, name: str) -> bool:
+def matches_name(plugin: InstalledPlugin, name: str) -> bool:
     """Whether a user means this plugin by ``name``: its own or its distribution's."""
     if name == plugin.name:
         return True
@@ -117,7 +117,9 @@ def removal(distribution: str | None, metadata_path: str | None) -> str:
     return f"remove the folder {shlex.quote(metadata_path)}" if metadata_path else "remove it"
 
 
-def _told_when_mixed(plugin: InstalledPlugin, versions: dict[str, set[str]]) -> InstalledPlugin:
+def _noting_mixed_versions(
+    plugin: InstalledPlugin, versions: dict[str, set[str]]
+) -> InstalledPlugin:
     """Note a problem where a folder has metadata of several versions of a plugin."""
     if plugin.distribution is None or plugin.problem:
         return plugin

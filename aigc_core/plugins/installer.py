@@ -24,7 +24,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from aigc_core.errors import AigcError, PluginError, Terminated, did_you_mean
 from aigc_core.plugins.catalogue import Catalogue, find_catalogue, load_catalogue
 from aigc_core.plugins.compatibility import CORE
-from aigc_core.plugins.installed import InstalledPlugin, find_installed, is_called, normal_name
+from aigc_core.plugins.installed import InstalledPlugin, find_installed, matches_name, normal_name
 
 CONSTRAINTS = "constraints.txt"
 """Pins beside a checkout's ``registry.yaml``, under which its plugins are installed."""
@@ -175,7 +175,7 @@ def uninstall_command(names: Sequence[str]) -> tuple[list[str], list[str]]:
     for name in names:
         if normal_name(name) == CORE:
             raise PluginError(f"{CORE} is no plugin. Remove it with: pip uninstall {CORE}")
-        meant = [p for p in installed if is_called(p, name)]
+        meant = [p for p in installed if matches_name(p, name)]
         found = sorted({p.distribution or _damaged(p) for p in meant})
         if not found:
             known = {n for p in installed for n in (p.name, p.distribution) if n}
@@ -219,7 +219,7 @@ def installer(verb: Literal["install", "uninstall"]) -> list[str]:
 def run_installer(command: Sequence[str], say: Callable[[str], None]) -> None:
     """Run pip; pass on what it says, line by line.
 
-    An interruption is passed on to it, and goes on when pip has ended: cut off, it would leave
+    An interruption is passed on to it, and raised again when pip has ended: cut off, it would leave
     plugins half installed.
 
     Raises:

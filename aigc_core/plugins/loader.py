@@ -19,7 +19,7 @@ from aigc_core.errors import ConfigError, PluginError, UserError, did_you_mean
 from aigc_core.plugins import hookspecs
 from aigc_core.plugins.catalogue import Kind, load_catalogue
 from aigc_core.plugins.compatibility import incompatibility
-from aigc_core.plugins.guarded_import import MUST_PASS, describe, import_plugin
+from aigc_core.plugins.guarded_import import NEVER_CATCH, describe, import_plugin
 from aigc_core.plugins.hooks import check_hooks
 from aigc_core.plugins.installed import (
     InstalledPlugin,
@@ -167,7 +167,7 @@ class PluginHost:
                     f"{status.module} implements no hook, so it brings nothing. Its author should "
                     "put @aigc_core.hookimpl above its functions."
                 )
-        except MUST_PASS:
+        except NEVER_CATCH:
             raise
         except BaseException as error:  # as at import
             if self.manager.get_plugin(status.name) is plugin:
@@ -226,7 +226,7 @@ class PluginHost:
         try:
             return getattr(importlib.import_module(module), attribute)
         except (Exception, SystemExit) as error:
-            if isinstance(error, MUST_PASS):
+            if isinstance(error, NEVER_CATCH):
                 raise
             raise PluginError(
                 f"The plugin '{owner}' names {reference}, which cannot be loaded: {describe(error)}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aigc_core.errors import PluginError, did_you_mean
-from aigc_core.plugins.installed import InstalledPlugin, as_argument, find_installed, is_called
+from aigc_core.plugins.installed import InstalledPlugin, as_argument, find_installed, matches_name
 from aigc_core.plugins.user_state import disabled_plugins
 
 logger = logging.getLogger("aigc")
@@ -56,7 +56,7 @@ class HostOptions:
         """Return why a plugin may not load and how to let it, or None."""
 
         def named(names: tuple[str, ...]) -> bool:
-            return any(is_called(plugin, name) for name in names)
+            return any(matches_name(plugin, name) for name in names)
 
         if self.none or named(self.not_these):
             return "--no-plugins leaves it out.", "leave --no-plugins out"
@@ -67,7 +67,7 @@ class HostOptions:
                 return None
             return "AIGC_PLUGINS does not name it.", "unset AIGC_PLUGINS"
         for name in self.disabled:
-            if is_called(plugin, name):
+            if matches_name(plugin, name):
                 off = "It was switched off with aigc plugins disable."
                 return off, f"aigc plugins enable {as_argument(name)}"
         return None
@@ -83,7 +83,7 @@ class HostOptions:
         known = {n for plugin in installed for n in (plugin.name, plugin.distribution) if n}
         for source, names in wishes.items():
             for name in names:
-                if not any(is_called(plugin, name) for plugin in installed):
+                if not any(matches_name(plugin, name) for plugin in installed):
                     text = f"{source} names '{name}', which is no installed plugin."
                     if source == "--no-plugins" or self.strict:
                         raise PluginError(text + did_you_mean(name, known))

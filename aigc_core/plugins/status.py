@@ -1,4 +1,4 @@
-"""What is known of one plugin: what it brought, or why it does not work and what would mend it."""
+"""What is known of one plugin: what it brought, or why it does not work and what would fix it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class PluginStatus:
     error: str | None = None
     """Why it is not active: a sentence."""
     fix: str | None = None
-    """What mends that: a command, as one would type it."""
+    """What fixes that: a command, as one would type it."""
     warning: str | None = None
-    """What its author should mend although it works."""
+    """What its author should fix although it works."""
     hooks: list[str] = field(default_factory=list)
     modalities: list[str] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class PluginStatus:
         self.fix = fix or f"aigc plugins disable {as_argument(self.name)}"
 
     def warn(self, text: str) -> None:
-        """Note something that its author should mend."""
+        """Note something that its author should fix."""
         self.warning = f"{self.warning} {text}" if self.warning else text
 
     @property
@@ -70,10 +70,10 @@ class PluginStatus:
 
     @property
     def what_to_do(self) -> str:
-        """The error with the command that mends it, as one line."""
+        """The error with the command that fixes it, as one line."""
         error = (self.error or "").rstrip()
         end = "" if error.endswith((".", "?", "!")) else "."
-        return f"{error}{end} To mend it: {self.fix}"
+        return f"{error}{end} To fix it: {self.fix}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, as printed by ``aigc plugins list --json``."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from aigc_core.errors import RunError, StorageError, reason, shown
-from aigc_core.files import sync_folder, whole_folder
+from aigc_core.files import atomic_folder, sync_folder
 from aigc_core.runs.inside import (
     is_real_folder,
     make_real_folder,
@@ -107,7 +107,7 @@ def _write(checkpoints: Path, target: Path, state: State) -> None:
         _remove_leftovers(checkpoints)
         if is_real_folder(target):  # without a manifest: never completed
             _remove(target)
-        with whole_folder(target) as folder:
+        with atomic_folder(target) as folder:
             for name, data in files.items():
                 with open(folder / name, "wb") as file:
                     file.write(data)

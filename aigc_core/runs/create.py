@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aigc_core.errors import RunError, StorageError, reason
-from aigc_core.files import whole_folder, write_text_atomically
+from aigc_core.files import atomic_folder, write_text_atomically
 from aigc_core.runs.facts import DatasetFacts
 from aigc_core.runs.folder import CONFIG, DATASET, ENVIRONMENT, Run
 from aigc_core.strict_yaml import dump_yaml
@@ -54,7 +54,7 @@ def create_run(
     """
     check_free(path)
     try:
-        with whole_folder(path, last=CONFIG) as folder:
+        with atomic_folder(path, last=CONFIG) as folder:
             facts = {DATASET: dataset.model_dump(mode="json"), ENVIRONMENT: dict(environment)}
             for name, data in facts.items():
                 write_text_atomically(folder / name, json.dumps(data, indent=2) + "\n")

@@ -138,7 +138,7 @@ class Run:
 
     @property
     def ending(self) -> Ending | None:
-        """Why it ended; None for one that has not, or is to go on as its configuration says now."""
+        """Why it ended; None while it has not, or where its configuration now asks for more."""
         ending = read_outcome(self.checkpoints).ending
         if ending is None:
             return None

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from aigc_core._version import __version__
 from aigc_core.errors import ConfigError, PluginError, StorageError, UserError, reason
-from aigc_core.files import whole_folder
+from aigc_core.files import atomic_folder
 from aigc_core.plugins import (
     API_VERSION,
     Catalogue,
@@ -23,7 +23,7 @@ from aigc_core.plugins import (
     get_host,
     load_catalogue,
 )
-from aigc_core.plugins.installed import is_called
+from aigc_core.plugins.installed import matches_name
 from aigc_core.plugins.specs import Name
 
 MAX_LENGTH = 32
@@ -86,7 +86,7 @@ def new_plugin(name: str, modality: str, folder: Path, existing: bool) -> list[P
     templates = files("aigc_core.scaffold") / "templates"
     written = []
     try:
-        with whole_folder(folder) as scratch:
+        with atomic_folder(folder) as scratch:
             for part in ("both", "recipe" if existing else "modality"):
                 for path, text in _filled(templates / part, values):
                     target = scratch / path
@@ -116,7 +116,7 @@ def _check_free(name: str, package: str, recipe: str) -> None:
     host = get_host()
     other = "Choose another NAME."
     for plugin in find_installed():
-        if is_called(plugin, name) or is_called(plugin, distribution):
+        if matches_name(plugin, name) or matches_name(plugin, distribution):
             raise PluginError(
                 f"The plugin '{plugin.name}' ({plugin.distribution}) is already installed. {other}"
             )

@@ -23,7 +23,7 @@ class Check:
     """Takes the subject; raises ``CheckFailed``, or anything, where the promise is not kept. May
     return what to say if it is."""
     applies: Callable[[Any], bool] = lambda spec: True
-    """Whether the promise was made, told from the subject's spec."""
+    """Whether the promise was made, read from the subject's spec."""
 
 
 class Checks(list[Check]):

@@ -195,7 +195,7 @@ def says_ways_out(dataset: DatasetSubject) -> None:
 def _prepare(dataset: DatasetSubject, cache: Path, outcome: list[BaseException | None]) -> None:
     try:
         dataset.make(cache).prepare()
-    except BaseException as error:  # told by the thread that waits
+    except BaseException as error:  # raised by the thread that waits
         outcome.append(error)
     else:
         outcome.append(None)

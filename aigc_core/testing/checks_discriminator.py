@@ -62,7 +62,7 @@ def discriminator_logits(recipe: RecipeSubject) -> str | None:
             unclear.append(judge.name)
     if not unclear:
         return None
-    return f"Whether logits are raw could not be told: {', '.join(unclear)}."
+    return f"Whether logits are raw could not be found out: {', '.join(unclear)}."
 
 
 def _verdict(judge: Judge) -> Literal["free", "bounded", "unclear"]:

@@ -15,11 +15,11 @@ CHECKS = Checks()
 
 @CHECKS.plugin
 def observers_run(plugin: PluginSubject) -> None:
-    """The plugin's observers take what they are told without raising.
+    """The plugin's observers take every call without raising.
 
     In a training, one that raises is switched off with a warning, and is then of no use. They are
-    told what the training of a tiny recipe told: of this plugin, else of another; where there is
-    none, what a training could tell.
+    called as in the training of a tiny recipe of this plugin, else of another; where there is
+    none, as a training could call them.
     """
     own = plugin.host.manager.get_plugin(plugin.name)
     implementations = [

@@ -184,7 +184,7 @@ def _shake(network: nn.Module) -> None:
 def sampling_leaves_no_trace(recipe: RecipeSubject) -> None:
     """Sampling changes nothing but its rng: no mode, no weight, no global random state.
 
-    Previews are drawn in the middle of a training, which must go on as if they had not been.
+    Previews are drawn in the middle of a training, which must continue as if they had not been.
     """
     generator = recipe.build().trainer.generator()
     for training in (True, False):

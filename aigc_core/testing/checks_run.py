@@ -25,9 +25,9 @@ def trains(recipe: RecipeSubject) -> None:
     All parts together, as a user meets them.
     """
     _ = recipe.config
-    with _warnings() as told:
+    with _warnings() as logged:
         run, files = train_and_generate(recipe, recipe.folder / "trained" / "run")
-    more = f" The log says: {told[-1].rstrip('.')}." if told else ""
+    more = f" The log says: {logged[-1].rstrip('.')}." if logged else ""
     fail_unless(
         run.status == "complete" and run.step == STEPS,
         f"After {STEPS} steps the run is {run.status}, with a checkpoint of step {run.step}.{more}",
@@ -58,13 +58,13 @@ def _incomplete(run: Run) -> Iterator[str]:
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
     """Collect what the core warns of inside."""
-    told: list[str] = []
+    logged: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("aigc")
     logger.addHandler(handler)
     try:
-        yield told
+        yield logged
     finally:
         logger.removeHandler(handler)
 

@@ -77,10 +77,10 @@ def resume(recipe: RecipeSubject) -> None:
     first.fit(until_step=STEPS // 2)
     state, folder = first.state(), recipe.folder / "resumed"
     save_checkpoint(folder, state, keep=1)
-    told: list[str] = []
-    saved = load_checkpoint(folder, told.append)
-    if saved is None or told:
-        raise CheckFailed(f"The checkpoint cannot be read back. {' '.join(told)}")
+    warned: list[str] = []
+    saved = load_checkpoint(folder, warned.append)
+    if saved is None or warned:
+        raise CheckFailed(f"The checkpoint cannot be read back. {' '.join(warned)}")
     second = recipe.engine()
     second.load_state(saved.state())
     second.fit()

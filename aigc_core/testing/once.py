@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar, overload
 
-from aigc_core.plugins.guarded_import import MUST_PASS
+from aigc_core.plugins.guarded_import import NEVER_CATCH
 from aigc_core.testing.results import CheckFailed, Unavailable, describe
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class once(Generic[T]):
             return self._make(instance), None
         except CheckFailed as error:  # says all that is to be said
             return None, str(error)
-        except MUST_PASS:
+        except NEVER_CATCH:
             raise
         except BaseException as error:
             return None, f"{self._what} could not be made: {describe(error)}"

@@ -15,7 +15,7 @@ import torch
 from aigc_core.engine import isolated_rng
 from aigc_core.errors import PluginError, did_you_mean
 from aigc_core.plugins import PluginHost, get_host, use_host
-from aigc_core.plugins.guarded_import import MUST_PASS
+from aigc_core.plugins.guarded_import import NEVER_CATCH
 from aigc_core.testing.isolation import own_folders
 from aigc_core.testing.plan import Planned, plan
 from aigc_core.testing.results import CheckResult, describe
@@ -84,13 +84,13 @@ class Runner:
                 isolated_rng(torch.device("cpu"), 0),
             ):
                 return None, item.check.function(item.subject) or ""
-        except MUST_PASS:
+        except NEVER_CATCH:
             raise
         except BaseException as error:  # as when a plugin is imported, whatever it may be
             return describe(error), ""
 
     def run_all(self, on_result: Callable[[CheckResult], None] | None = None) -> list[CheckResult]:
-        """Do all checks in their order; ``on_result`` is told of each as it is done."""
+        """Do all checks in their order; ``on_result`` is called with each as it is done."""
         results = []
         self.subject.done = set()
         for item in self.planned:

@@ -243,6 +243,6 @@ class ModalityOnDataset:
         return self.spread(FEW)
 
     def spread(self, most: int) -> Tensor:
-        """Return up to so many stored samples, from all over the dataset."""
+        """Return up to this many stored samples, from all over the dataset."""
         samples = self.dataset.store.arrays["samples"]
         return samples[:: max(1, len(samples) // most)][:most].clone()

@@ -19,7 +19,7 @@ Calls = list[tuple[str, dict[str, Any]]]
 
 
 class Listener:
-    """Notes all that observers are told."""
+    """Records every call of an observer's hooks."""
 
     def __init__(self) -> None:
         self.calls: Calls = []
@@ -49,7 +49,7 @@ class Listener:
 
 
 def calls_of_a_training(recipe: RecipeSubject, folder: Path) -> Calls:
-    """Train the tiny recipe, with no plugin watching, and return what observers were told."""
+    """Train the tiny recipe, with no plugin watching, and return the calls that observers got."""
     _ = recipe.config  # that there is something to train on
     specs_alone = child.make_host(child.describe_host(recipe.plugin.host, plugin=""))
     listener = Listener()

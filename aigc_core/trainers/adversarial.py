@@ -90,8 +90,8 @@ class AdversarialTrainer(Trainer):
         state.log("logits/fake", fake_logits.detach().mean())
         terms = {"adversarial": self._loss.discriminator(real_logits, fake_logits)}
         if real_classes is not None and fake_classes is not None and labels is not None:
-            told = classification(real_classes, labels) + classification(fake_classes, labels)
-            terms["classification"] = self._config.classification * told
+            class_loss = classification(real_classes, labels) + classification(fake_classes, labels)
+            terms["classification"] = self._config.classification * class_loss
         config = self._config
         if config.r1_penalty and state.repeat == 0 and state.step % config.r1_every == 0:
             penalty = r1_penalty(lambda samples: self._discriminator(samples, labels), real)

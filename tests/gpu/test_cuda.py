@@ -58,15 +58,15 @@ def test_a_first_step_agrees_with_the_cpu() -> None:
     means = []
     for device in ("cpu", "cuda"):
         ours = engine(device=device, steps=1, precision="fp32", log_every=1)
-        told: dict[str, float] = {}
+        reported: dict[str, float] = {}
 
         class Take(aigc_core.EngineObserver):
             def metrics_logged(self, engine: Engine, metrics: dict[str, float]) -> None:
-                told.update(metrics)  # noqa: B023
+                reported.update(metrics)  # noqa: B023
 
         ours.add_observer(Take())
         ours.fit()
-        means.append(told["logits/real"])
+        means.append(reported["logits/real"])
     assert means[0] == pytest.approx(means[1], rel=1e-3, abs=1e-4)
 
 

@@ -10,17 +10,17 @@ import torch
 TRAIN = ("train", "image/dcgan", "--dataset", "digits", "--steps", "2")
 
 
-def check(done, *told: str) -> None:
+def check(done, *reported: str) -> None:
     assert done.code == 2, done
     sentence = " ".join(done.err.split())
-    for part in told:
+    for part in reported:
         assert part in sentence, sentence
     assert "Traceback" not in done.err
     assert not Path("runs").exists(), "a run folder was left behind"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("train", "image/dcgam"), "There is no recipe 'image/dcgam'. Did you mean 'image/dcgan'?"),
         (("train", "dcgan"), "Did you mean 'image/dcgan'?"),
@@ -58,12 +58,12 @@ def check(done, *told: str) -> None:
         (("config", "show", "image/dcgn"), "Did you mean 'image/dcgan'?"),
     ],
 )
-def test_a_wrong_name_or_value_is_told(aigc, arguments, told: str) -> None:
-    check(aigc(*arguments), told)
+def test_a_wrong_name_or_value_is_reported(aigc, arguments, reported: str) -> None:
+    check(aigc(*arguments), reported)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         (
             "engine: {seed: 1, seed: 2}",
@@ -78,13 +78,13 @@ def test_a_wrong_name_or_value_is_told(aigc, arguments, told: str) -> None:
         ("- 1", "expected sections"),
     ],
 )
-def test_a_bad_config_file_is_told_with_its_place(aigc, text: str, told: str) -> None:
+def test_a_bad_config_file_is_reported_with_its_place(aigc, text: str, reported: str) -> None:
     Path("bad.yaml").write_text(text)
-    check(aigc(*TRAIN, "--config", "bad.yaml"), told)
+    check(aigc(*TRAIN, "--config", "bad.yaml"), reported)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("schema_version: 1\nschema_version: 1", "the key 'schema_version' is there twice"),
         ("schema_version: 9", "schema_version 9 is newer"),
@@ -92,14 +92,16 @@ def test_a_bad_config_file_is_told_with_its_place(aigc, text: str, told: str) ->
         ("schema_version: 1\nmodalities: {}\nplugins: {a: {summary: 1}}", "plugins.a.summary"),
     ],
 )
-def test_a_bad_registry_is_told_and_training_does_not_need_it(aigc, quick, text, told) -> None:
+def test_a_bad_registry_is_reported_and_training_does_not_need_it(
+    aigc, quick, text, reported
+) -> None:
     Path("registry.yaml").write_text(text)
-    check(aigc("modalities"), told)
-    check(aigc("plugins", "list"), told)
+    check(aigc("modalities"), reported)
+    check(aigc("plugins", "list"), reported)
     assert aigc("train", "image/dcgan", *quick, "--out", "run").code == 0
 
 
-def test_an_empty_data_folder_is_told(aigc) -> None:
+def test_an_empty_data_folder_is_reported(aigc) -> None:
     Path("data").mkdir()
     check(aigc("train", "image/dcgan", "--data-root", "data"), "data is empty")
 
@@ -129,7 +131,7 @@ def test_a_damaged_mnist_file_is_named(aigc, real_data) -> None:
     assert not list(Path("cache").glob("mnist/*"))
 
 
-def test_cuda_where_there_is_none_is_told(aigc, monkeypatch) -> None:
+def test_cuda_where_there_is_none_is_reported(aigc, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     check(aigc(*TRAIN, "--device", "cuda"), "'cuda' was asked for", "Use --device auto or cpu")
 
@@ -140,20 +142,20 @@ def test_an_output_folder_that_holds_a_run_is_left_alone(aigc, quick_run) -> Non
     assert (quick_run.path / "config.yaml").read_bytes() == before
 
 
-def test_a_folder_that_is_not_a_run_is_told(aigc) -> None:
+def test_a_folder_that_is_not_a_run_is_reported(aigc) -> None:
     Path("folder").mkdir()
     for command in ("resume", "generate"):
         check(aigc(command, "folder"), "folder is not a run folder: it has no config.yaml")
 
 
 @pytest.mark.parametrize("count", [0, -5, 10**9])
-def test_a_count_out_of_range_is_told(aigc, quick_run, count: int) -> None:
+def test_a_count_out_of_range_is_reported(aigc, quick_run, count: int) -> None:
     done = aigc("generate", quick_run.path, "--count", count, "--out", "samples")
     check(done, f"count={count} is not valid: it must be from 1 to 1,000,000")
     assert not Path("samples").exists()
 
 
-def test_a_format_that_the_modality_lacks_is_told(aigc, quick_run) -> None:
+def test_a_format_that_the_modality_lacks_is_reported(aigc, quick_run) -> None:
     done = aigc("generate", quick_run.path, "--format", "pgn", "--out", "samples")
     check(done, "There is no format 'pgn'. Did you mean 'png'?")
 
@@ -174,7 +176,7 @@ def test_data_that_changed_is_not_trained_on_further(aigc, quick_run) -> None:
     check(done, "The data is not what", "1790")
 
 
-def test_a_run_whose_recipe_is_gone_is_told(aigc, quick_run) -> None:
+def test_a_run_whose_recipe_is_gone_is_reported(aigc, quick_run) -> None:
     config = quick_run.path / "config.yaml"
     config.write_text(config.read_text().replace("image/dcgan", "scent/wavegan"))
     check(aigc("generate", quick_run.path), "There is no recipe 'scent/wavegan'")

@@ -23,7 +23,7 @@ HOOK = "from aigc_core import ModalitySpec, RecipeSpec, hookimpl\n@hookimpl\n"
 
 @dataclass(frozen=True)
 class Broken:
-    """One way to be broken, what is told of it, and the command that mends it."""
+    """One way to be broken, what is reported of it, and the command that fixes it."""
 
     code: str
     error: str
@@ -126,9 +126,9 @@ def test_the_table_shows_the_same_and_the_others_are_active(fakes: FakePlugins, 
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     for name, broken in BROKEN.items():
-        (told,) = [line for line in lines if line.startswith(f"{name}: {broken.state}. ")]
-        assert told.endswith(f"To mend it: {listed[name]['fix']}")
-        assert broken.error in told
+        (reported,) = [line for line in lines if line.startswith(f"{name}: {broken.state}. ")]
+        assert reported.endswith(f"To fix it: {listed[name]['fix']}")
+        assert broken.error in reported
     assert {name for name, row in listed.items() if row["status"] == "active"} >= {"good", "image"}
 
 
@@ -145,7 +145,7 @@ def test_the_warning_says_why_and_how_to_mend_it(recipes: Done, listed, name: st
     start = f"Warning: The plugin '{name}' could not be loaded. "
     (line,) = [line for line in recipes.warnings if line.startswith(start)]
     assert BROKEN[name].error in line
-    assert line.endswith(f"To mend it: {listed[name]['fix']}")
+    assert line.endswith(f"To fix it: {listed[name]['fix']}")
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -180,26 +180,28 @@ def test_the_other_plugins_train(fakes: FakePlugins, tmp_path: Path) -> None:
     assert (len(broken), len(heavy)) == (len(BROKEN), 1)
 
 
-def test_one_that_imports_torch_works_and_is_told(fake_plugins: FakePlugins) -> None:
+def test_one_that_imports_torch_works_and_is_reported(fake_plugins: FakePlugins) -> None:
     """A stand-in for torch, which takes seconds to import: it is known by its name."""
     (fake_plugins.folder / "torch").mkdir(parents=True)
     (fake_plugins.folder / "torch" / "__init__.py").write_text("")
     fake_plugins.add("heavy", "import torch\n" + RECIPE.format("heavy"))
-    told = "fake_heavy imports torch while it is loaded, which makes every command seconds slower."
+    reported = (
+        "fake_heavy imports torch while it is loaded, which makes every command seconds slower."
+    )
     done = fake_plugins.aigc("plugins", "list")
     assert done.code == 0
-    assert f"heavy: warning. {told}" in done.out
+    assert f"heavy: warning. {reported}" in done.out
     done = fake_plugins.aigc("recipes")
     assert done.code == 0
     assert "heavy/net" in done.out
     assert len(done.err.splitlines()) == 1
-    assert done.err.startswith(f"Warning: The plugin 'heavy': {told}")
+    assert done.err.startswith(f"Warning: The plugin 'heavy': {reported}")
     done = fake_plugins.aigc("recipes", AIGC_STRICT="1")
     assert done.code == 2
     assert done.err.startswith("Error: The plugin 'heavy' warns, and --strict makes that an erro")
 
 
-def test_one_that_implements_no_hook_is_told(fake_plugins: FakePlugins) -> None:
+def test_one_that_implements_no_hook_is_reported(fake_plugins: FakePlugins) -> None:
     fake_plugins.add("mute", "def register(): pass")
     done = fake_plugins.aigc("plugins", "list")
     assert "mute: warning. fake_mute implements no hook, so it brings nothing." in done.out
@@ -367,7 +369,7 @@ def test_an_observer_that_fails_at_the_end_does_not_hide_why_the_training_ended(
 @pytest.mark.parametrize(
     "code", ["1 / 0", "import sys; sys.exit(7)", "app.command()(lambda: 0)(5)"]
 )
-def test_one_that_fails_to_extend_the_command_line_is_told_and_the_command_runs(
+def test_one_that_fails_to_extend_the_command_line_is_reported_and_the_command_runs(
     fake_plugins: FakePlugins, code: str
 ) -> None:
     fake_plugins.add("cli", HOOK + f"def aigc_extend_cli(app): {code}")
@@ -389,7 +391,7 @@ COMMAND = (
 
 
 @pytest.mark.parametrize(
-    ("command", "after", "told"),
+    ("command", "after", "reported"),
     [
         ("hello(y: int | str = 3)", "", "AssertionError: Typer currently doesn't support Union"),
         ("recipes()", "", "There is already a command 'recipes': it belongs to aigc itself."),
@@ -398,7 +400,7 @@ COMMAND = (
     ],
 )
 def test_a_command_that_cannot_be_is_left_out_and_the_others_are_as_they_were(
-    fake_plugins: FakePlugins, command: str, after: str, told: str
+    fake_plugins: FakePlugins, command: str, after: str, reported: str
 ) -> None:
     fake_plugins.add("cli", COMMAND.format(command, after))
     done = fake_plugins.aigc("recipes", "--json")
@@ -406,7 +408,7 @@ def test_a_command_that_cannot_be_is_left_out_and_the_others_are_as_they_were(
     assert "image/dcgan" in {recipe["recipe"] for recipe in done.json()}
     (line,) = done.err.splitlines()
     assert line.startswith("Warning: The plugin 'cli' failed in aigc_extend_cli, and its commands")
-    assert told in line
+    assert reported in line
     assert fake_plugins.aigc("recipes", "--strict").code == 2
 
 
@@ -426,7 +428,7 @@ def test_a_folder_that_is_there_without_the_module_is_no_leftover(
     fake_plugins.add("misspelt", "", entry_point="fake_mispelt", source=tmp_path / "source")
     done = fake_plugins.aigc("plugins", "list")
     assert f"The folder {tmp_path / 'source'} holds no module fake_mispelt" in done.out
-    assert f"To mend it: pip install -e {tmp_path / 'source'}" in done.out
+    assert f"To fix it: pip install -e {tmp_path / 'source'}" in done.out
 
 
 def test_what_a_plugin_asked_for_lacks_is_said_once(fake_plugins: FakePlugins) -> None:
@@ -449,7 +451,7 @@ def test_an_empty_list_says_why(fake_plugins: FakePlugins) -> None:
     )
 
 
-def test_samples_in_another_form_than_declared_are_told_before_the_first_step(
+def test_samples_in_another_form_than_declared_are_reported_before_the_first_step(
     aigc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from aigc_image.modality import ImageModality
@@ -540,7 +542,7 @@ def test_what_is_switched_off_stays_off_until_it_is_switched_on(marked: FakePlug
     assert not was_imported(marked)
     done = marked.aigc("train", "marked/net")
     assert (done.code, was_imported(marked)) == (2, False)
-    assert "To mend it: aigc plugins enable marked" in done.err
+    assert "To fix it: aigc plugins enable marked" in done.err
     assert marked.aigc("plugins", "enable", "Aigc_Marked").out == "marked is enabled.\n"
     assert not was_imported(marked)
     assert "marked/net" in marked.aigc("recipes").out

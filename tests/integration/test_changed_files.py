@@ -129,7 +129,7 @@ def test_a_resume_that_was_killed_before_it_wrote_its_settings_is_completed(
     assert Run(run).step == 6
 
 
-def test_a_resume_that_was_killed_before_its_first_checkpoint_resumes_as_it_was_told(
+def test_a_resume_that_was_killed_before_its_first_checkpoint_resumes_as_it_was_reported(
     aigc, run, monkeypatch
 ) -> None:
     class Killed(BaseException):

@@ -48,7 +48,7 @@ def test_the_command_prints_a_table_or_json(aigc, quick_run) -> None:
         (["--seed", "-1"], "seed=-1 is not valid"),
     ],
 )
-def test_bad_input_is_told_and_nothing_is_kept(aigc, quick_run, options, message) -> None:
+def test_bad_input_is_reported_and_nothing_is_kept(aigc, quick_run, options, message) -> None:
     result = aigc("evaluate", quick_run.path, *options)
     assert result.code == 2
     assert message in result.err
@@ -103,7 +103,7 @@ def test_a_metric_for_something_else_is_refused_by_name(register, quick_run) -> 
     assert "brightness/difference" not in evaluate(quick_run, count=20).metrics
 
 
-def test_code_that_is_no_metric_is_told(register, quick_run) -> None:
+def test_code_that_is_no_metric_is_reported(register, quick_run) -> None:
     register(plugin_with(code=f"{__name__}:NoMetric"))
     with pytest.raises(PluginError, match="which is not a Metric"):
         evaluate(quick_run, metrics=["brightness"])

@@ -85,7 +85,7 @@ def measure(case: str, folder: Path, **changes: Any) -> Numbers:
 
 
 def write_text(folder: Path) -> Path:
-    """Write a text of two classes, which only a conditional network is told."""
+    """Write a text of two classes, which only a conditional network is reported."""
     text = TEXT.read_text(encoding="utf-8")
     middle = len(text) // 2
     for name, part in (("first", text[:middle]), ("second", text[middle:])):

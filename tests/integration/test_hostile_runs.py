@@ -259,7 +259,7 @@ for _key, _value in [
     ("meter_counts", {"nothing": 3}), ("meter_counts", [1]), ("meter_counts", None),
     ("validations", [1]), ("validations", {"best": 7}), ("run", 7), ("run", {"config": 7}),
     ("validations", {"best": {"metric": "m", "value": 1.0, "step": 999}}),
-    ("validations", {"ending": {"reason": "none", "told": "x"}}),
+    ("validations", {"ending": {"reason": "none", "reported": "x"}}),
 ]:  # fmt: skip
     _label = f"{_key} of {str(_value)[:40]} in state.json"
     CASES[_label] = lambda run, victim, key=_key, value=_value: scalars(run, **{key: value})

@@ -55,7 +55,7 @@ def uninterrupted(tmp_path_factory) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
+def test_a_signal_writes_a_checkpoint_and_says_how_to_resume(
     aigc, quick, uninterrupted, number, code
 ) -> None:
     process = start([*quick, *LONG], "run")
@@ -63,7 +63,7 @@ def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "a checkpoint was written. Go on with: aigc resume run" in err
+    assert "a checkpoint was written. Resume with: aigc resume run" in err
     assert "Traceback" not in err
     stopped = json.loads(aigc("runs", ".", "--json").out)[0]
     assert stopped["status"] == "unfinished"

@@ -134,7 +134,7 @@ def test_of_four_registries_the_nearest_to_the_command_counts(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("--registry", "missing.yaml", "modalities"), "--registry names missing.yaml, which is"),
         (("modalities", "--registry"), "--registry needs the path of a registry.yaml."),
@@ -145,10 +145,10 @@ def test_of_four_registries_the_nearest_to_the_command_counts(
         (("recipes", "--no-plugins=imge"), "'imge', which is no installed plugin. Did you mean"),
     ],
 )
-def test_a_wrong_option_is_told(aigc, arguments: tuple[str, ...], told: str) -> None:
+def test_a_wrong_option_is_reported(aigc, arguments: tuple[str, ...], reported: str) -> None:
     done = aigc(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert told in done.err
+    assert reported in done.err
 
 
 # Switching off and on
@@ -223,7 +223,7 @@ def test_a_malformed_file_of_the_user_s_ends_every_command_with_its_path(
     assert f"{tmp_path / 'config' / 'plugins.yaml'}: expected 'disabled' with a list" in done.err
 
 
-def test_two_plugins_of_one_name_are_told_apart_by_their_distributions(
+def test_two_plugins_of_one_name_are_reported_apart_by_their_distributions(
     fake_plugins: FakePlugins,
 ) -> None:
     for letter in "ab":
@@ -242,7 +242,7 @@ def test_two_plugins_of_one_name_are_told_apart_by_their_distributions(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("aigc-sogn", "The registry has no plugin 'aigc-sogn'. Did you mean 'aigc-song'?"),
         ("scent", "No plugin of the registry brings the modality 'scent' yet."),
@@ -253,13 +253,13 @@ def test_two_plugins_of_one_name_are_told_apart_by_their_distributions(
         ("a b", "'a b' is no plugin of the registry, no path and no requirement of pip's"),
     ],
 )
-def test_what_cannot_be_installed_is_refused_before_pip_is_called(
-    aigc, name: str, told: str
+def test_what_cannot_be_installed_is_refused_before_pip_matches_name(
+    aigc, name: str, reported: str
 ) -> None:
     write_catalogue(Path("registry.yaml"))
     done = aigc("plugins", "install", name)
     assert (done.code, done.out) == (2, "")
-    assert told in " ".join(done.err.split())
+    assert reported in " ".join(done.err.split())
     assert "$" not in done.err
 
 
@@ -270,7 +270,7 @@ def test_names_or_all_but_not_both(aigc, arguments: tuple[str, ...]) -> None:
     assert "Name what to install, or give --all for every plugin of the registry." in done.err
 
 
-def test_all_of_an_empty_registry_is_told(aigc) -> None:
+def test_all_of_an_empty_registry_is_reported(aigc) -> None:
     Path("registry.yaml").write_text("schema_version: 1\nmodalities: {}\nplugins: {}\n")
     assert "The registry has no plugin." in aigc("plugins", "install", "--all").err
 
@@ -322,11 +322,11 @@ def test_what_was_installed_and_is_broken_ends_with_1_and_the_way_out(pip) -> No
     assert done.code == 1
     assert done.out == (
         "song (aigc-song 2.0): error. Importing it ended the whole process, with exit code 0. "
-        "To mend it: aigc plugins disable song\n"
+        "To fix it: aigc plugins disable song\n"
     )
 
 
-def test_what_was_installed_and_is_no_plugin_is_told(pip) -> None:
+def test_what_was_installed_and_is_no_plugin_is_reported(pip) -> None:
     done = pip("").aigc("plugins", "install", "some-library")
     assert done.code == 2
     assert "Error: some-library was installed, and brings no plugin of aigc." in done.err
@@ -353,7 +353,7 @@ with open(info + "direct_url.json", "w") as file:
 """
 
 
-def test_what_is_installed_again_is_shown_again_whatever_it_is_called(pip) -> None:
+def test_what_is_installed_again_is_shown_again_whatever_it_matches_name(pip) -> None:
     """A folder with a setup.py alone does not say its name, and the version is the same."""
     plugins = pip(FROM_A_FOLDER)
     (plugins.folder / "fake_song.py").write_text(RECIPE.format("song"))
@@ -498,7 +498,7 @@ def test_of_versions_over_one_another_all_are_removed(pip) -> None:
     assert done.err.count("$ ") == 2
 
 
-def test_when_pip_fails_to_remove_that_is_told(pip) -> None:
+def test_when_pip_fails_to_remove_that_is_reported(pip) -> None:
     plugins = pip('print("error: uninstall-no-record-file"); exit(1)')
     plugins.add("old")
     done = plugins.aigc("plugins", "uninstall", "old")

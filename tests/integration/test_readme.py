@@ -38,10 +38,10 @@ def test_every_option_in_a_command_exists(aigc, command: str) -> None:
     """Each option must stand in the command's own help; runs and data need not be there."""
     words = shlex.split(command.split(">")[0])[1:]
     group = words[:2] if words[0] in ("config", "plugins") else words[:1]
-    told = aigc(*group, "--help").out
+    reported = aigc(*group, "--help").out
     for word in words:
         if word.startswith("--"):
-            assert re.search(rf"{re.escape(word)}\b", told), f"{word} is not in the help"
+            assert re.search(rf"{re.escape(word)}\b", reported), f"{word} is not in the help"
 
 
 def test_settings_in_commands_are_valid(aigc) -> None:

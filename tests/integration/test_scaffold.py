@@ -62,13 +62,13 @@ def run(folder: Path, *command: str) -> None:
 
 
 def test_a_new_modality_comes_with_a_dataset_and_a_recipe(tmp_path: Path) -> None:
-    told = write("soft-breeze", "scent")
+    reported = write("soft-breeze", "scent")
     folder = tmp_path / "aigc-soft-breeze"
     files = {name.format(package="aigc_soft_breeze") for name in BOTH | NEW_MODALITY}
     assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} == files
     for name in files:
-        assert f"aigc-soft-breeze/{name}\n" in told
-    commands = [line.strip() for line in told.splitlines()[-3:]]
+        assert f"aigc-soft-breeze/{name}\n" in reported
+    commands = [line.strip() for line in reported.splitlines()[-3:]]
     assert commands == [
         "pip install -e aigc-soft-breeze",
         "aigc train scent/soft-breeze --preset tiny",

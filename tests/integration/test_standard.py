@@ -21,10 +21,10 @@ OFTEN = ("--set", "engine.validate_every=5", "--set", "engine.checkpoint.every=1
 CONSTANT = ("--set", "trainer.optimizer.schedule=constant")  # the same whatever the last step is
 
 
-def check(done, *told: str) -> None:
+def check(done, *reported: str) -> None:
     assert done.code == 2, done
     sentence = " ".join(done.err.split())
-    for part in told:
+    for part in reported:
         assert part in sentence, sentence
     assert "Traceback" not in done.err
     assert not Path("runs").exists(), "a run folder was left behind"
@@ -48,17 +48,17 @@ def test_training_ends_at_the_first_validation_that_meets_the_standard(aigc) -> 
     last = max(found)
     assert last == row["step"] < 60
     assert found[last] <= 3.5 < min(found[step] for step in found if step < last)
-    told = f"reached the standard validation/loss <= 3.5 with {found[last]:.6g} at step {last}"
-    assert re.search(rf"Done in \d+ s: {re.escape(told)}\.", done.err), done.err
+    reported = f"reached the standard validation/loss <= 3.5 with {found[last]:.6g} at step {last}"
+    assert re.search(rf"Done in \d+ s: {re.escape(reported)}\.", done.err), done.err
     assert (row["status"], row["ended"]["reason"]) == ("complete", "standard")
-    assert row["ended"]["told"] == told
+    assert row["ended"]["reported"] == reported
     assert row["best"] == {"metric": "validation/loss", "value": found[last], "step": last}
     table = aigc("runs", "run").out
     assert "standard" in table
     assert f"validation/loss {found[last]:.6g} at {last}" in table
 
 
-def test_a_run_that_has_reached_it_goes_on_when_it_is_told_to(aigc) -> None:
+def test_a_run_that_has_reached_it_goes_on_when_it_is_reported_to(aigc) -> None:
     gpt = (*GPT, *OFTEN, *CONSTANT)
     aigc(*gpt, "--steps", 40, "--until", "validation/loss<=3.9", "--out", "run")
     first = open_run("run").step
@@ -70,14 +70,14 @@ def test_a_run_that_has_reached_it_goes_on_when_it_is_told_to(aigc) -> None:
     assert result["ended"] == "standard"
     assert first < result["step"] < 40
     done = aigc("resume", "run", "--steps", 50, "--json")
-    assert "it goes on without a standard" in done.err
+    assert "it continues without a standard" in done.err
     assert (json.loads(done.out)["ended"], json.loads(done.out)["step"]) == ("steps", 50)
     straight = aigc(*gpt, "--steps", 50, "--out", "straight")
     assert straight.code == 0
     assert weights("run", 50) == weights("straight", 50)
 
 
-def test_a_standard_that_is_not_reached_is_told_plainly(aigc) -> None:
+def test_a_standard_that_is_not_reached_is_reported_plainly(aigc) -> None:
     done = aigc(*GPT, *OFTEN, "--until", "validation/loss <= 0.1", "--out", "run")
     assert done.code == 0
     best = min(losses("run").values())
@@ -195,7 +195,7 @@ def test_a_best_checkpoint_that_is_gone_is_found_anew(aigc, overfit, caplog) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("--until", "validation/los<=1"), "Did you mean 'validation/loss'?"),
         (("--until", "validation/los<=1"), "Measured: validation/bits_per_token, validation/loss"),
@@ -224,12 +224,12 @@ def test_a_best_checkpoint_that_is_gone_is_found_anew(aigc, overfit, caplog) -> 
         (("--set", "engine.steps=true"), "it should be a number, not true or false"),
     ],
 )
-def test_what_cannot_be_judged_is_told_before_training(aigc, arguments, told: str) -> None:
-    check(aigc(*GPT, *arguments), told)
+def test_what_cannot_be_judged_is_reported_before_training(aigc, arguments, reported: str) -> None:
+    check(aigc(*GPT, *arguments), reported)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (
             ("--until", "validation/loss<=1"),
@@ -242,8 +242,13 @@ def test_what_cannot_be_judged_is_told_before_training(aigc, arguments, told: st
         ),
     ],
 )
-def test_without_held_out_data_or_a_measure_that_is_told(aigc, halves, arguments, told) -> None:
-    check(aigc("train", "image/dcgan", "--dataset", "plain-digits", "--steps", 2, *arguments), told)
+def test_without_held_out_data_or_a_measure_that_is_reported(
+    aigc, halves, arguments, reported
+) -> None:
+    check(
+        aigc("train", "image/dcgan", "--dataset", "plain-digits", "--steps", 2, *arguments),
+        reported,
+    )
 
 
 class Halves(Dataset):
@@ -347,9 +352,9 @@ def test_an_interrupted_gan_has_the_same_best(aigc, halves, tmp_path) -> None:
 
 def test_that_a_metric_is_tried_out_is_said_unless_progress_is_not_wanted(aigc) -> None:
     metric = ("--set", "engine.validation_metrics=[sliced-wasserstein]")
-    told = [
+    reported = [
         aigc("train", "audio/wavegan", "--preset", "tiny", "--steps", 1, *metric, *more).err
         for more in ((), ("--quiet",))
     ]
-    assert "Trying out" in told[0]
-    assert "Trying out" not in told[1]
+    assert "Trying out" in reported[0]
+    assert "Trying out" not in reported[1]

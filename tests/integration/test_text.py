@@ -1,4 +1,4 @@
-"""Text from the command line: what is bad about it is told, and what is good streams."""
+"""Text from the command line: what is bad about it is reported, and what is good streams."""
 
 import re
 import subprocess
@@ -21,10 +21,10 @@ def run(tmp_path_factory):
         return train("text/gpt", preset="tiny", overrides={"engine.device": "cpu"}, out=out)
 
 
-def check(done, *told: str) -> None:
+def check(done, *reported: str) -> None:
     assert done.code == 2, done
     sentence = " ".join(done.err.split())
-    for part in told:
+    for part in reported:
         assert part in sentence, sentence
     assert "Traceback" not in done.err
     assert done.out == ""
@@ -80,7 +80,7 @@ def test_text_comes_piece_by_piece(run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("--prompt", "a", "--label", "x"), "is unconditional, so it cannot be asked for 'x'"),
         (("--prompt", "a", "--set", "temprature=1"), "Did you mean 'sampling.temperature'?"),
@@ -99,9 +99,9 @@ def test_text_comes_piece_by_piece(run) -> None:
         (("--format", "png"), "There is no format 'png'"),
     ],
 )
-def test_what_cannot_be_generated_is_told(aigc, run, arguments, told: str) -> None:
+def test_what_cannot_be_generated_is_reported(aigc, run, arguments, reported: str) -> None:
     before = sorted(run.path.rglob("*"))
-    check(aigc("generate", run.path, *arguments), told)
+    check(aigc("generate", run.path, *arguments), reported)
     assert sorted(run.path.rglob("*")) == before
 
 
@@ -121,7 +121,7 @@ FILES = ("train", "text/gpt", "--preset", "tiny", "--dataset", "text-files")
 
 
 @pytest.mark.parametrize(
-    ("content", "options", "told"),
+    ("content", "options", "reported"),
     [
         (b"", (), "text.txt is empty"),
         (b"\x7fELF\0\0\0", (), "text.txt is not text: byte 4 is 0"),
@@ -133,10 +133,10 @@ FILES = ("train", "text/gpt", "--preset", "tiny", "--dataset", "text-files")
         (b"words " * 100, ("model.heads=3",), "heads=3 does not divide width=32"),
     ],
 )
-def test_text_that_cannot_be_trained_on_is_told(aigc, content, options, told: str) -> None:
+def test_text_that_cannot_be_trained_on_is_reported(aigc, content, options, reported: str) -> None:
     Path("text.txt").write_bytes(content)
     sets = [part for option in options for part in ("--set", option)]
-    check(aigc(*FILES, "--data-root", "text.txt", *sets), told)
+    check(aigc(*FILES, "--data-root", "text.txt", *sets), reported)
 
 
 def test_own_text_is_trained_on(aigc) -> None:

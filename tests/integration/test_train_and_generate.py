@@ -171,16 +171,16 @@ def test_an_observer_that_raises_is_switched_off_and_the_training_goes_on(
         def aigc_metrics_logged(self, step: int) -> None:
             raise RuntimeError("no space for my plot")
 
-    told: list[str] = []
+    reported: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage())
+    handler.emit = lambda record: reported.append(record.getMessage())
     monkeypatch.setattr(logging.getLogger("aigc"), "handlers", [handler])
     run = aigc_core.train(
         "image/dcgan", dataset="digits", overrides=QUICK, out=tmp_path / "run", observers=[Faulty()]
     )
     assert run.status == "complete"
-    assert len(told) == 1
-    assert "'Faulty' failed in aigc_metrics_logged" in told[0]
+    assert len(reported) == 1
+    assert "'Faulty' failed in aigc_metrics_logged" in reported[0]
 
 
 def test_previews_show_the_same_latents_at_every_step_and_others_for_another_seed(

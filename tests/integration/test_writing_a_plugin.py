@@ -2,7 +2,7 @@
 
 Every block of code has a marker above it, which says what becomes of it here:
 
-- ``file: PATH``: the file is written; of several blocks with one path each goes on where the last
+- ``file: PATH``: the file is written; of several blocks with one path each continues where the last
   one ended. What comes out is compared with ``examples/``.
 - ``run``: each line is a command. ``pip install`` is done without pip, by ``source_install``.
 - ``run, cut short in tests: OPTIONS``: likewise, with these options added.

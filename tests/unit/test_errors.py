@@ -94,7 +94,7 @@ def complaint_about(**values: object):
     return first_complaint(caught.value, values)
 
 
-def test_members_of_a_union_are_not_in_the_key_and_all_are_told() -> None:
+def test_members_of_a_union_are_not_in_the_key_and_all_are_reported() -> None:
     complaint = complaint_about(size="big", needed=1)
     assert complaint.key == "size"
     assert "integer" in complaint.problem
@@ -126,7 +126,7 @@ def test_a_missing_key_is_named() -> None:
     assert complaint_about().key == "needed"
 
 
-def test_a_number_where_text_belongs_is_told_how_to_be_quoted() -> None:
+def test_a_number_where_text_belongs_is_reported_how_to_be_quoted() -> None:
     assert "quotes" in complaint_about(name=2024, needed=1).problem
 
 
@@ -134,5 +134,5 @@ def test_a_section_given_as_a_value_says_so_without_names_of_classes() -> None:
     assert complaint_about(layers=[5], needed=1).problem == "it must hold keys of its own"
 
 
-def test_python_s_none_is_told_what_yaml_writes() -> None:
+def test_python_s_none_is_reported_what_yaml_writes() -> None:
     assert "write null" in complaint_about(needed="None").problem

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aigc_core.errors import StorageError
-from aigc_core.files import whole_folder, write_text_atomically
+from aigc_core.files import atomic_folder, write_text_atomically
 
 
 def old_file(folder: Path) -> Path:
@@ -69,7 +69,7 @@ def test_a_folder_appears_with_all_its_files(exists: bool, tmp_path: Path) -> No
     target = tmp_path / "deep" / "run"
     if exists:
         target.mkdir(parents=True)
-    with whole_folder(target, last="a") as scratch:
+    with atomic_folder(target, last="a") as scratch:
         (scratch / "a").write_text("")
         (scratch / "b").mkdir()
         assert not exists or names(target) == [scratch.name]
@@ -80,7 +80,7 @@ def test_a_folder_appears_with_all_its_files(exists: bool, tmp_path: Path) -> No
 def test_a_link_to_an_empty_folder_is_filled_and_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with whole_folder(tmp_path / "link") as scratch:
+    with atomic_folder(tmp_path / "link") as scratch:
         (scratch / "a").write_text("")
     assert (tmp_path / "link").is_symlink()
     assert names(tmp_path / "real") == ["a"]
@@ -88,7 +88,7 @@ def test_a_link_to_an_empty_folder_is_filled_and_stays_a_link(tmp_path: Path) ->
 
 def test_the_current_folder_can_be_filled(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with whole_folder(Path(".")) as scratch:
+    with atomic_folder(Path(".")) as scratch:
         (scratch / "a").write_text("")
     assert names(tmp_path) == ["a"]
 
@@ -99,7 +99,7 @@ def test_what_is_replaced_stands_until_the_new_folder_is_complete(tmp_path: Path
     (target / "old").write_text("")
 
     def write(fails: bool) -> None:
-        with whole_folder(target, replace=True) as scratch:
+        with atomic_folder(target, replace=True) as scratch:
             (scratch / "new").write_text("")
             if fails:
                 raise OSError
@@ -120,7 +120,7 @@ def test_a_folder_that_failed_leaves_nothing(exists: bool, error, tmp_path: Path
         target.mkdir()
 
     def fail() -> None:
-        with whole_folder(target) as scratch:
+        with atomic_folder(target) as scratch:
             (scratch / "a").write_text("")
             raise error
 
@@ -134,7 +134,7 @@ def test_a_folder_that_failed_leaves_nothing(exists: bool, error, tmp_path: Path
 def test_new_files_and_folders_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        with whole_folder(tmp_path / "run") as scratch:
+        with atomic_folder(tmp_path / "run") as scratch:
             write_text_atomically(scratch / "a", "")
     finally:
         os.umask(before)
@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch, num
     monkeypatch.setattr(os, call, refuse)
     write_text_atomically(tmp_path / "a.yaml", "new")
     assert (tmp_path / "a.yaml").read_text() == "new"
-    with whole_folder(tmp_path / "made") as scratch:
+    with atomic_folder(tmp_path / "made") as scratch:
         (scratch / "a").touch()
     assert (tmp_path / "made" / "a").exists()
 
@@ -173,9 +173,9 @@ def test_a_device_that_fails_is_one_unless_the_folder_need_not_be_durable(
         real(handle)
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="Input/output"), whole_folder(tmp_path / "a"):
+    with pytest.raises(OSError, match="Input/output"), atomic_folder(tmp_path / "a"):
         pass
-    with whole_folder(tmp_path / "b", durable=False):
+    with atomic_folder(tmp_path / "b", durable=False):
         pass
     assert (tmp_path / "b").is_dir()
 

@@ -30,7 +30,7 @@ class PlyFolder(Dataset):
 
 
 def read_folder(folder: Path, points: int) -> tuple[Tensor, Points]:
-    """Return the clouds of so many points in a folder, int16 ``(B, N, 3)``, and their modality."""
+    """Return the clouds of this many points in a folder, int16 ``(B, N, 3)``, and modality."""
     modality = Points(SampleSpec(shape=(points, 3), dtype="int16"))
     clouds = [modality.read(path) for path in sorted(folder.glob("*.ply"))]
     fitting = [cloud for cloud in clouds if len(cloud) == points]

@@ -91,7 +91,7 @@ def test_samples_are_sorted_by_path_and_every_usual_format_counts(root, cache):
     assert levels == pytest.approx(np.full(len(formats), 0.5 / 2**0.5), rel=0.05)
 
 
-def test_short_recordings_end_in_silence_and_long_ones_are_cut_and_told(root, cache):
+def test_short_recordings_end_in_silence_and_long_ones_are_cut_and_reported(root, cache):
     record(root / "long.wav", ramp(501))
     record(root / "short.wav", ramp(300))
     store = load(root, cache)

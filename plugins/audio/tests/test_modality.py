@@ -130,7 +130,7 @@ def test_an_unknown_format_is_an_error_that_names_the_nearest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("write", "told"),
+    ("write", "reported"),
     [
         (lambda path: None, "No such file"),
         (lambda path: path.mkdir(), "Is a directory"),
@@ -143,10 +143,10 @@ def test_an_unknown_format_is_an_error_that_names_the_nearest(tmp_path):
         (lambda path: soundfile.write(path, np.zeros(800), RATE, "PCM_24"), "kind PCM_24"),
     ],
 )
-def test_what_is_no_sample_is_an_error_that_names_the_file(tmp_path, write, told):
+def test_what_is_no_sample_is_an_error_that_names_the_file(tmp_path, write, reported):
     path = tmp_path / "000000.wav"
     write(path)
-    with pytest.raises(DataError, match=rf"000000\.wav .*{told}"):
+    with pytest.raises(DataError, match=rf"000000\.wav .*{reported}"):
         modality().read(path)
 
 

@@ -1,4 +1,4 @@
-"""Sound that goes on behind what the header says, or ends before it: all that is there is used."""
+"""Sound that is longer or shorter than its header says: all that is there is used."""
 
 import io
 import struct

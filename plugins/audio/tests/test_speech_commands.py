@@ -138,7 +138,7 @@ def test_a_tree_that_is_not_complete_is_an_error_with_both_counts(root, folder, 
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "reported"),
     [
         (Path.unlink, "cannot be read: it is not there"),
         (lambda path: path.write_bytes(b""), "cannot be read: empty"),
@@ -150,9 +150,9 @@ def test_a_tree_that_is_not_complete_is_an_error_with_both_counts(root, folder, 
         ),
     ],
 )
-def test_a_damaged_recording_is_named(root, folder, cache, damage, told):
+def test_a_damaged_recording_is_named(root, folder, cache, damage, reported):
     damage(folder / "two" / "c0ffee03_nohash_1.wav")  # one that a list names
-    with pytest.raises(DataError, match=rf"c0ffee03_nohash_1\.wav {told}.*Unpack http"):
+    with pytest.raises(DataError, match=rf"c0ffee03_nohash_1\.wav {reported}.*Unpack http"):
         make(root, cache).prepare()
 
 

@@ -73,21 +73,21 @@ def test_a_gradient_penalty_on_batch_normalisation_is_refused() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (1, 48, 48), (1, 32, 64), (1, 512, 512)])
-def test_sizes_that_the_networks_cannot_make_are_told(shape: tuple[int, ...]) -> None:
+def test_sizes_that_the_networks_cannot_make_are_reported(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=r"dataset\.options\.size"):
         build(context(shape))
 
 
 def losses(precision: str, steps: int = 5) -> list[tuple[float, float]]:
     """Losses of the first steps on fixed images, seed 0."""
-    told: list[tuple[float, float]] = []
+    reported: list[tuple[float, float]] = []
 
     class Take:
         def fit_started(self, engine: Engine) -> None: ...
         def samples_due(self, engine: Engine) -> None: ...
         def checkpoint_due(self, engine: Engine) -> None: ...
         def metrics_logged(self, engine: Engine, metrics: dict[str, float]) -> None:
-            told.append((metrics["loss/discriminator"], metrics["loss/generator"]))
+            reported.append((metrics["loss/discriminator"], metrics["loss/generator"]))
 
     torch.manual_seed(0)
     trainer = build(context(width=16))
@@ -97,7 +97,7 @@ def losses(precision: str, steps: int = 5) -> list[tuple[float, float]]:
         steps=steps, batch_size=16, log_every=1, device="cpu", precision=precision
     )
     Engine(trainer, {"samples": images}, config, observers=[Take()]).fit()
-    return told
+    return reported
 
 
 GOLDEN = [  # (discriminator, generator) by step

@@ -58,7 +58,7 @@ class Block(nn.Module):
 class GPT(AutoregressiveGenerator):
     """Tokens ``(B, T)`` with T up to ``context`` to logits ``(B, T, vocabulary)``.
 
-    Sampling goes on beyond the context. Positions are learned, so a window that moved by a token
+    Sampling continues beyond the context. Positions are learned, so a window that moved by a token
     would have to be computed anew as a whole. It moves by half a context instead: when it is full,
     its older half is forgotten and the other becomes its beginning. A token is drawn from between
     half a context and a whole one before it; see ``window``.

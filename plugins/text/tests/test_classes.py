@@ -111,18 +111,18 @@ def test_damaged_samples_are_made_anew(root, cache) -> None:
     assert torch.equal(loaded(root, cache).arrays["samples"], before)
 
 
-def test_a_class_shorter_than_a_sample_is_told_by_name(root, cache) -> None:
+def test_a_class_shorter_than_a_sample_is_reported_by_name(root, cache) -> None:
     (root / "numbers" / "a.txt").write_text("12")
     with pytest.raises(DataError, match=r"class 'numbers' of 'text-files' has 2\b.*context"):
         loaded(root, cache)
 
 
-def test_nothing_long_enough_to_hold_out_is_told(root, cache) -> None:
+def test_nothing_long_enough_to_hold_out_is_reported(root, cache) -> None:
     with pytest.raises(DataError, match=r"long enough to hold out 0\.001 .*validation=0"):
         loaded(root, cache, "validation", validation=0.001)
 
 
-def test_what_is_drawn_for_a_label_is_told_apart_by_its_characters(
+def test_what_is_drawn_for_a_label_is_reported_apart_by_its_characters(
     root, cache, tmp_path, monkeypatch
 ) -> None:
     """The measure knows the texts alone: which characters each has, and how often."""

@@ -169,12 +169,12 @@ def test_wherever_blocks_end_the_text_is_the_same(file, monkeypatch, size) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [(b"", "is empty"), (b"\x89PNG\r\n", "is not UTF-8"), (b"a\0b", "is not text")],
 )
-def test_an_empty_or_binary_file_is_an_error(file, cache, content, told) -> None:
+def test_an_empty_or_binary_file_is_an_error(file, cache, content, reported) -> None:
     file.write_bytes(content)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=reported):
         dataset(file, cache).prepare()
     assert not list(cache.rglob("*.tokens*"))
 
@@ -196,15 +196,15 @@ def test_no_folder_at_all_is_an_error(cache) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "options", "told"),
+    ("split", "options", "reported"),
     [
         ("train", {"context": 450}, r"train part of 'text-files' has 405"),
         ("validation", {"context": 45}, r"has 45.*validation=0"),
         ("test", {}, r"no split 'test'"),
     ],
 )
-def test_what_cannot_be_cut_is_told(file, cache, split, options, told) -> None:
-    with pytest.raises(DataError, match=told):
+def test_what_cannot_be_cut_is_reported(file, cache, split, options, reported) -> None:
+    with pytest.raises(DataError, match=reported):
         loaded(file, cache, split, **options)
 
 

@@ -130,7 +130,7 @@ def test_the_cache_is_reserved_once() -> None:
     assert [layer.packed.data_ptr() for layer in cache.layers] == places
 
 
-def test_embeddings_are_tied_unless_told_otherwise() -> None:
+def test_embeddings_are_tied_unless_reported_otherwise() -> None:
     tied, free = gpt(), gpt(config=SMALL.model_copy(update={"tied_embeddings": False}))
     assert tied.logits.weight is tied.token_vectors.weight
     assert free.logits.weight is not free.token_vectors.weight
@@ -196,7 +196,7 @@ def test_the_recipe_starts_after_the_end_of_a_line() -> None:
     assert generator.label_count == 0  # the data has labels, but nobody asked for them
 
 
-def test_the_recipe_asks_for_labels_where_told() -> None:
+def test_the_recipe_asks_for_labels_where_reported() -> None:
     conditional = SMALL.model_copy(update={"conditional": True})
     generator = build(context_of(conditional, 2)).generator()
     assert generator.label_count == 2

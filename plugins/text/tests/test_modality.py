@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from aigc_core import ConfigError, DataError, SampleSpec
-from aigc_core.interfaces import Readable
+from aigc_core.interfaces import TextCodec
 from aigc_text.bpe import BytePairs
 from aigc_text.modality import TextModality
 from aigc_text.tokenizers import Bytes, Characters, Tokenizer
@@ -45,7 +45,7 @@ def test_what_is_no_token_is_clamped() -> None:
 
 def test_it_reads_and_writes_text() -> None:
     text = modality()
-    assert isinstance(text, Readable)
+    assert isinstance(text, TextCodec)
     tokens = text.encode("bad\né")
     assert tokens.dtype == torch.int64
     assert text.decode(tokens) == "bad\né"
@@ -128,7 +128,7 @@ def test_a_preview_that_cannot_be_written_leaves_the_one_before(tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "reported"),
     [
         ({"dtype": "uint8"}, "uint8"),
         ({"shape": (2, 3)}, "shape"),
@@ -138,12 +138,12 @@ def test_a_preview_that_cannot_be_written_leaves_the_one_before(tmp_path, monkey
         ({"units": {"vocabulary_size": 3}}, "vocabulary_size is 3.0, and its tokenizer's is 256"),
     ],
 )
-def test_data_that_is_no_text_is_an_error(changes: dict, told: str) -> None:
+def test_data_that_is_no_text_is_an_error(changes: dict, reported: str) -> None:
     good = {
         "shape": (8,),
         "dtype": "int16",
         "units": {"vocabulary_size": 256},
         "assets": {"tokenizer": Bytes().to_json()},
     }
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=reported):
         TextModality(SampleSpec(**good | changes))

@@ -128,7 +128,7 @@ def test_pydocs_need_neither_files_nor_a_network(no_root) -> None:
     assert text.isprintable() or "\n" in text
 
 
-def test_a_python_without_its_help_is_told(no_root, monkeypatch) -> None:
+def test_a_python_without_its_help_is_reported(no_root, monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pydoc_data.topics", None)
     with pytest.raises(DataError, match="without pydoc_data"):
         PyDocs(TextOptions(), no_root).prepare()

@@ -147,7 +147,7 @@ def test_what_is_known_to_bite_is_read_or_refused_at_once(readers, name: str) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("an alias bomb", "line 2, column 10: the alias *a0 is not allowed"),
         ("10,000 block lists", "nested more than 32 levels deep"),
@@ -158,11 +158,11 @@ def test_what_is_known_to_bite_is_read_or_refused_at_once(readers, name: str) ->
         ("a second document", "line 2"),
     ],
 )
-def test_every_reader_says_what_bites_and_where(readers, name: str, told: str) -> None:
+def test_every_reader_says_what_bites_and_where(readers, name: str, reported: str) -> None:
     for path, read in readers.items():
         message = refusal(path, read, HOSTILE[name].encode()) or ""
         assert message.startswith(str(path))
-        assert told in message
+        assert reported in message
 
 
 # At random

@@ -267,7 +267,7 @@ def test_an_unknown_recipe_gets_the_nearest_one(host: PluginHost) -> None:
         ("trainer.generator.betas", [0.1, 0.2, 0.3], None),
     ],
 )
-def test_a_bad_value_is_told_with_its_key_and_its_source(
+def test_a_bad_value_is_reported_with_its_key_and_its_source(
     host: PluginHost, key: str, value: object, shown: str | None
 ) -> None:
     message = refused(host, {key: value})
@@ -288,7 +288,7 @@ def test_every_kind_of_device_is_accepted(host: PluginHost, device: str) -> None
         ("trainer.generator.betas", ["a", 1], "trainer.generator.betas[0]=a (from layer 1)"),
     ],
 )
-def test_a_bad_item_of_a_list_is_told_with_its_position(
+def test_a_bad_item_of_a_list_is_reported_with_its_position(
     host: PluginHost, key: str, value: object, start: str
 ) -> None:
     assert refused(host, {key: value}).startswith(start)
@@ -312,7 +312,7 @@ def test_settings_that_do_not_fit_together_name_where_each_came_from(host: Plugi
     )
 
 
-def test_a_plugin_s_own_check_is_told_in_its_words(host: PluginHost) -> None:
+def test_a_plugin_s_own_check_is_reported_in_its_words(host: PluginHost) -> None:
     assert refused(host, {"model.title": "a long title"}) == (
         "model: title is longer than width (model.title from layer 1)."
     )

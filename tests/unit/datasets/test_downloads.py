@@ -122,7 +122,7 @@ def test_another_file_is_refused(server, tmp_path: Path) -> None:
     fails(server, tmp_path / "a", match, sha256="0" * 64)
 
 
-def test_a_missing_file_is_told(server, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(server, tmp_path: Path) -> None:
     server.answer = lambda handler: handler.send_error(404)
     fails(server, tmp_path / "a", r"could not be downloaded: the server answered 404 Not Found")
 
@@ -142,7 +142,7 @@ def test_a_silent_server_is_not_waited_for(server, tmp_path: Path) -> None:
     fails(server, tmp_path / "a", r"could not be downloaded: timed out", timeout_s=0.1)
 
 
-def test_nobody_listening_is_told(server, tmp_path: Path) -> None:
+def test_nobody_listening_is_reported(server, tmp_path: Path) -> None:
     server.url = "http://127.0.0.1:9/"
     fails(server, tmp_path / "a", r"could not be downloaded: .*Connection refused")
 

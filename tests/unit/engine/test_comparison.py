@@ -99,7 +99,7 @@ def test_comparing_changes_no_bit_of_the_training() -> None:
         assert torch.equal(value, with_it.state().weights[name]), name
 
 
-def test_a_metric_that_refuses_is_told_before_the_first_step() -> None:
+def test_a_metric_that_refuses_is_reported_before_the_first_step() -> None:
     compare = Brightness()
     compare.fails_from = 0
     ours = engine(compare)

@@ -83,7 +83,7 @@ def test_a_network_that_no_phase_updates_stays_as_it_is(frozen) -> None:
         assert torch.equal(tensor, before[name]), name
 
 
-def test_a_trainer_that_freezes_what_is_not_there_or_is_trained_is_told() -> None:
+def test_a_trainer_that_freezes_what_is_not_there_or_is_trained_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"freezes 'techer', .* Did you mean 'teacher'"):
         engine(Taught(("techer",)))
     with pytest.raises(ConfigError, match="freezes 'student', and a phase"):

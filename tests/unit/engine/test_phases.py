@@ -205,7 +205,7 @@ def test_training_leaves_the_global_random_state_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_loss_that_reaches_nothing_of_what_its_phase_trains_is_told() -> None:
+def test_a_loss_that_reaches_nothing_of_what_its_phase_trains_is_reported() -> None:
     def loss_of_b(batch: Batch, state: StepState) -> Mapping[str, Tensor]:
         return {"term": trainer.b(batch["samples"]).mean()}
 
@@ -223,7 +223,7 @@ def test_a_network_needs_a_name_that_can_stand_in_a_checkpoint(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("phases", "told"),
+    ("phases", "reported"),
     [
         (lambda t: [Phase("one", ("c",), t.both("one"), SGD)], "updates 'c', which is not"),
         (lambda t: [Phase("one", ("a",), t.both("one"), SGD)] * 2, "Two phases are named 'one'"),
@@ -232,6 +232,6 @@ def test_a_network_needs_a_name_that_can_stand_in_a_checkpoint(name: str) -> Non
         (lambda t: [], "at least one phase"),
     ],
 )
-def test_phases_that_cannot_run_are_told_before_training(phases, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_phases_that_cannot_run_are_reported_before_training(phases, reported: str) -> None:
+    with pytest.raises(ConfigError, match=reported):
         fit(Phases(phases))

@@ -77,10 +77,10 @@ def test_stopping_changes_nothing(at: int, changes: dict[str, object]) -> None:
 def test_means_of_an_unfinished_log_interval_are_kept() -> None:
     class Losses(EngineObserver):
         def __init__(self) -> None:
-            self.told: dict[int, float] = {}
+            self.reported: dict[int, float] = {}
 
         def metrics_logged(self, engine: Engine, metrics: dict[str, float]) -> None:
-            self.told[engine.step] = metrics["loss/generator"]
+            self.reported[engine.step] = metrics["loss/generator"]
 
     straight, resumed = Losses(), Losses()
     whole = engine()
@@ -101,7 +101,7 @@ def test_means_of_an_unfinished_log_interval_are_kept() -> None:
     second.load_state(state)
     second.add_observer(resumed)
     second.fit()
-    assert resumed.told == {8: straight.told[8], 9: straight.told[9]}
+    assert resumed.reported == {8: straight.reported[8], 9: straight.reported[9]}
 
 
 def test_a_state_of_another_model_is_refused_and_nothing_changes() -> None:
@@ -116,19 +116,21 @@ def test_a_state_of_another_model_is_refused_and_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trainer", "changes", "told"),
+    ("trainer", "changes", "reported"),
     [
         (AdversarialConfig(generator=SGD), {}, "another optimiser than 'sgd'"),
         (AdversarialConfig(), {"batch_size": 8}, "16 samples a step, and there are 8 now"),
         (AdversarialConfig(critic_steps=2), {}, "there are 32 now"),
     ],
 )
-def test_a_state_of_another_training_is_refused_and_nothing_changes(trainer, changes, told) -> None:
+def test_a_state_of_another_training_is_refused_and_nothing_changes(
+    trainer, changes, reported
+) -> None:
     first = engine()
     first.fit()
     ours = engine(trainer_seed=1, trainer=trainer, **changes)
     before = snapshot(ours)
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunError, match=reported):
         ours.load_state(snapshot(first))
     for name, value in ours.state().weights.items():
         assert torch.equal(value, before.weights[name])

@@ -17,7 +17,7 @@ HILLY = {2: 5.0, 4: 3.0, 6: 4.0, 8: 6.0, 10: 2.0, 12: 2.0, 14: 2.5}
 
 
 class Told(EngineObserver):
-    """Steps at which the engine told of something."""
+    """Steps at which the engine reported of something."""
 
     def __init__(self) -> None:
         self.steps: dict[str, list[int]] = {"log": [], "checkpoint": [], "samples": []}
@@ -34,11 +34,11 @@ class Told(EngineObserver):
         self.steps["samples"].append(engine.step)
 
 
-def engine(trainer: Trainer, told: Told | None = None, steps: int = 14, **changes) -> Engine:
+def engine(trainer: Trainer, reported: Told | None = None, steps: int = 14, **changes) -> Engine:
     checkpoint = SETTINGS["checkpoint"] | changes.pop("checkpoint", {})
     config = EngineConfig(**SETTINGS | {"steps": steps, "checkpoint": checkpoint} | changes)
     data, held_out = {"samples": toy_data(64)}, {"samples": toy_data(20)}
-    observers = [told] if told else []
+    observers = [reported] if reported else []
     return Engine(trainer, data, config, validation=held_out, observers=observers)
 
 
@@ -47,11 +47,11 @@ def at_most(bound: float, metric: str = "validation/loss") -> dict[str, object]:
 
 
 def test_the_first_validation_that_meets_the_standard_ends_training_like_a_last_step() -> None:
-    told = Told()
-    result = engine(Scripted(FALLING), told, standard=at_most(3.0)).fit()
+    reported = Told()
+    result = engine(Scripted(FALLING), reported, standard=at_most(3.0)).fit()
     assert (result.step, result.signal, result.ending.reason) == (6, None, "standard")
     assert result.ending.message == ("reached the standard validation/loss <= 3 with 3 at step 6")
-    assert [steps[-1] for steps in told.steps.values()] == [6, 6, 6]
+    assert [steps[-1] for steps in reported.steps.values()] == [6, 6, 6]
 
 
 def test_a_standard_can_be_a_lower_bound() -> None:
@@ -63,7 +63,7 @@ def test_a_standard_can_be_a_lower_bound() -> None:
     assert (ours.best.metric, ours.best.step) == ("validation/accuracy", 4)
 
 
-def test_a_standard_that_is_not_reached_is_told_with_the_best() -> None:
+def test_a_standard_that_is_not_reached_is_reported_with_the_best() -> None:
     result = engine(Scripted(HILLY), standard=at_most(1.0)).fit()
     assert (result.step, result.ending.reason) == (14, "steps")
     assert result.ending.message == (
@@ -105,12 +105,12 @@ def test_a_value_that_is_not_a_number_meets_no_standard() -> None:
 
 
 def test_each_new_best_is_saved_between_the_intervals_and_only_those() -> None:
-    told = Told()
-    engine(Scripted(HILLY), told).fit()
-    assert told.steps["checkpoint"] == [2, 4, 10, 14]
-    told = Told()
-    engine(Scripted(HILLY), told, checkpoint={"keep_best": None}).fit()
-    assert told.steps["checkpoint"] == [14]
+    reported = Told()
+    engine(Scripted(HILLY), reported).fit()
+    assert reported.steps["checkpoint"] == [2, 4, 10, 14]
+    reported = Told()
+    engine(Scripted(HILLY), reported, checkpoint={"keep_best": None}).fit()
+    assert reported.steps["checkpoint"] == [14]
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ def test_what_decides_by_itself(name, changes, metric) -> None:
         ),
     ],
 )
-def test_what_is_not_measured_is_told_before_the_first_step(changes, message) -> None:
-    told = Told()
-    ours = engine(Scripted(HILLY), told, **changes)
+def test_what_is_not_measured_is_reported_before_the_first_step(changes, message) -> None:
+    reported = Told()
+    ours = engine(Scripted(HILLY), reported, **changes)
     with pytest.raises(ConfigError, match=message):
         ours.fit()
     assert ours.step == 0
-    assert not any(told.steps.values())
+    assert not any(reported.steps.values())
 
 
 def test_a_bound_below_what_should_rise_is_refused() -> None:
@@ -170,7 +170,7 @@ def test_a_bound_below_what_should_rise_is_refused() -> None:
 @pytest.mark.parametrize(
     "changes", [{"standard": at_most(1)}, {"patience": 2}, {"validation_metrics": ("a",)}]
 )
-def test_without_anything_to_validate_that_is_told(changes) -> None:
+def test_without_anything_to_validate_that_is_reported(changes) -> None:
     config = EngineConfig(**SETTINGS | {"steps": 4} | changes)
     without_data = Engine(Scripted(HILLY), {"samples": toy_data(64)}, config)
     with pytest.raises(ConfigError, match="needs validation, and there is no held-out data"):

@@ -78,6 +78,6 @@ def test_each_player_gains_by_moving_the_logits_its_way(name: str) -> None:
     assert loss.discriminator(zero + 0.5, zero - 0.5) < loss.discriminator(zero, zero)
 
 
-def test_an_unknown_loss_is_told_with_the_nearest_name() -> None:
+def test_an_unknown_loss_is_reported_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'hinge'"):
         adversarial_loss("hindge")

@@ -61,14 +61,14 @@ def test_a_pipe_gets_a_line_now_and_then_and_the_last_step() -> None:
     assert "\x1b" not in "".join(lines)
 
 
-def test_skipped_updates_are_told_when_there_are_any() -> None:
+def test_skipped_updates_are_reported_when_there_are_any() -> None:
     assert "skipped" not in describe_metrics({"loss/g": 1, "skipped_updates": 0})
     assert "3 updates skipped" in describe_metrics({"loss/g": 1, "skipped_updates": 3})
 
 
-def test_a_validation_is_told_by_its_loss_or_else_by_what_it_measures_first() -> None:
+def test_a_validation_is_reported_by_its_loss_or_else_by_what_it_measures_first() -> None:
     distances = {"validation/a/distance": 0.5, "validation/b": 0.25}
     assert "validation/a/distance 0.500" in describe_metrics(distances)
-    told = describe_metrics(distances | {"validation/loss": 2.0})
-    assert "validation 2.000" in told
-    assert "distance" not in told
+    reported = describe_metrics(distances | {"validation/loss": 2.0})
+    assert "validation 2.000" in reported
+    assert "distance" not in reported

@@ -1,4 +1,4 @@
-"""A plugin for another core is told from its metadata, with both versions and what to do."""
+"""A plugin for another core is reported from its metadata, with both versions and what to do."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_a_requirement_that_holds_or_is_not_for_here_is_none(requirement: str) -
         ("aigc-core>=2; python_version > '3'", "aigc-core>=2"),
     ],
 )
-def test_a_requirement_that_does_not_hold_is_told(requirement: str, shown: str) -> None:
+def test_a_requirement_that_does_not_hold_is_reported(requirement: str, shown: str) -> None:
     assert check("numpy", requirement) == (
         f"aigc-song 2.1 needs {shown}, and aigc-core 1.4.0 is installed.",
         "pip install --upgrade aigc-core aigc-song",
@@ -85,7 +85,7 @@ def test_the_plugin_api_has_a_version() -> None:
         ("007", "pip install --upgrade aigc-core"),
     ],
 )
-def test_another_api_version_is_told_and_the_older_side_is_to_be_upgraded(
+def test_another_api_version_is_reported_and_the_older_side_is_to_be_upgraded(
     api: str, fix: str
 ) -> None:
     assert check(api=api) == (
@@ -96,14 +96,14 @@ def test_another_api_version_is_told_and_the_older_side_is_to_be_upgraded(
 
 
 @pytest.mark.parametrize("api", ["v3", "3.0", "-3", "٣", "9" * 5000])
-def test_an_api_version_that_is_no_number_is_told(api: str) -> None:
+def test_an_api_version_that_is_no_number_is_reported(api: str) -> None:
     found = check(api=api)
     assert found is not None
     assert "its entry points [aigc.api], which is not a whole number" in found[0]
     assert len(found[0]) < 200
 
 
-def test_without_metadata_the_plugin_is_called_by_its_own_name() -> None:
+def test_without_metadata_the_plugin_matches_name_by_its_own_name() -> None:
     found = incompatibility(InstalledPlugin("song", "aigc_song", api_version="9"))
     assert found is not None
     assert found[0].startswith("song ")

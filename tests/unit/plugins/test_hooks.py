@@ -134,7 +134,7 @@ def test_sigterm_passes_through(manager: pluggy.PluginManager) -> None:
         log(HookCaller(manager), 1)
 
 
-def test_an_observer_without_a_name_is_called_by_its_class(
+def test_an_observer_without_a_name_matches_name_by_its_class(
     manager: pluggy.PluginManager, log_of_aigc: pytest.LogCaptureFixture
 ) -> None:
     manager.register(Faulty())
@@ -220,7 +220,7 @@ def test_a_hook_under_another_name_is_checked_as_what_it_is(manager: pluggy.Plug
     assert "'aigc_run_started' has no argument 'stp'" in refused(manager, Renamed())
 
 
-def test_a_hook_without_its_mark_is_told(manager: pluggy.PluginManager) -> None:
+def test_a_hook_without_its_mark_is_reported(manager: pluggy.PluginManager) -> None:
     class Unmarked:
         def aigc_run_started(self) -> None: ...
 

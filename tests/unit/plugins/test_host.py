@@ -140,7 +140,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("code", "error"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_is_told_and_the_others_work(world: World, code: str, error: str) -> None:
+def test_a_broken_plugin_is_reported_and_the_others_work(
+    world: World, code: str, error: str
+) -> None:
     world.load("good", GOOD.format("good"))
     status = world.load("my-broken", code)
     world.load("later", GOOD.format("later"))
@@ -157,18 +159,18 @@ def test_a_broken_plugin_is_told_and_the_others_work(world: World, code: str, er
     )
 
 
-def test_a_missing_attribute_is_told(world: World) -> None:
+def test_a_missing_attribute_is_reported(world: World) -> None:
     module = world.plugin("good", GOOD.format("good")).module
     status = world.host.load(InstalledPlugin("x", f"{module}:Missing"))
     assert "has no attribute 'Missing'" in (status.error or "")
 
 
-def test_an_entry_point_that_is_no_reference_is_told(world: World) -> None:
+def test_an_entry_point_that_is_no_reference_is_reported(world: World) -> None:
     status = world.host.load(InstalledPlugin("x", "not a module!"))
     assert status.error == "Its entry point names 'not a module!', which is no module."
 
 
-def test_an_error_that_cannot_be_printed_is_told_all_the_same(world: World) -> None:
+def test_an_error_that_cannot_be_printed_is_reported_all_the_same(world: World) -> None:
     """Paths that are not UTF-8 come as lone surrogates, which a terminal's encoding refuses."""
     status = world.load("lone", r"raise OSError('\udcff and \x1b[31m red')")
     assert status.error is not None
@@ -177,7 +179,7 @@ def test_an_error_that_cannot_be_printed_is_told_all_the_same(world: World) -> N
     assert (status.error or "").endswith(" failed: E")
 
 
-def test_what_the_metadata_says_is_wrong_is_told_and_nothing_is_imported(world: World) -> None:
+def test_what_the_metadata_says_is_wrong_is_reported_and_nothing_is_imported(world: World) -> None:
     status = world.load("good", "1 / 0", "aigc-good", problem="its entry_points.txt is damaged")
     assert status.error == "aigc-good: its entry_points.txt is damaged"
     assert status.fix == "aigc plugins disable good"
@@ -190,7 +192,7 @@ def test_a_plugin_for_another_core_is_not_imported(world: World) -> None:
     assert status.fix == "pip install --upgrade aigc-core"
 
 
-def test_files_that_are_gone_are_told_with_how_to_clean_up(world: World) -> None:
+def test_files_that_are_gone_are_reported_with_how_to_clean_up(world: World) -> None:
     status = world.host.load(InstalledPlugin("x", "toyplugin_gone.sub:plugin", "aigc-x", "1.0"))
     assert status.error == "Its files are gone: there is no module toyplugin_gone."
     assert status.fix == "aigc plugins uninstall aigc-x"
@@ -298,7 +300,7 @@ def test_the_same_metadata_seen_twice_is_one_plugin(world: World) -> None:
     assert_only_works(world, "good")
 
 
-def test_one_module_under_two_names_is_told(world: World) -> None:
+def test_one_module_under_two_names_is_reported(world: World) -> None:
     plugin = world.plugin("good", GOOD.format("good"))
     world.host.load(plugin)
     again = world.host.load(InstalledPlugin("again", plugin.module))
@@ -341,7 +343,7 @@ def discover_strictly(world: World, code: str) -> str:
 def test_strict_makes_an_error_of_a_broken_plugin(world: World) -> None:
     message = discover_strictly(world, "1 / 0")
     assert message.startswith("The plugin 'my' could not be loaded, and --strict makes that an er")
-    assert message.endswith("To mend it: aigc plugins disable my")
+    assert message.endswith("To fix it: aigc plugins disable my")
 
 
 def test_strict_makes_an_error_of_a_warning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -528,7 +530,7 @@ UNTIDY = {
 
 
 @pytest.mark.parametrize(("code", "changed"), UNTIDY.values(), ids=UNTIDY)
-def test_what_a_plugin_changes_while_it_loads_is_undone_and_told(
+def test_what_a_plugin_changes_while_it_loads_is_undone_and_reported(
     world: World, capsys: pytest.CaptureFixture[str], code: str, changed: str | None
 ) -> None:
     before = (os.getcwd(), signal.getsignal(signal.SIGINT), logging.root.manager.disable)
@@ -542,7 +544,9 @@ def test_what_a_plugin_changes_while_it_loads_is_undone_and_told(
         assert f"changes {changed} while it is loaded; that was undone" in (status.warning or "")
 
 
-def test_torch_imported_in_a_hook_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_imported_in_a_hook_is_reported(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in [n for n in sys.modules if n.split(".")[0] == "torch"]:
         monkeypatch.delitem(sys.modules, name)
     (world.folder / "torch.py").write_text("")

@@ -1,4 +1,4 @@
-"""What is installed is told from metadata alone, whatever state that is in."""
+"""What is installed is reported from metadata alone, whatever state that is in."""
 
 import importlib.metadata
 import json
@@ -9,7 +9,7 @@ import pytest
 from fake_plugins import FakePlugins, metadata
 
 from aigc_core.plugins import InstalledPlugin, PluginStatus, find_installed
-from aigc_core.plugins.installed import as_argument, is_called, normal_name
+from aigc_core.plugins.installed import as_argument, matches_name, normal_name
 
 ONE = b"[aigc.plugins]\none = fake_one\n"
 
@@ -114,7 +114,7 @@ def test_damaged_metadata_of_another_distribution_hides_no_plugin(
     assert "one" in [plugin.name for plugin in find_installed()]
 
 
-def test_a_plugin_with_a_malformed_list_of_entry_points_is_told(fakes: FakePlugins) -> None:
+def test_a_plugin_with_a_malformed_list_of_entry_points_is_reported(fakes: FakePlugins) -> None:
     files = {"METADATA": metadata("aigc-one", "1.2"), "entry_points.txt": ONE + b"no equals sign"}
     fakes.dist_info("aigc-one", "1.2", files)
     (plugin,) = find_installed()
@@ -146,7 +146,7 @@ def test_without_metadata_a_plugin_has_no_version(fakes: FakePlugins) -> None:
     assert (plugin.name, plugin.distribution, plugin.version) == ("one", None, None)
     assert plugin.metadata_path == str(info)
     assert plugin.removal == f"remove the folder {info}"
-    assert not is_called(plugin, "")
+    assert not matches_name(plugin, "")
 
 
 @pytest.mark.parametrize("name", ["--all", "-r x", "a; touch x", "\x1b[31mred", "ä", "a-", "$(x)"])
@@ -167,7 +167,7 @@ def test_a_distribution_of_an_impossible_name_has_none(fakes: FakePlugins, name:
         (".hidden", ".hidden"),
     ],
 )
-def test_a_plugin_of_an_impossible_name_is_told_and_can_be_removed(
+def test_a_plugin_of_an_impossible_name_is_reported_and_can_be_removed(
     fakes: FakePlugins, name: str, printed: str
 ) -> None:
     fakes.add(name, distribution="dist-a", module="fake_a")
@@ -238,10 +238,10 @@ def test_other_groups_are_no_plugins(fakes: FakePlugins) -> None:
 @pytest.mark.parametrize("name", ["aigc-image", "Aigc_Image", "AIGC.image", "aigc-_-image"])
 def test_names_of_distributions_are_compared_as_pypa_says(name: str) -> None:
     assert normal_name(name) == "aigc-image"
-    assert is_called(InstalledPlugin("picture", "x", "aigc.Image"), name)
+    assert matches_name(InstalledPlugin("picture", "x", "aigc.Image"), name)
 
 
 @pytest.mark.parametrize("name", ["Picture", "image", "", "aigc"])
 def test_a_plugin_s_own_name_is_compared_exactly(name: str) -> None:
-    assert is_called(InstalledPlugin("picture", "x", "aigc-image"), "picture")
-    assert not is_called(InstalledPlugin("picture", "x", "aigc-image"), name)
+    assert matches_name(InstalledPlugin("picture", "x", "aigc-image"), "picture")
+    assert not matches_name(InstalledPlugin("picture", "x", "aigc-image"), name)

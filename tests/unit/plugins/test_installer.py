@@ -1,4 +1,4 @@
-"""What pip is asked to do, and what is told of how it ended."""
+"""What pip is asked to do, and what is reported of how it ended."""
 
 import os
 import shlex
@@ -162,7 +162,7 @@ def test_a_requirement_is_passed_on(name: str, distribution: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("aigc-sogn", "The registry has no plugin 'aigc-sogn'. Did you mean 'aigc-song'? If not,"),
         ("sogn", "Did you mean 'aigc-song'? If not, install it with: pip install sogn"),
@@ -192,8 +192,8 @@ def test_a_requirement_is_passed_on(name: str, distribution: str) -> None:
         ("https://example.org/x.zip", "'https://example.org/x.zip' is no plugin of the registry"),
     ],
 )
-def test_what_stands_for_nothing_is_refused(name: str, told: str) -> None:
-    assert told in refused(name)
+def test_what_stands_for_nothing_is_refused(name: str, reported: str) -> None:
+    assert reported in refused(name)
 
 
 def test_a_folder_with_a_damaged_file_is_refused(checkout: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_folder_with_a_damaged_file_is_refused(checkout: Path) -> None:
 # Commands
 
 
-def test_pip_of_this_python_is_called(checkout: Path) -> None:
+def test_pip_of_this_python_matches_name(checkout: Path) -> None:
     song = find_targets(["song"])
     folder = str(checkout / "plugins" / "song")
     assert install_command(song) == [*PIP, "install", folder]
@@ -231,7 +231,7 @@ def test_uninstalling_names_distributions_and_asks_nothing(
     command, distributions = uninstall_command(["image", "Aigc_Image", "dist-a"])
     assert command == [*PIP, "uninstall", "--yes", "aigc-image", "dist-a"]
     assert distributions == ["aigc-image", "dist-a"]
-    for name, told in {
+    for name, reported in {
         "twin": "Several distributions bring a plugin 'twin': dist-a, dist-b. Name one of them.",
         "imge": "The plugin 'imge' is not installed. Did you mean 'image'?",
         "": "The plugin '' is not installed.",
@@ -239,7 +239,7 @@ def test_uninstalling_names_distributions_and_asks_nothing(
     }.items():
         with pytest.raises(PluginError) as caught:
             uninstall_command([name])
-        assert str(caught.value).startswith(told)
+        assert str(caught.value).startswith(reported)
 
 
 @pytest.mark.parametrize("text", [None, "", "Name: --all\n", "Name: a; touch x\n"])
@@ -268,7 +268,7 @@ def without_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
 
 
-def test_without_pip_uv_is_called(without_pip: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pip_uv_matches_name(without_pip: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """``uv pip`` takes ``--python`` after its own command only."""
     monkeypatch.setattr(module.shutil, "which", lambda name: "/usr/bin/uv")
     python = ["--python", sys.executable]
@@ -315,7 +315,7 @@ def test_pip_is_asked_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "reported"),
     [
         ("ERROR: no such thing", "exit code 3: ERROR: no such thing ("),
         ("error: in uv's words", "exit code 3: error: in uv's words ("),
@@ -323,11 +323,13 @@ def test_pip_is_asked_nothing() -> None:
         ("a\nb\nc\nd", "exit code 3: b c d ("),
     ],
 )
-def test_a_failure_repeats_pip_s_errors_and_says_that_nothing_changed(said: str, told: str) -> None:
+def test_a_failure_repeats_pip_s_errors_and_says_that_nothing_changed(
+    said: str, reported: str
+) -> None:
     with pytest.raises(InstallError) as caught:
         run(f"print({said!r}); raise SystemExit(3)")
     assert str(caught.value).startswith("pip failed with ")
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
     assert str(caught.value).endswith("(The plugins of this environment are as they were.)")
 
 
@@ -340,7 +342,7 @@ def test_a_failure_that_changed_plugins_says_so(
         run(f"import shutil; shutil.rmtree({str(info)!r}); raise SystemExit(1)")
 
 
-def test_a_program_that_does_not_start_is_told() -> None:
+def test_a_program_that_does_not_start_is_reported() -> None:
     with pytest.raises(InstallError, match="/nowhere/pip could not be run: "):
         run_installer(["/nowhere/pip"], print)
 

@@ -23,7 +23,7 @@ def _catalogue(tmp_path: Path) -> None:
 def status(name: str, state: str = "active", distribution: str | None = None) -> PluginStatus:
     found = PluginStatus(name, f"aigc_{name}", distribution or f"aigc-{name}")
     if state != "active":
-        found.fail(state, f"It is {state}.", f"mend {name}")
+        found.fail(state, f"It is {state}.", f"fix {name}")
     return found
 
 
@@ -35,14 +35,14 @@ def why(kind: str, name: str, *statuses: PluginStatus, valid: tuple[str, ...] = 
 def test_a_broken_plugin_that_should_bring_it_gives_its_own_cause(state: str) -> None:
     assert why("dataset", "hits", status("song", state)) == (
         "The dataset 'hits' needs the plugin 'song', which could not be loaded. "
-        f"It is {state}. To mend it: mend song"
+        f"It is {state}. To fix it: fix song"
     )
 
 
 def test_a_disabled_plugin_that_should_bring_it_says_how_to_enable_it() -> None:
     assert why("recipe", "song/net", status("song", "disabled")) == (
         "The recipe 'song/net' needs the plugin 'song', which is disabled. "
-        "It is disabled. To mend it: mend song"
+        "It is disabled. To fix it: fix song"
     )
 
 

@@ -105,8 +105,8 @@ NEAREST_FIRST = [
 def test_of_contradicting_wishes_the_one_nearest_to_the_command_counts(position: int) -> None:
     wishes = [wish for wish, _ in NEAREST_FIRST[position:]]
     blocked = HostOptions(**{k: v for wish in wishes for k, v in wish.items()}).blocked(SONG)
-    told = NEAREST_FIRST[position][1]
-    assert blocked is None if told is None else blocked is not None and told in blocked[0]
+    reported = NEAREST_FIRST[position][1]
+    assert blocked is None if reported is None else blocked is not None and reported in blocked[0]
 
 
 @pytest.mark.parametrize("wish", ["not_these", "without", "disabled"])
@@ -150,7 +150,7 @@ def test_a_misspelt_name_in_the_environment_is_a_warning(
         HostOptions(only=("imge",), strict=True).check_names()
 
 
-def test_a_name_that_would_block_everything_in_silence_is_told(
+def test_a_name_that_would_block_everything_in_silence_is_reported(
     log_of_aigc: pytest.LogCaptureFixture,
 ) -> None:
     """A plugin's own name is compared exactly, so ``Image`` is none."""
@@ -158,7 +158,7 @@ def test_a_name_that_would_block_everything_in_silence_is_told(
     assert "AIGC_PLUGINS names 'Image'" in log_of_aigc.messages[0]
 
 
-def test_right_names_are_not_told(log_of_aigc: pytest.LogCaptureFixture) -> None:
+def test_right_names_are_not_reported(log_of_aigc: pytest.LogCaptureFixture) -> None:
     HostOptions(only=("image", "Aigc_Image"), not_these=("aigc-image",)).check_names()
     assert log_of_aigc.messages == []
 

@@ -114,7 +114,7 @@ def test_a_plugin_that_closes_all_files_and_hangs_is_given_up(
     assert statuses["good"].state == "active"
 
 
-def test_a_python_that_does_not_come_to_the_first_plugin_is_told(
+def test_a_python_that_does_not_come_to_the_first_plugin_is_reported(
     fakes: FakePlugins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fakes.folder / "sitecustomize.py").write_text("import time; time.sleep(30)")
@@ -154,7 +154,7 @@ def test_what_plugins_print_and_what_threads_they_leave_does_not_matter(fakes: F
     assert time.monotonic() - begin < 15
 
 
-def test_of_two_with_one_name_the_one_that_crashes_is_told(fakes: FakePlugins) -> None:
+def test_of_two_with_one_name_the_one_that_crashes_is_reported(fakes: FakePlugins) -> None:
     fakes.add("twin", "import os; os._exit(3)", distribution="dist-a", module="fake_a")
     fakes.add("twin", "", distribution="dist-b", module="fake_b")
     errors = {s.distribution: s.error for s in probe_plugins() if s.name == "twin"}
@@ -175,7 +175,7 @@ def test_strictness_is_for_other_commands(fakes: FakePlugins) -> None:
     assert probe(HostOptions(strict=True))["bad"].state == "error"
 
 
-def test_a_misspelt_name_is_told_before_anything_is_started(
+def test_a_misspelt_name_is_reported_before_anything_is_started(
     fakes: FakePlugins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_attempt", None)
@@ -183,7 +183,7 @@ def test_a_misspelt_name_is_told_before_anything_is_started(
         probe_plugins(HostOptions(not_these=("godo",)))
 
 
-def test_a_python_that_does_not_start_is_told(
+def test_a_python_that_does_not_start_is_reported(
     fakes: FakePlugins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")

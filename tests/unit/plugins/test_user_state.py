@@ -130,7 +130,7 @@ def test_a_link_stays_one(file: Path, tmp_path: Path) -> None:
     assert disabled_plugins() == ("image", "song")
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("a file")
     assert disabled_plugins() == ()
     with pytest.raises(
@@ -139,7 +139,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         set_disabled("image", True)
 
 
-def test_a_file_that_cannot_be_written_is_told_and_the_old_one_stands(
+def test_a_file_that_cannot_be_written_is_reported_and_the_old_one_stands(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_disabled("song", True)
@@ -171,7 +171,7 @@ def test_a_folder_of_an_impossible_name_has_no_file(monkeypatch: pytest.MonkeyPa
         set_disabled("image", True)
 
 
-def test_another_aigc_that_holds_the_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_aigc_that_holds_the_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def held(self: filelock.BaseFileLock, *_: object, **__: object) -> None:
         raise filelock.Timeout(str(self.lock_file))
 

@@ -51,13 +51,13 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "state.safetensors", "state.json"])
-def test_a_flipped_byte_is_found_set_aside_and_told(tmp_path: Path, name: str) -> None:
+def test_a_flipped_byte_is_found_set_aside_and_reported(tmp_path: Path, name: str) -> None:
     """safetensors and torch.save load a flipped byte in silence."""
     save(tmp_path, 1)
     flip_a_byte(save(tmp_path, 2) / name)
-    told: list[str] = []
-    assert load_checkpoint(tmp_path, told.append).step == 1
-    assert f"{name} does not match its checksum" in told[0]
+    reported: list[str] = []
+    assert load_checkpoint(tmp_path, reported.append).step == 1
+    assert f"{name} does not match its checksum" in reported[0]
     assert (tmp_path / "step-000002.damaged").is_dir()
     assert checkpoint_steps(tmp_path) == [1]
 
@@ -72,9 +72,9 @@ def test_other_damage_is_found_too(tmp_path: Path, damage: str) -> None:
         (newest / "state.json").unlink()
     else:
         (newest / "manifest.json").write_text("{")
-    told: list[str] = []
-    assert load_checkpoint(tmp_path, told.append).step == 1
-    assert len(told) == 1
+    reported: list[str] = []
+    assert load_checkpoint(tmp_path, reported.append).step == 1
+    assert len(reported) == 1
 
 
 def test_a_folder_without_a_manifest_is_not_a_checkpoint(tmp_path: Path) -> None:
@@ -115,12 +115,12 @@ def test_a_file_that_cannot_be_read_is_not_damage(tmp_path: Path, monkeypatch) -
 def test_reading_weights_moves_nothing(tmp_path: Path) -> None:
     save(tmp_path, 1)
     flip_a_byte(save(tmp_path, 2) / "weights.safetensors")
-    told: list[str] = []
-    found = open_weights(tmp_path, told.append)
+    reported: list[str] = []
+    found = open_weights(tmp_path, reported.append)
     step, weights = found.step, found.weights
     assert (step, weights["g.weight"][0, 0].item()) == (1, 1.0)
     assert (tmp_path / "step-000002").is_dir()
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 def test_a_full_disk_leaves_the_older_checkpoints_and_no_rubbish(tmp_path, monkeypatch) -> None:

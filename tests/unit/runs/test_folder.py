@@ -65,14 +65,14 @@ def test_the_newest_preview_is_found_by_number(tmp_path: Path) -> None:
     assert run.latest_preview.name == "step-1000000.png"
 
 
-def test_a_damaged_dataset_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_dataset_file_is_reported(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     (run.path / "dataset.json").write_text('{"spec": null}')
     with pytest.raises(RunError, match=r"dataset\.json is damaged, at 'spec'"):
         _ = run.dataset
 
 
-def test_other_data_is_told_by_what_differs() -> None:
+def test_other_data_is_reported_by_what_differs() -> None:
     def changed(**changes: object) -> DatasetFacts:
         return FACTS.model_copy(update=changes)
 
@@ -107,12 +107,12 @@ def test_a_wrong_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
         open_run(tmp_path / "toy-gan" / "2026-01-02", parent=tmp_path)
 
 
-def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is not a run folder: it has no config\.yaml"):
         open_run(tmp_path)
 
 
-def test_a_damaged_config_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_damaged_config_is_reported_with_its_line(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     (run.path / "config.yaml").write_text("recipe: toy/gan\nengine: [1\n")
     with pytest.raises(ConfigError, match=r"config\.yaml, line 3"):

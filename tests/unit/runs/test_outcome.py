@@ -53,7 +53,7 @@ def test_names_stand_for_checkpoints(tmp_path: Path) -> None:
         ("best", "The best checkpoint, validation/loss 1 at step 1, is not .* any more"),
     ],
 )
-def test_a_checkpoint_that_is_not_there_is_told(tmp_path: Path, name, message: str) -> None:
+def test_a_checkpoint_that_is_not_there_is_reported(tmp_path: Path, name, message: str) -> None:
     for step in (2, 3):
         save(tmp_path, step, best=1)
     with pytest.raises(RunError, match=message):
@@ -144,21 +144,23 @@ def test_a_run_has_ended_if_its_configuration_still_says_so(
     tmp_path: Path, reason, step, settings, status
 ) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG + settings)
-    told = Ending(reason=reason, message="t", standard="m <= 1" if reason == "standard" else None)
-    save(tmp_path / "checkpoints", step, best=None, ending=told)
+    reported = Ending(
+        reason=reason, message="t", standard="m <= 1" if reason == "standard" else None
+    )
+    save(tmp_path / "checkpoints", step, best=None, ending=reported)
     run = Run(tmp_path)
     assert run.status == status
-    assert run.ending == (told if status == "complete" else None)
+    assert run.ending == (reported if status == "complete" else None)
 
 
 def test_an_ending_does_not_count_once_the_run_goes_on_until_there_is_another(tmp_path) -> None:
     """The configuration is the same, as where it is to train on for all its steps."""
     (tmp_path / "config.yaml").write_text(CONFIG + "  patience: 3\n")
-    told = Ending(reason="patience", message="t")
-    save(tmp_path / "checkpoints", 5, best=None, ending=told)
+    reported = Ending(reason="patience", message="t")
+    save(tmp_path / "checkpoints", 5, best=None, ending=reported)
     run = Run(tmp_path)
     assert run.status == "complete"
     run.resume_with(Resumption(step=5, config=run.config, drops_ending=True))
     assert (run.status, run.ending) == ("unfinished", None)
-    save(tmp_path / "checkpoints", 8, best=None, ending=told)
-    assert (run.status, run.ending) == ("complete", told)
+    save(tmp_path / "checkpoints", 8, best=None, ending=reported)
+    assert (run.status, run.ending) == ("complete", reported)

@@ -190,16 +190,18 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize(
-    ("check", "make", "told"), MISTAKES, ids=[f"{check}-{told[:40]}" for check, _, told in MISTAKES]
+    ("check", "make", "reported"),
+    MISTAKES,
+    ids=[f"{check}-{reported[:40]}" for check, _, reported in MISTAKES],
 )
-def test_a_mistake_fails_the_check_that_is_there_for_it(check, make, told, monkeypatch) -> None:
-    if "still at work" in told:
+def test_a_mistake_fails_the_check_that_is_there_for_it(check, make, reported, monkeypatch) -> None:
+    if "still at work" in reported:
         monkeypatch.setattr(checks_dataset, "PATIENCE_S", 0.2)
     if check == "builds-quickly":
         monkeypatch.setattr(checks_recipe, "BUILD_LIMIT_S", 0.03)
     problems = failed(results_of(make()))
     assert list(problems) == [check]
-    assert told in problems[check]
+    assert reported in problems[check]
     assert problems[check].endswith((".", "?"))
     assert "\n" not in problems[check]
 

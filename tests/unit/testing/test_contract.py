@@ -98,7 +98,7 @@ def test_a_few_checks_can_be_chosen(tmp_path: Path) -> None:
     assert set(reports.outcomes.values()) == {"passed"}
 
 
-def test_a_plugin_that_is_not_there_is_told_at_collection(tmp_path: Path) -> None:
+def test_a_plugin_that_is_not_there_is_reported_at_collection(tmp_path: Path) -> None:
     reports = run_contract(tmp_path, dots, "missing", plugin="mising")
     assert "There is no plugin 'mising' to check. Did you mean 'missing'?" in reports.errors[0]
 

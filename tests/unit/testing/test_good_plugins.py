@@ -16,11 +16,11 @@ def test_tokens_and_a_generator_that_writes_one_after_the_other() -> None:
 
 
 def test_a_whole_plugin_with_processes_of_its_own() -> None:
-    told: list[CheckResult] = []
+    reported: list[CheckResult] = []
     with tmp_plugin(dots):
-        results = check_plugin("dots", on_result=told.append)
+        results = check_plugin("dots", on_result=reported.append)
     assert not failed(results)
-    assert told == results
+    assert reported == results
     assert len(results) == 53
     assert results[-1].message == "All 53 checks that the plugin's specs imply were planned."
     assert results[0].name == "plugin dots: registers"

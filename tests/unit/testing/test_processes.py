@@ -79,7 +79,7 @@ OWN = "broken_dots.noisy (the plugin's own module)"
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "reported"),
     [
         ("prints", f"{OWN} prints on standard output ('welcome to noisy')"),
         ("writes", f"{OWN} prints on standard output ('welcome from C')"),
@@ -94,15 +94,15 @@ OWN = "broken_dots.noisy (the plugin's own module)"
     ],
 )
 def test_what_a_plugin_changes_while_it_loads(
-    how: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+    how: str, reported: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOISY", how)
     message = message_of("quiet-import", noisy)
-    if told is None:
+    if reported is None:
         assert message is None
     else:
         assert message is not None
-        assert message.startswith(told)
+        assert message.startswith(reported)
 
 
 def test_data_in_an_order_that_differs_between_processes() -> None:
@@ -137,7 +137,7 @@ def test_what_differs_between_processes_and_what_is_written_beside_the_run() -> 
     assert f"{Path(processes.__file__)}, line " in written
 
 
-def test_a_process_that_ends_is_told_and_what_it_had_found_is_kept(tmp_path: Path) -> None:
+def test_a_process_that_ends_is_reported_and_what_it_had_found_is_kept(tmp_path: Path) -> None:
     references = ["dots.settings:NetConfig", "broken_dots.exits", "dots"]
     answers = child.ask("imports", tmp_path, references=references, entry=None)
     assert answers["dots.settings:NetConfig"] == {"torch": False, "disturbs": []}

@@ -83,13 +83,13 @@ def test_a_check_that_was_planned_and_not_done_is_missed(monkeypatch: pytest.Mon
     assert "were not done: " in failed(results)["complete"]
 
 
-def test_a_check_that_nothing_implies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_nothing_implies_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(implied, "RECIPE", tuple(n for n in implied.RECIPE if n != "resume"))
     message = failed(results_of(dots_with()))["complete"]
     assert "nothing in the plugin's specs implies them: recipe dots/gan: resume." in message
 
 
-def test_a_capability_without_checks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capability_without_checks_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(implied.CAPABILITY, "bf16")
     assert failed(results_of(dots_with())) == {
         "complete": "The table of what declarations imply knows no capability 'bf16'."
@@ -128,11 +128,11 @@ def test_exit_is_a_failure_and_ctrl_c_is_not(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_cannot_be_built_fails_what_needs_it_with_one_short_message() -> None:
     results = results_of(dots_with(gan={"build": "broken_dots.networks:cannot"}))
     problems = failed(results)
-    told = "ConfigError: There is no such width. Set model.width to another."
-    assert problems["builds-quickly"] == told
+    reported = "ConfigError: There is no such width. Set model.width to another."
+    assert problems["builds-quickly"] == reported
     alone = {"config", "declared-capabilities"}
     assert set(problems) == {*implied.recipe_checks(GAN)} - alone
-    assert all(told in message and len(message) < 150 for message in problems.values())
+    assert all(reported in message and len(message) < 150 for message in problems.values())
 
 
 def test_a_modality_that_cannot_be_made_fails_its_checks() -> None:
@@ -148,7 +148,7 @@ def test_a_recipe_without_a_tiny_preset_is_trained_with_its_defaults_if_they_are
 
 
 @pytest.mark.parametrize("presets", [{}, {"tiny": {"engine": {"steps": 2}}}])
-def test_a_recipe_with_nothing_to_be_trained_on_is_told_to_get_a_preset(presets: dict) -> None:
+def test_a_recipe_with_nothing_to_be_trained_on_is_reported_to_get_a_preset(presets: dict) -> None:
     problems = failed(results_of(dots_with(gan={"presets": presets})))
     where = "its preset 'tiny' names" if presets else "its default is"
     assert problems["builds-quickly"] == (

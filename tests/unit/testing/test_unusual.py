@@ -64,18 +64,18 @@ def test_networks_that_are_unusual_and_not_wrong(name: str) -> None:
     assert [r.message for r in results if r.check == "discriminator-logits"] == [""]
 
 
-def test_logits_of_which_nothing_can_be_told() -> None:
+def test_logits_of_which_nothing_can_be_reported() -> None:
     results = results_of(unusual("of_latents_never_called"))
     assert not failed(results)
     assert [r.message for r in results if r.check == "discriminator-logits"] == [
-        "Whether logits are raw could not be told: The discriminator 'discriminator'."
+        "Whether logits are raw could not be reported: The discriminator 'discriminator'."
     ]
     module = dots_with(gan={"build": "broken_dots.discriminators:begins_at_zero"})
     with Runner(isolated_host(module), "variant") as runner:
         item = next(i for i in runner.planned if i.check.name == "discriminator-logits")
         failure, message = runner.attempt(item)
     assert failure is None
-    assert "could not be told" in message
+    assert "could not be reported" in message
 
 
 def test_a_generator_that_must_be_asked_for_a_class() -> None:
@@ -179,11 +179,11 @@ def demanding(run: Run, step: int, metrics: Any) -> None:
 
 @pytest.mark.parametrize("beside", ["a recipe of its own", "one of another plugin", "none"])
 def test_an_observer_that_looks_at_everything(beside: str) -> None:
-    told: list[tuple[int, str]] = []
+    reported: list[tuple[int, str]] = []
 
     def noting(run: Run, step: int, metrics: Any) -> None:
         demanding(run, step, metrics)
-        told.append((step, run.recipe))
+        reported.append((step, run.recipe))
 
     hooks = {"metrics_logged": noting}
     if beside == "a recipe of its own":
@@ -195,9 +195,9 @@ def test_an_observer_that_looks_at_everything(beside: str) -> None:
         results = results_of(plugin("watcher", **hooks), *others)
     assert not failed(results)
     if beside == "none":
-        assert told == [(1, "made-up/none")]
+        assert reported == [(1, "made-up/none")]
     elif beside == "one of another plugin":
-        assert told == [(step, "dots/gan") for step in (1, 2, 3, 4)]
+        assert reported == [(step, "dots/gan") for step in (1, 2, 3, 4)]
 
 
 def test_an_observer_of_a_plugin_whose_recipe_does_not_train() -> None:
@@ -205,7 +205,7 @@ def test_an_observer_of_a_plugin_whose_recipe_does_not_train() -> None:
     assert message_of(module, "observers-run") == {"observers-run": None}
 
 
-def test_an_installed_plugin_without_an_api_version_is_told(monkeypatch) -> None:
+def test_an_installed_plugin_without_an_api_version_is_reported(monkeypatch) -> None:
     from aigc_core.plugins import InstalledPlugin
     from aigc_core.testing import checks_plugin
 

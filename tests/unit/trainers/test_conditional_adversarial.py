@@ -1,4 +1,4 @@
-"""Labels in the adversarial game: who is told of them, and what is learned from them."""
+"""Labels in the adversarial game: who is reported of them, and what is learned from them."""
 
 import pytest
 import torch

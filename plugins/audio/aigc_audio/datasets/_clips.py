@@ -31,6 +31,6 @@ def normalized(clip: Int16) -> Int16:
 
 
 def clip_spec(channels: int, samples: int, sample_rate_hz: int) -> SampleSpec:
-    """Return what the audio modality is told of clips int16 ``(channels, samples)``."""
+    """Return the audio modality's spec of clips int16 ``(channels, samples)``."""
     units = {"sample_rate_hz": sample_rate_hz, "duration_s": samples / sample_rate_hz}
     return SampleSpec(shape=(channels, samples), dtype="int16", units=units)

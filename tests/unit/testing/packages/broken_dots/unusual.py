@@ -97,7 +97,7 @@ class _Conditional(Discriminator):
 
 
 class _Conditioned(AdversarialTrainer):
-    """Both are told a class, the discriminator by the argument's name."""
+    """Both are reported a class, the discriminator by the argument's name."""
 
     def phases(self) -> Sequence[Phase]:
         discriminator, generator = super().phases()
@@ -133,10 +133,10 @@ class _ByAnotherName(_Conditional):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__(width, classes)
-        self.told = nn.Linear(2, classes)
+        self.reported = nn.Linear(2, classes)
 
     def judge(self, samples: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return super().forward(samples, condition), self.told(samples)
+        return super().forward(samples, condition), self.reported(samples)
 
 
 class _Judging(_Conditioned):
@@ -234,7 +234,7 @@ def of_latents_never_called(context: RecipeContext) -> Trainer:
 
 
 class _AskedForClasses(DotGenerator):
-    """Must be told which class to draw."""
+    """Must be reported which class to draw."""
 
     label_count = 4
 
