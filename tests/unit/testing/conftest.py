@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent / "packages"))
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what checks ask of a process of its own be done here, in a fraction of the time.
 
-    Whether imports are light cannot be seen from here, and no plugin can be distinguished from another by
-    the process it is in; both are checked with real processes elsewhere.
+    Whether imports are light cannot be seen from here, nor can the process a plugin is in tell it
+    from another; both are checked with real processes elsewhere.
     """
     from aigc_core.testing import checks_networks, child, tasks
 
