@@ -1,16 +1,20 @@
-"""``aigc config show`` and ``aigc config schema``."""
+"""``aigc config show``, ``aigc config init`` and ``aigc config schema``."""
 
 from __future__ import annotations
 
+import sys
+import textwrap
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from aigc_core.cli.output import JsonOption, print_json, print_listing
 from aigc_core.cli.settings import ConfigOption, DatasetOption, PresetOption, SetOption, layers_from
-from aigc_core.config import DatasetConfig, EngineConfig, resolve_config
-from aigc_core.config.descriptions import described_schema
-from aigc_core.config.layers import leaves
+from aigc_core.config import DatasetConfig, EngineConfig, RunConfig, resolve_config
+from aigc_core.config.descriptions import described_fields, described_schema
+from aigc_core.config.layers import SECTIONS, leaves
 from aigc_core.plugins import get_host
 
 RecipeArgument = Annotated[str, typer.Argument(help="See `aigc recipes`.")]
@@ -20,6 +24,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add this file's commands."""
     group = typer.Typer(no_args_is_help=True, help="What can be set, and what is.")
     group.command()(show)
+    group.command()(init)
     group.command()(schema)
     app.add_typer(group, name="config")
 
@@ -39,15 +44,70 @@ def show(
     layers = layers_from(config, set_, dataset)
     resolved = resolve_config(get_host(), recipe, preset=preset, layers=layers)
     values = resolved.config.to_dict()
+    meanings = _meanings(recipe, resolved.config)
     if as_json:
-        print_json({"config": values, "sources": dict(resolved.sources)})
+        descriptions = {key: meanings[key] for key, _ in leaves(values) if key in meanings}
+        sources = dict(resolved.sources)
+        print_json({"config": values, "sources": sources, "descriptions": descriptions})
         return
     rows = [
-        {"setting": key, "value": value, "from": resolved.sources[key]}
+        {
+            "setting": key,
+            "value": value,
+            "from": resolved.sources[key],
+            "meaning": " ".join(meanings.get(key, "").split()),
+        }
         for key, value in leaves(values)
         if "." in key
     ]
-    print_listing(rows, ["setting", "value", "from"], False)
+    print_listing(rows, ["setting", "value", "from", "meaning"], False)
+
+
+def init(
+    recipe: RecipeArgument,
+    dataset: DatasetOption = None,
+    preset: PresetOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Print a configuration file of every setting, with what each means: edit it, and --config it.
+
+    For example: aigc config init image/dcgan > my.yaml
+    """
+    layers = layers_from(None, set_, dataset)
+    config = resolve_config(get_host(), recipe, preset=preset, layers=layers).config
+    values = config.to_dict()
+    meanings = _meanings(recipe, config)
+    lines = [f"# Settings of {recipe}. Use: aigc train {recipe} --config THIS-FILE", ""]
+    for section in SECTIONS:
+        lines += _commented({section: values[section]}, meanings)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _commented(
+    values: Mapping[str, Any], meanings: Mapping[str, str], above: str = ""
+) -> list[str]:
+    """Return settings as lines of YAML, each below what it means."""
+    lines: list[str] = []
+    indent = "  " * above.count(".")
+    for name, value in values.items():
+        key = f"{above}{name}"
+        meaning = " ".join(meanings.get(key, "").split())
+        lines += [f"{indent}# {line}" for line in textwrap.wrap(meaning, 96 - len(indent))]
+        if isinstance(value, Mapping) and value:
+            lines += [f"{indent}{name}:", *_commented(value, meanings, f"{key}.")]
+        else:
+            text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+            lines.append(f"{indent}{name}: {text.removesuffix('...' + chr(10)).rstrip()}")
+    return lines
+
+
+def _meanings(recipe: str, config: RunConfig) -> dict[str, str]:
+    """Return what settings mean, by dotted key."""
+    found: dict[str, str] = {}
+    models = {"dataset": config.dataset, "model": config.model, "trainer": config.trainer}
+    for section, model in {**models, "engine": config.engine}.items():
+        found |= described_fields(model, f"{section}.")
+    return found
 
 
 def schema(recipe: RecipeArgument, dataset: DatasetOption = None) -> None:
@@ -62,10 +122,12 @@ def schema(recipe: RecipeArgument, dataset: DatasetOption = None) -> None:
         "engine": EngineConfig,
         "dataset": DatasetConfig,
     }
+    chosen = resolve_config(host, recipe, layers=layers_from(None, None, dataset)).config.to_dict()
     properties: dict[str, Any] = {"schema_version": {"const": 1}}
     definitions: dict[str, Any] = {}
     for name, model in parts.items():
         properties[name] = _take(described_schema(model), definitions)
+        _set_defaults(properties[name], chosen[name])
         properties[name].pop("required", None)  # a file may leave out what has a weaker layer
     if data.options is not None:
         options = host.resolve(data.options, host.owner("dataset", data.name))
@@ -82,6 +144,13 @@ def schema(recipe: RecipeArgument, dataset: DatasetOption = None) -> None:
             "$defs": definitions,
         }
     )
+
+
+def _set_defaults(schema: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Let defaults be what the recipe makes of them, as ``aigc config show`` shows them."""
+    for name, value in values.items():
+        if name in schema.get("properties", {}) and name != "options":
+            schema["properties"][name]["default"] = value
 
 
 def _take(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aigc_core.cli.output import JsonOption, error_console, print_json, print_listing, say
-from aigc_core.cli.settings import CheckpointOption
+from aigc_core.cli.settings import CheckpointOption, RunArgument
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
+    run: RunArgument,
     metric: Annotated[
         list[str] | None, typer.Option(help="Repeatable; otherwise all that fit: `aigc metrics`.")
     ] = None,

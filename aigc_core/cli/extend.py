@@ -11,8 +11,7 @@ from typer.main import get_command_name, get_group
 from aigc_core.cli.global_options import NAMES as GLOBAL_NAMES
 from aigc_core.errors import PluginError
 from aigc_core.plugins import PluginHost
-from aigc_core.plugins.guarded_import import NEVER_CATCH, describe
-from aigc_core.plugins.undisturbed import undisturbed
+from aigc_core.plugins.guarded_import import NEVER_CATCH, describe, guarded
 
 logger = logging.getLogger("aigc")
 
@@ -31,7 +30,7 @@ def add_plugin_commands(app: typer.Typer, host: PluginHost) -> None:
         plugin = implementation.plugin_name
         own = typer.Typer()
         try:
-            with undisturbed():
+            with guarded():
                 implementation.function(*([own] if "app" in implementation.argnames else []))
                 _check(own, owners)
         except NEVER_CATCH:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from aigc_core.cli.output import JsonOption, error_console, print_json, printable, say
-from aigc_core.cli.settings import CheckpointOption
+from aigc_core.cli.settings import CheckpointOption, RunArgument
 from aigc_core.config import parse_assignment
 from aigc_core.errors import UserError
 from aigc_core.files import shown
@@ -23,7 +23,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def generate(
-    run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
+    run: RunArgument,
     count: Annotated[
         int | None, typer.Option(help="How many samples, up to 1,000,000; otherwise 16.")
     ] = None,

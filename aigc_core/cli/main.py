@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from typing import Annotated
 
@@ -77,12 +78,13 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     console = error_console()
     unwritten: OSError | None = None
+    before = logger.handlers, logger.propagate, logger.level
     logger.handlers = [ConsoleHandler(console)]
     logger.propagate = False
-    level = logger.level
     logger.setLevel(logging.INFO)  # such as what is being downloaded
     # Ended by exception, so that half-written files are removed on the way; training has its own.
-    signal.signal(signal.SIGTERM, _terminate)
+    in_main = threading.current_thread() is threading.main_thread()
+    on_term = signal.signal(signal.SIGTERM, _terminate) if in_main else None
     options: HostOptions | None = None
     try:
         options, arguments = take_global_options(sys.argv[1:])
@@ -111,9 +113,12 @@ def main() -> None:
             say(console, f"Error: The output could not be written: {reason(unwritten)}.")
             sys.exit(1)
         raise
-    finally:
-        logger.setLevel(level)
+    finally:  # whoever calls this in a process of their own gets it back as it was
         flush_output()
+        logger.handlers, logger.propagate = before[:2]
+        logger.setLevel(before[2])
+        if on_term is not None:
+            signal.signal(signal.SIGTERM, on_term)
 
 
 def _call(app: typer.Typer, arguments: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +31,7 @@ def runs(
     if not rows and not as_json:
         say(error_console(), f"No runs in {folder} yet. Make one: aigc train RECIPE")
         return
-    columns = ["run", "recipe", "dataset", "step", "steps", "status"]
+    columns = ["run", "recipe", "dataset", "started", "step", "steps", "status"]
     columns += [name for name in ("ended", "best") if any(row[name] for row in rows)]
     if any(row["error"] for row in rows):
         columns.append("error")
@@ -41,14 +43,16 @@ def runs(
 def _row(run: Run) -> dict[str, Any]:
     try:
         ending, best = run.ending, run.best
-        last = run.metrics.last()
+        last, status = run.metrics.last(), run.status
+        logged = int((last or {}).get("step") or 0) if status == "training" else 0
         return {
             "run": str(run.path),
             "recipe": run.recipe,
             "dataset": run.config["dataset"]["name"],
-            "step": run.step,
+            "started": _started(run),
+            "step": max(run.step, logged),
             "steps": run.total_steps,
-            "status": run.status,
+            "status": status,
             "ended": ending.model_dump() if ending else None,
             "best": best.model_dump() if best else None,
             "samples": str(run.latest_preview) if run.latest_preview else None,
@@ -56,15 +60,31 @@ def _row(run: Run) -> dict[str, Any]:
             "error": None,
         }
     except (AigcError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        unknown = dict.fromkeys(("recipe", "dataset", "step", "steps", "samples", "metrics"))
+        keys = ("recipe", "dataset", "started", "step", "steps", "samples", "metrics")
+        unknown = dict.fromkeys(keys)
         unknown |= {"ended": None, "best": None}
         return {"run": str(run.path), **unknown, "status": "damaged", "error": str(error)}
 
 
+def _started(run: Run) -> str | None:
+    """Return when a run was started, as ISO 8601 in UTC; None where it does not say."""
+    try:
+        started = run.environment.get("started")
+    except AigcError:
+        return None
+    return started if isinstance(started, str) else None
+
+
 def _in_words(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what a cell of the table can say of a run's end and of its best validation."""
+    """Return what cells of the table say of a run's beginning, end and best validation."""
     ended, best = row["ended"], row["best"]
+    started = None
+    if row["started"]:
+        with contextlib.suppress(ValueError):
+            moment = datetime.datetime.fromisoformat(row["started"]).astimezone()
+            started = moment.strftime("%Y-%m-%d %H:%M")
     return {
+        "started": started,
         "ended": ended["reason"] if ended else None,
         "best": f"{best['metric']} {best['value']:.6g} at {best['step']}" if best else None,
     }

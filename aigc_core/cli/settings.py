@@ -8,21 +8,84 @@ from typing import Annotated, Any
 
 import typer
 
-from aigc_core.config import Layer, given_settings, parse_assignment, read_config_file
-from aigc_core.config.layers import nest
+from aigc_core.config import (
+    Layer,
+    given_settings,
+    parse_assignment,
+    read_config_file,
+    resolve_config,
+)
+from aigc_core.config.layers import leaves, nest
+from aigc_core.files import shown
+from aigc_core.plugins import get_host
+from aigc_core.runs import find_runs
 
+
+def _complete_recipes(incomplete: str) -> list[str]:
+    return [name for name in get_host().recipes if name.startswith(incomplete)]
+
+
+def _complete_datasets(context: typer.Context, incomplete: str) -> list[str]:
+    recipe = str(context.params.get("recipe") or "")
+    modality = recipe.split("/")[0]
+    fitting = [s.name for s in get_host().datasets.values() if s.modality == modality or not recipe]
+    return [name for name in dict.fromkeys(fitting) if name.startswith(incomplete)]
+
+
+def _complete_presets(context: typer.Context, incomplete: str) -> list[str]:
+    spec = get_host().recipes.get(str(context.params.get("recipe")))
+    return [name for name in (spec.presets if spec else ()) if name.startswith(incomplete)]
+
+
+def _complete_runs(incomplete: str) -> list[str]:
+    paths = [shown(run.path) for run in find_runs()]
+    return [path for path in paths if path.startswith(incomplete)]
+
+
+def _complete_settings(context: typer.Context, incomplete: str) -> list[str]:
+    recipe = str(context.params.get("recipe") or "")
+    if "=" in incomplete or recipe not in get_host().recipes:
+        return []
+    values = resolve_config(get_host(), recipe).config.to_dict()
+    keys = [key for key, _ in leaves(values) if "." in key]
+    return [f"{key}=" for key in keys if key.startswith(incomplete)]
+
+
+RecipeArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="What to train: see `aigc recipes`.",
+        show_default=False,
+        autocompletion=_complete_recipes,
+    ),
+]
+RunArgument = Annotated[
+    str,
+    typer.Argument(help="The run's folder: see `aigc runs`.", autocompletion=_complete_runs),
+]
 DatasetOption = Annotated[
-    str | None, typer.Option("--dataset", help="Which data: see `aigc datasets`.")
+    str | None,
+    typer.Option(
+        "--dataset", help="Which data: see `aigc datasets`.", autocompletion=_complete_datasets
+    ),
 ]
 PresetOption = Annotated[
-    str | None, typer.Option("--preset", help="One of the recipe's named settings.")
+    str | None,
+    typer.Option(
+        "--preset", help="One of the recipe's named settings.", autocompletion=_complete_presets
+    ),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="YAML file with dataset, model, trainer, engine.")
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable: engine.seed=1."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One setting; repeatable: engine.seed=1.",
+        autocompletion=_complete_settings,
+    ),
 ]
 
 CheckpointOption = Annotated[

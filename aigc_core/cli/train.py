@@ -11,17 +11,22 @@ import typer
 from rich.console import Console
 
 from aigc_core import api
+from aigc_core.cli import listings
 from aigc_core.cli.output import error_console, print_json, say
 from aigc_core.cli.settings import (
     ConfigOption,
     DatasetOption,
     PresetOption,
+    RecipeArgument,
+    RunArgument,
     SetOption,
     overrides_from,
 )
-from aigc_core.errors import Interrupted, Terminated
+from aigc_core.config import resolve_config
+from aigc_core.config.layers import leaves
+from aigc_core.errors import Interrupted, Terminated, UserError
 from aigc_core.files import shown, typed
-from aigc_core.plugins import hookimpl
+from aigc_core.plugins import get_host, hookimpl
 from aigc_core.runs import Run
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
@@ -42,7 +47,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="What to train: see `aigc recipes`.")],
+    recipe: RecipeArgument = None,
     dataset: DatasetOption = None,
     data_root: Annotated[
         str | None,
@@ -63,6 +68,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; otherwise below runs/.")
     ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", hidden=True)] = None,
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -71,6 +77,11 @@ def train(
     Settings, weakest first: the recipe's defaults, --preset, --config, --set and the other options.
     `aigc config show RECIPE` shows them all, and where each comes from.
     """
+    if recipe is None:
+        listings.recipes()
+        raise UserError("Name what to train: aigc train RECIPE, such as one of these.")
+    if lr is not None:
+        raise UserError(_where_rates_are(recipe, lr))
 
     def begin(console: Console, observers: list[object]) -> Run:
         return api.train(
@@ -96,7 +107,7 @@ def train(
 
 
 def resume(
-    run: Annotated[str, typer.Argument(help="The run's folder: see `aigc runs`.")],
+    run: RunArgument,
     set_: SetOption = None,
     steps: Annotated[int | None, typer.Option(help="Train on until this many steps.")] = None,
     epochs: Annotated[
@@ -166,6 +177,14 @@ def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bo
     if best and best.step != run.step:
         command = f"aigc generate {typed(run.path)} --checkpoint best"
         say(console, f"Best: {best}. Its samples: {command}")
+
+
+def _where_rates_are(recipe: str, lr: float) -> str:
+    """Say by what settings a recipe's learning rates are given."""
+    values = resolve_config(get_host(), recipe).config.to_dict()
+    keys = [key for key, _ in leaves(values) if key.split(".")[-1] == "lr"]
+    each = " ".join(f"--set {key}={lr:g}" for key in keys)
+    return f"There is no --lr: each optimiser has a rate of its own. Give: {each}"
 
 
 class _PrintPath:

@@ -27,6 +27,19 @@ def described_schema(model: type[ConfigModel]) -> dict[str, Any]:
     return schema
 
 
+def described_fields(config: ConfigModel, prefix: str = "") -> dict[str, str]:
+    """Return what the settings of a configuration mean, by dotted key, those within it too."""
+    texts = _docstrings(type(config))
+    found: dict[str, str] = {}
+    for name in type(config).model_fields:
+        if name in texts:
+            found[f"{prefix}{name}"] = texts[name]
+        value = getattr(config, name)
+        if isinstance(value, ConfigModel):
+            found |= described_fields(value, f"{prefix}{name}.")
+    return found
+
+
 def _with_parts(model: type[ConfigModel]) -> list[type[ConfigModel]]:
     found, waiting = [], [model]
     while waiting:

@@ -22,7 +22,7 @@ def data_root(given: str | None) -> Path | None:
     if not text:
         return None
     source = "--data-root" if given else "AIGC_DATA_DIR"
-    fix = f"Check {source}, or leave it out to let the dataset download itself."
+    fix = f"Check {source}; only a dataset that can be downloaded does without it."
     root = _absolute(text, source)
     try:
         if not root.exists():

@@ -29,7 +29,7 @@ class CheckpointConfig(ConfigModel):
     """When the whole state is saved. The last step of a run, and Ctrl-C, always save."""
 
     every: int = Field(default=500, ge=1)
-    """Save after every this many steps."""
+    """Save every this many steps."""
     keep: int = Field(default=3, ge=1)
     """How many of the newest checkpoints to keep."""
     keep_best: str | None = "auto"
@@ -66,9 +66,9 @@ class EngineConfig(ConfigModel):
     deterministic: bool = False
     """On a GPU: only deterministic algorithms, slower. On a CPU runs are deterministic anyway."""
     log_every: int = Field(default=20, ge=1)
-    """Read and log the metrics after every this many steps."""
+    """Read and log the metrics every this many steps."""
     validate_every: int = Field(default=500, ge=1)
-    """Measure on held-out data after every this many steps and after the last, where the recipe
+    """Measure on held-out data every this many steps and after the last, where the recipe
     measures something and the dataset has a validation or test split."""
     validation_samples: int = Field(default=10_000, ge=0)
     """How many held-out samples at most, drawn at random; 0 for no validation."""
@@ -82,7 +82,7 @@ class EngineConfig(ConfigModel):
     patience: int | None = Field(default=None, ge=1)
     """End after this many validations in a row without a new best of checkpoint.keep_best."""
     sample_every: int = Field(default=250, ge=1)
-    """Draw preview samples after every this many steps, and after the last."""
+    """Draw preview samples every this many steps, and after the last."""
     sample_count: int = Field(default=64, ge=1, le=4096)
     """How many samples a preview shows."""
     max_skipped_steps: int = Field(default=100, ge=1)

@@ -2,10 +2,9 @@
 
 from aigc_core.plugins.catalogue import Catalogue, load_catalogue
 from aigc_core.plugins.compatibility import API_VERSION
-from aigc_core.plugins.current import get_host, use_host
 from aigc_core.plugins.hookspecs import hookimpl, hookspec
 from aigc_core.plugins.installed import InstalledPlugin, find_installed
-from aigc_core.plugins.loader import PluginHost
+from aigc_core.plugins.loader import PluginHost, get_host, use_host
 from aigc_core.plugins.options import HostOptions, host_options, use_options
 from aigc_core.plugins.specs import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec
 from aigc_core.plugins.status import PluginStatus

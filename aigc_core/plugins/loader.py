@@ -6,11 +6,12 @@ and raised only when something asks for what that plugin should have brought.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pluggy
@@ -19,7 +20,7 @@ from aigc_core.errors import ConfigError, PluginError, UserError, did_you_mean
 from aigc_core.plugins import hookspecs
 from aigc_core.plugins.catalogue import Kind, load_catalogue
 from aigc_core.plugins.compatibility import incompatibility
-from aigc_core.plugins.guarded_import import NEVER_CATCH, describe, import_plugin
+from aigc_core.plugins.guarded_import import NEVER_CATCH, describe, guarded, import_plugin
 from aigc_core.plugins.hooks import check_hooks
 from aigc_core.plugins.installed import (
     InstalledPlugin,
@@ -32,7 +33,6 @@ from aigc_core.plugins.options import HostOptions, host_options
 from aigc_core.plugins.registrations import Registrations
 from aigc_core.plugins.specs import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec
 from aigc_core.plugins.status import PluginStatus
-from aigc_core.plugins.undisturbed import undisturbed
 
 logger = logging.getLogger("aigc")
 
@@ -129,7 +129,7 @@ class PluginHost:
         """Run a plugin's code: import it and let it register what it brings."""
         had_torch = "torch" in sys.modules
         try:
-            with undisturbed() as changed:
+            with guarded() as changed:
                 about_to_load(called)
                 module = import_plugin(status)
                 where = "it is loaded"
@@ -250,3 +250,34 @@ def _the_known_first(plugins: list[InstalledPlugin]) -> list[InstalledPlugin]:
         plugins,
         key=lambda p: (p.name.casefold(), normal_name(p.distribution or "") not in known),
     )
+
+
+_used: list[PluginHost] = []
+_discovered: list[PluginHost] = []
+
+
+def get_host() -> PluginHost:
+    """Return this process's host, with every plugin that may load loaded on the first call.
+
+    Raises:
+        UserError: the user's file of disabled plugins is malformed; with ``strict``, a plugin
+            does not load.
+    """
+    if _used:
+        return _used[-1]
+    options = host_options()
+    if not _discovered or _discovered[-1].options != options:
+        host = PluginHost(options)
+        host.discover()
+        _discovered[:] = [host]
+    return _discovered[-1]
+
+
+@contextlib.contextmanager
+def use_host(host: PluginHost) -> Iterator[PluginHost]:
+    """Let ``get_host`` return another host inside, such as one with a single plugin for a test."""
+    _used.append(host)
+    try:
+        yield host
+    finally:
+        _used.pop()

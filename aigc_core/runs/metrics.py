@@ -40,6 +40,10 @@ class MetricsFile:
         finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
         append_text(self.path, json.dumps({"step": step, **finite}) + "\n")
 
+    def __iter__(self) -> Iterator[Metrics]:
+        """Yield the lines; see ``read``."""
+        return self.read()
+
     def read(self) -> Iterator[Metrics]:
         """Yield the lines as dictionaries, in the order of steps; what is damaged is left out.
 
