@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aigc_core.api.evaluation import Evaluation, evaluate
     from aigc_core.api.files import GeneratedFiles, generate_files
     from aigc_core.api.generation import generate, generate_text, load_generator, stream_text
+    from aigc_core.api.preview import DatasetPreview, preview_dataset
     from aigc_core.api.sampler import Request, Sampler, open_sampler
     from aigc_core.api.training import Training
 
@@ -17,6 +18,7 @@ _WHERE = {
     "blueprint": ("Blueprint",),
     "evaluation": ("Evaluation", "evaluate"),
     "generation": ("generate", "generate_text", "load_generator", "stream_text"),
+    "preview": ("DatasetPreview", "preview_dataset"),
     "files": ("GeneratedFiles", "generate_files"),
     "sampler": ("Request", "Sampler", "open_sampler"),
     "training": ("Training",),
@@ -27,6 +29,7 @@ __getattr__ = lazy_exports(
 
 __all__ = [
     "Blueprint",
+    "DatasetPreview",
     "Evaluation",
     "GeneratedFiles",
     "Request",
@@ -38,6 +41,7 @@ __all__ = [
     "generate_text",
     "load_generator",
     "open_sampler",
+    "preview_dataset",
     "resume",
     "stream_text",
     "train",

@@ -112,6 +112,13 @@ class Blueprint:
             )
         return HeldOut(split, store) if len(store) else None
 
+    def make_modality(self, spec: SampleSpec) -> Modality:
+        """Make the modality for samples of a spec; raises as ``parts`` does."""
+        owner = self.host.owner("modality", self.modality.name)
+        modality = self.host.resolve(self.modality.code, owner)(spec)
+        _expect(modality, Modality, self.modality.code, owner)
+        return cast(Modality, modality)
+
     def parts(self, spec: SampleSpec, label_count: int, budget: Budget | None = None) -> Parts:
         """Make the modality and the trainer; weights follow from ``engine.seed``, on any device.
 
@@ -125,10 +132,7 @@ class Blueprint:
             PluginError: the plugin's code cannot be loaded or is not what it should be.
             ConfigError: settings that the recipe cannot build.
         """
-        host, config = self.host, self.config
-        owner = host.owner("modality", self.modality.name)
-        modality = host.resolve(self.modality.code, owner)(spec)
-        _expect(modality, Modality, self.modality.code, owner)
+        host, config, modality = self.host, self.config, self.make_modality(spec)
         owner = host.owner("recipe", self.recipe.name)
         build = host.resolve(self.recipe.build, owner)
         shape = modality.sample_shape

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from aigc_core.cli.output import JsonOption, error_console, print_listing, say
+from aigc_core.cli.output import JsonOption, error_console, print_json, print_listing, say
+from aigc_core.cli.settings import SetOption, overrides_from
+from aigc_core.files import shown
 from aigc_core.plugins import get_host, load_catalogue
 from aigc_core.plugins.installed import normal_name
 
@@ -12,7 +17,10 @@ from aigc_core.plugins.installed import normal_name
 def add_commands(app: typer.Typer) -> None:
     """Add this file's commands."""
     app.command()(recipes)
-    app.command()(datasets)
+    group = typer.Typer(help="What recipes can be trained on.", invoke_without_command=True)
+    group.callback()(datasets)
+    group.command()(preview)
+    app.add_typer(group, name="datasets")
     app.command()(modalities)
     app.command()(metrics)
 
@@ -37,8 +45,10 @@ def recipes(as_json: JsonOption = False) -> None:
         say(error_console(), f"There is nothing to train ({why}). See: aigc plugins list")
 
 
-def datasets(as_json: JsonOption = False) -> None:
-    """List the data that recipes can be trained on."""
+def datasets(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the data that recipes can be trained on; or look at some of it, with preview."""
+    if context.invoked_subcommand is not None:
+        return
     host = get_host()
     rows = [
         {
@@ -54,6 +64,55 @@ def datasets(as_json: JsonOption = False) -> None:
         for spec in host.datasets.values()
     ]
     print_listing(rows, ["dataset", "modality", "plugin", "licence", "summary"], as_json)
+
+
+def preview(
+    name: Annotated[str, typer.Argument(help="Which data: see `aigc datasets`.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe, where several modalities have such a dataset.")
+    ] = None,
+    data_root: Annotated[str | None, typer.Option(help="Folder to read data from.")] = None,
+    set_: SetOption = None,
+    split: Annotated[str, typer.Option(help="Which part of the data.")] = "train",
+    count: Annotated[int, typer.Option(help="How many samples to show.")] = 64,
+    seed: Annotated[int, typer.Option(help="Another seed shows other samples.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write, without suffix; otherwise NAME-preview.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show samples of a dataset as networks will see them, and what is in it."""
+    from aigc_core.api import preview_dataset
+
+    found = preview_dataset(
+        name,
+        out=out or Path(f"{name}-preview"),
+        recipe=recipe,
+        split=split,
+        count=count,
+        seed=seed,
+        overrides=overrides_from(set_),
+        data_root=data_root,
+    )
+    if as_json:
+        print_json(
+            {
+                "preview": str(found.path),
+                "count": found.count,
+                "spec": found.spec.model_dump(mode="json"),
+                "labels": dict(found.labels),
+                "notes": list(found.notes),
+            }
+        )
+        return
+    console = error_console()
+    for note in found.notes:
+        say(console, f"Note: {note}")
+    say(console, f"{found.count:,} samples, {found.spec.dtype} {found.spec.shape}.")
+    if found.labels:
+        rows = [{"class": label, "samples": number} for label, number in found.labels.items()]
+        print_listing(rows, ["class", "samples"], False)
+    say(console, f"Preview: {shown(found.path)}")
 
 
 def modalities(as_json: JsonOption = False) -> None:

@@ -1,18 +1,19 @@
-"""Metrics and previews for TensorBoard, in the run's folder."""
+"""Metrics, settings and previews for TensorBoard, in the run's folder."""
 
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import threading
+import wave
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aigc_core.errors import RunError
+from aigc_core.config.layers import leaves
 from aigc_core.plugins import hookimpl
 from aigc_core.runs import Run
-from aigc_core.runs.inside import is_real_folder
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -21,25 +22,23 @@ logger = logging.getLogger("aigc")
 
 
 class TensorBoard:
-    """Writes event files; previews that are pictures are shown as such."""
+    """Writes event files beside ``config.yaml``, so that TensorBoard names a run by its folder.
+
+    Settings stand in the tab HParams. Previews are shown as what they are: pictures, sound, text.
+    """
 
     def __init__(self) -> None:
         self._writer: SummaryWriter | None = None
         self._hook: Callable[[threading.ExceptHookArgs], object] | None = None
 
     @hookimpl
-    def aigc_run_started(self, run: Run, start_step: int) -> None:
+    def aigc_run_started(self, run: Run, config: Mapping[str, Any], start_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # a second to import: only for a run
 
-        folder = run.path / "tensorboard"
-        try:
-            is_real_folder(folder)
-        except RunError as error:
-            logger.warning("Nothing is written for TensorBoard: %s", error)
-            return
         # Later events of the same run are of a process that was killed; they are hidden.
-        self._writer = SummaryWriter(str(folder), purge_step=start_step + 1)
-
+        self._writer = SummaryWriter(str(run.path), purge_step=start_step + 1)
+        if start_step == 0:
+            self._write_settings(self._writer, config)
         self._hook = threading.excepthook
         threading.excepthook = self._thread_failed
 
@@ -58,12 +57,9 @@ class TensorBoard:
 
     @hookimpl
     def aigc_samples_drawn(self, step: int, preview: Path) -> None:
-        if self._writer and preview.suffix == ".png":
-            import numpy as np
-            from PIL import Image
-
-            pixels = np.asarray(Image.open(preview).convert("RGB"))
-            self._writer.add_image("samples", pixels, step, dataformats="HWC")
+        if self._writer:
+            for path in sorted(preview.parent.glob(f"{glob.escape(preview.stem)}.*")):
+                self._show(self._writer, path, step)
 
     @hookimpl
     def aigc_run_finished(self) -> None:
@@ -73,3 +69,40 @@ class TensorBoard:
             writer, self._writer = self._writer, None
             with contextlib.suppress(OSError):
                 writer.close()
+
+    @staticmethod
+    def _write_settings(writer: SummaryWriter, config: Mapping[str, Any]) -> None:
+        """Write the settings that TensorBoard compares runs by."""
+        from torch.utils.tensorboard.summary import hparams
+
+        values = {
+            key: value if isinstance(value, bool | int | float | str) else str(value)
+            for key, value in leaves(config)
+            if value is not None
+        }
+        make: Any = hparams
+        file: Any = writer.file_writer  # not add_hparams, which makes a folder of its own
+        for summary in make(values, {"validation/loss": 0.0}):
+            file.add_summary(summary)
+
+    @staticmethod
+    def _show(writer: SummaryWriter, path: Path, step: int) -> None:
+        """Add one file of a preview by its suffix; others are left out."""
+        import numpy as np
+
+        if path.suffix == ".png":
+            from PIL import Image
+
+            pixels = np.asarray(Image.open(path).convert("RGB"))
+            writer.add_image("samples", pixels, step, dataformats="HWC")
+        elif path.suffix == ".wav":
+            with wave.open(str(path)) as file:
+                if file.getsampwidth() != 2:
+                    return
+                shape = (-1, file.getnchannels())
+                data = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(shape)
+                sound, rate = data.mean(1, dtype=np.float32) / 32768, file.getframerate()
+            writer.add_audio("samples", sound[None], step, rate)
+        elif path.suffix == ".txt":
+            text = path.read_text(encoding="utf-8", errors="replace")
+            writer.add_text("samples", "    " + text.replace("\n", "\n    "), step)

@@ -27,7 +27,7 @@ def test_a_run_folder_holds_everything(aigc, quick, tmp_path) -> None:
     run = tmp_path / "run"
     assert {p.name for p in run.iterdir()} >= {
         *("config.yaml", "dataset.json", "environment.json", "metrics.jsonl"),
-        *("samples", "checkpoints", "tensorboard"),
+        *("samples", "checkpoints"),
     }
     assert [p.name for p in sorted((run / "checkpoints").iterdir())] == [
         *("step-000002", "step-000004", "step-000006"),

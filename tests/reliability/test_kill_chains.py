@@ -91,7 +91,7 @@ def everything(run: Path) -> dict[str, object]:
     return {
         str(path.relative_to(run)): content(path)
         for path in sorted(run.rglob("*"))
-        if path.is_file() and "tensorboard" not in path.parts and path.name != ".lock"
+        if path.is_file() and not path.name.startswith("events.") and path.name != ".lock"
     }
 
 

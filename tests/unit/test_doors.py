@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "trainers": {"losses", "interfaces"},
     "engine": {"config", "interfaces"},
     "runs": {"config", "interfaces"},
-    "observers": {"plugins", "runs", "engine", "interfaces"},
+    "observers": {"plugins", "runs", "engine", "config", "interfaces"},
     "evaluation": {"interfaces"},
     "api": {"observers", "runs", "engine", "config", "plugins", "interfaces"},
     "testing": {"api", "observers", "runs", "engine", "config", "plugins", "interfaces"},

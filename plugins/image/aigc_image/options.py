@@ -31,5 +31,7 @@ class ImageFolderOptions(ConfigModel):
     colour_management: bool = True
     """Convert images of other colour spaces (Display P3 of phones, Adobe RGB of cameras, CMYK) to
     sRGB; false takes their numbers as they are."""
+    flip: bool = False
+    """Also use each image mirrored left to right: twice the data. Not for letters or digits."""
     frames: Literal["first", "all"] = "first"
     """Of a file with several pages or frames: the first, or each as an image of its own."""

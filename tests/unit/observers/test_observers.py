@@ -1,6 +1,7 @@
 """What watches a run: TensorBoard files that can be read back, and lines for people."""
 
 import io
+import wave
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,18 +18,32 @@ from aigc_core.runs import Run
 def test_tensorboard_holds_numbers_and_pictures(tmp_path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run, preview = Run(tmp_path), tmp_path / "step-000010.png"
+    run, preview = Run(tmp_path), tmp_path / "samples" / "step-000010.png"
+    preview.parent.mkdir()
     Image.fromarray(np.full((20, 30), 200, np.uint8)).save(preview)
+    preview.with_suffix(".txt").write_text("To be,\nor not")
+    with wave.open(str(preview.with_suffix(".wav")), "wb") as file:
+        file.setparams((2, 2, 8000, 0, "NONE", ""))
+        file.writeframes(np.full((4000, 2), 1000, "<i2").tobytes())
     observer = TensorBoard()
-    observer.aigc_run_started(run=run, start_step=0)
+    config = {"recipe": "x/y", "engine": {"seed": 3, "ema": None, "steps": 20}}
+    observer.aigc_run_started(run=run, config=config, start_step=0)
     for step in (10, 20):
         observer.aigc_metrics_logged(step=step, metrics={"loss/generator": step / 10})
     observer.aigc_samples_drawn(step=10, preview=preview)
     observer.aigc_run_finished()
 
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    assert not [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "samples"]
+    events = EventAccumulator(str(tmp_path))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("loss/generator")] == [(10, 1.0), (20, 2.0)]
+    sound = events.Audio("samples")[0]
+    assert (sound.step, sound.sample_rate, sound.length_frames) == (10, 8000, 4000)
+    text = events.Tensors("samples/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert text == "    To be,\n    or not"
+    settings = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    assert b"engine.seed" in settings
+    assert b"engine.ema" not in settings
     picture = events.Images("samples")[0]
     assert (picture.step, picture.width, picture.height) == (10, 30, 20)
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from aigc_core import SampleSpec
 from aigc_core.datasets import DecodedFile, FolderDataset
 from aigc_image.datasets._decode import HINTS, REMARKS, SUFFIXES, decode
@@ -26,4 +28,9 @@ class ImageFolder(FolderDataset):
         return SampleSpec(shape=(self.options.channels, size, size), dtype="uint8")
 
     def decode(self, path: Path) -> DecodedFile:
-        return decode(path, self.options)
+        """Read one file; raises ``UnreadableError`` where it is no picture that can be used."""
+        found = decode(path, self.options)
+        if not self.options.flip:
+            return found
+        mirrored = found.samples[..., ::-1]  # (P, C, S, S)
+        return found._replace(samples=np.concatenate([found.samples, mirrored]))
