@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from aigc_core.complaints import Complaint, first_complaint
+from aigc_core.errors import ConfigError, did_you_mean, shown
+
+if TYPE_CHECKING:  # so that checkers see the signature that pydantic gives a class
+    from pydantic._internal._model_construction import ModelMetaclass as _ReadableErrors
+else:
+
+    class _ReadableErrors(type(BaseModel)):
+        """Lets ``Config(...)`` in a program fail with a sentence, as a command line does.
+
+        Validation by ``model_validate``, which configurations go through, is not touched.
+        """
+
+        def __call__(cls, *args: Any, **values: Any) -> Any:
+            try:
+                return super().__call__(*args, **values)
+            except ValidationError as error:
+                raise ConfigError(_in_words(cls, first_complaint(error, values))) from error
 
 
-class ConfigModel(BaseModel):
+def _in_words(cls: type[BaseModel], complaint: Complaint) -> str:
+    name = cls.__name__
+    if complaint.kind == "extra_forbidden":
+        hint = did_you_mean(str(complaint.path[-1]), cls.model_fields)
+        return f"{name} has no setting '{complaint.key}'.{hint}"
+    if complaint.kind == "missing":
+        return f"{name} needs '{complaint.key}'."
+    given = f"{complaint.key}={shown(complaint.value)}: " if complaint.path else ""
+    return f"{name} is not valid: {given}{complaint.problem}."
+
+
+class ConfigModel(BaseModel, metaclass=_ReadableErrors):
     """A frozen pydantic model that rejects unknown keys and non-finite numbers.
 
     Derive from it for a recipe's ``model.*`` and ``trainer.*`` and a dataset's

@@ -14,11 +14,8 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 
 from packaging.requirements import Requirement
-from pydantic import ValidationError
 
-from aigc_core.complaints import first_complaint
-from aigc_core.errors import PluginError, Terminated, did_you_mean, shown
-from aigc_core.plugins import specs
+from aigc_core.errors import ConfigError, PluginError, Terminated
 from aigc_core.plugins.compatibility import applies
 from aigc_core.plugins.installed import ENTRY_POINT_GROUP, as_argument
 from aigc_core.plugins.status import PluginStatus
@@ -102,14 +99,8 @@ def import_plugin(status: PluginStatus) -> object:
 
 def describe(error: BaseException) -> str:
     """Return an exception as a phrase, with its type."""
-    if isinstance(error, ValidationError):
-        complaint = first_complaint(error, None)
-        if complaint.kind == "extra_forbidden" and hasattr(specs, error.title):
-            fields = getattr(specs, error.title).model_fields
-            hint = did_you_mean(complaint.key, fields)
-            return f"{error.title} has no field '{complaint.key}'.{hint}"
-        where = f"{complaint.key}={shown(complaint.value)}: " if complaint.path else ""
-        return f"{error.title} is not valid: {where}{complaint.problem}"
+    if isinstance(error, ConfigError):  # a declaration that is not valid, such as of a recipe
+        return str(error).rstrip(".")
     try:
         words = " ".join(str(error).split())
     except Exception:  # its own __str__ is broken

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from pydantic import ValidationError
 from toys import toy_data, toy_trainer
 
 from aigc_core import AdversarialConfig, Engine, EngineConfig, EngineObserver, OptimizerConfig
 from aigc_core.engine.optimizers import build_optimizer, learning_rate
+from aigc_core.errors import ConfigError
 
 
 def rates(config: OptimizerConfig, steps: int) -> list[float]:
@@ -44,7 +44,7 @@ def test_linear_falls_in_equal_steps_and_stays_after_its_end() -> None:
     ],
 )
 def test_a_schedule_that_contradicts_itself_is_refused(settings, message) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(ConfigError, match=message):
         OptimizerConfig(**settings)
 
 

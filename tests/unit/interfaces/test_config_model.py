@@ -3,9 +3,9 @@
 from typing import Any, Literal
 
 import pytest
-from pydantic import ValidationError
 
 from aigc_core import ConfigModel
+from aigc_core.errors import ConfigError
 
 
 class Settings(ConfigModel):
@@ -22,7 +22,7 @@ class Settings(ConfigModel):
 @pytest.mark.parametrize("values", [{"count": True}, {"rate": False}, {"pair": [True, 1.0]}])
 def test_true_is_no_number(values: dict[str, Any]) -> None:
     """pydantic takes it for 1, so that ``engine.steps=true`` trained for one step."""
-    with pytest.raises(ValidationError, match="it should be a number, not true or false"):
+    with pytest.raises(ConfigError, match="it should be a number, not true or false"):
         Settings(**values)
 
 
@@ -35,5 +35,5 @@ def test_it_is_what_it_is_where_it_may_be(values: dict[str, Any]) -> None:
 
 
 def test_what_is_no_number_anyway_has_its_own_words() -> None:
-    with pytest.raises(ValidationError, match="should be 'a'"):
+    with pytest.raises(ConfigError, match="should be 'a'"):
         Settings(word=True)
