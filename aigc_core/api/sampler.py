@@ -27,6 +27,7 @@ from aigc_core.engine import (
     evaluation_mode,
     interpolate_latents,
     load_weights,
+    renaming,
 )
 from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces import (
@@ -161,6 +162,7 @@ class Sampler:
             for name, network in trainer.networks().items()
             for key, value in network.state_dict().items()
         }
+        checkpoint.rename = renaming(trainer.networks())
         header = checkpoint.header()
         if any(name.startswith("ema.") for name in header):
             own |= {f"ema.{k}": v for k, v in trainer.generator().state_dict().items()}

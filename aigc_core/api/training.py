@@ -26,7 +26,7 @@ from aigc_core.api.recorder import RunRecorder
 from aigc_core.api.unchanged import RECORD, check_files
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.layers import nest
-from aigc_core.engine import Engine, FitResult, choose_device, describe_device
+from aigc_core.engine import Engine, FitResult, choose_device, describe_device, renaming
 from aigc_core.errors import (
     AigcError,
     ConfigError,
@@ -131,6 +131,7 @@ class Training:
                     "Start a new run, or restore the data."
                 )
             if checkpoint:
+                checkpoint.rename = renaming(engine.networks)
                 check_header(checkpoint.header(), engine.state().weights, checkpoint.path)
                 check_size(checkpoint.header(TENSORS), checkpoint.header(), checkpoint.path)
                 engine.load_state(checkpoint.state())

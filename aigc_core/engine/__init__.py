@@ -5,7 +5,7 @@ from aigc_core.engine.device import choose_device, choose_precision, describe_de
 from aigc_core.engine.engine import Engine, EngineObserver
 from aigc_core.engine.sampling import draw_samples, evaluation_mode, interpolate_latents
 from aigc_core.engine.seeds import derive_seed, isolated_rng
-from aigc_core.engine.state import load_weights
+from aigc_core.engine.state import load_weights, renaming
 from aigc_core.engine.stopping import FitResult
 from aigc_core.engine.validation import Comparison
 from aigc_core.state import State
@@ -27,4 +27,5 @@ __all__ = [
     "interpolate_latents",
     "isolated_rng",
     "load_weights",
+    "renaming",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,6 +46,33 @@ def read_scalars(state: State) -> Scalars:
         if count < 1 or name not in sums or sums[name].dim():
             raise RunError(f"The checkpoint's mean of '{shown(name)}' is not there, or no mean.")
     return found
+
+
+def renaming(networks: Mapping[str, nn.Module]) -> Callable[[str], str]:
+    """Return a function from a name in an older checkpoint to what it is called now.
+
+    A network, or a module within it, may say in ``former_names`` what its parameters were called:
+    regular expressions of whole names, and what takes their place.
+    """
+    rules = []
+    for network, module in networks.items():
+        for prefix, part in module.named_modules():
+            for old, new in getattr(part, "former_names", {}).items():
+                above = f"{prefix}." if prefix else ""
+                rules.append((network, re.compile(re.escape(above) + old), above + new))
+
+    def renamed(name: str) -> str:
+        # <network>.<name>; ema.<name>; phase/<phase>/<network>.<name>/<key>
+        match = re.fullmatch(r"((?:phase/[^/]+/)?)([^./]+)\.([^/]+)((?:/[^/]+)?)", name)
+        if match is None:
+            return name
+        phase, owner, parameter, key = match.groups()
+        for network, old, new in rules:
+            if owner in (network, "ema") and (found := old.fullmatch(parameter)):
+                return f"{phase}{owner}.{found.expand(new)}{key}"
+        return name
+
+    return renamed
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

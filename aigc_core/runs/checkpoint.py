@@ -46,13 +46,16 @@ class Checkpoint:
         self.step = step
         self.path = path
         self.scalars = scalars
+        self.rename: Callable[[str], str] = lambda name: name
+        """From a tensor's name in the files to what it is called now; set before any is read."""
 
     def header(self, name: str = WEIGHTS) -> Header:
         """Return what a file says of its tensors, before they are read."""
         try:
-            return read_header(self.path / name)
+            header = read_header(self.path / name)
         except ValueError as error:
             raise RunError(f"The checkpoint {self.path} is not valid ({error}).") from None
+        return {self.rename(key): info for key, info in header.items()}
 
     @functools.cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -70,7 +73,8 @@ class Checkpoint:
 
     def _load(self, name: str) -> dict[str, Tensor]:
         limit = total_bytes(self.header(name)) + MAX_HEADER_BYTES + 8
-        return _parsed(read_file(self.path / name, limit), self.path / name)
+        tensors = _parsed(read_file(self.path / name, limit), self.path / name)
+        return {self.rename(key): tensor for key, tensor in tensors.items()}
 
 
 def save_checkpoint(

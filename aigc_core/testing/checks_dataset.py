@@ -33,7 +33,7 @@ def options_config(dataset: DatasetSubject) -> None:
     schema = dataset.schema
     assert schema is not None
     try:
-        options = schema()
+        options = schema.model_validate({})
     except ValidationError as error:
         field = error.errors()[0]["loc"][0]
         raise CheckFailed(

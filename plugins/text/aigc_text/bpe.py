@@ -10,7 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer as Library
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from aigc_text.tokenizers import Tokenizer, Tokens
+from aigc_text.tokenizer import Tokenizer, Tokens
 
 _PIECES_AT_ONCE = 8  # encoded in parallel
 

@@ -1,72 +1,45 @@
 """A GPT: the decoder-only transformer of Radford et al. 2018 and 2019, with a cache for sampling.
 
-Tokens and their positions become vectors; each block adds attention over what came before and a
-feed-forward network, both after a layer normalisation; a last one leads to the logits.
+Embeddings of tokens and positions are added; each block adds causal attention and an MLP; a last
+layer normalisation leads to the logits.
 """
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
+from torch.nn.functional import dropout
 
 from aigc_core import AutoregressiveGenerator, AutoregressiveTrainer, RecipeContext
 from aigc_text.gpt_cache import Cache
 from aigc_text.gpt_config import GPTConfig
 from aigc_text.tokenizers import tokenizer_from_json
-
-
-class Block(nn.Module):
-    """Attention over what came before, then a feed-forward network of four times the width.
-
-    ``gpt_cache.LayerCache`` does the same for one token at a time.
-    """
-
-    def __init__(self, config: GPTConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.heads = config.heads
-        self.dropout = config.dropout
-        self.attention_norm = nn.LayerNorm(width)
-        self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
-        self.attention_out = nn.Linear(width, width, bias=False)
-        self.feed_norm = nn.LayerNorm(width)
-        self.feed_in = nn.Linear(width, 4 * width, bias=False)
-        self.feed_out = nn.Linear(4 * width, width, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        p = self.dropout if self.training else 0.0
-        packed: Tensor = self.queries_keys_values(self.attention_norm(x))  # (B, T, 3 W)
-        heads = packed.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        queries, keys, values = heads.unbind()  # (B, H, T, D) each
-        if x.device.type == "cpu" and queries.dtype == torch.bfloat16:
-            # PyTorch's bf16 kernel for CPUs goes back through short sequences four times slower.
-            with torch.autocast("cpu", enabled=False):
-                attended = scaled_dot_product_attention(
-                    queries.float(), keys.float(), values.float(), dropout_p=p, is_causal=True
-                )
-        else:
-            attended = scaled_dot_product_attention(
-                queries, keys, values, dropout_p=p, is_causal=True
-            )
-        attended = self.attention_out(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
-        x = x + (dropout(attended, p) if p else attended)
-        fed = self.feed_out(gelu(self.feed_in(self.feed_norm(x))))
-        return x + (dropout(fed, p) if p else fed)
+from aigc_text.transformer import Block
 
 
 class GPT(AutoregressiveGenerator):
     """Tokens ``(B, T)`` with T up to ``context`` to logits ``(B, T, vocabulary)``.
 
-    Sampling continues beyond the context. Positions are learned, so a window that moved by a token
-    would have to be computed anew as a whole. It moves by half a context instead: when it is full,
-    its older half is forgotten and the other becomes its beginning. A token is drawn from between
-    half a context and a whole one before it; see ``window``.
+    Sampling continues beyond the context. Position embeddings are learned, so a window that moved
+    by one token would have to be computed anew as a whole. It moves by half a context instead: when
+    it is full, its older half is dropped and the newer half becomes its beginning. So each token is
+    drawn from the half to whole context before it; see ``window``.
 
-    A conditional one adds its label's learned vector to every token's.
+    A conditional one adds its label's embedding to every token's.
     """
 
     sample_chunk = 8  # step by step, but a few cost little more than one
+    former_names: ClassVar[Mapping[str, str]] = {
+        r"token_vectors\.weight": "token_embedding.weight",
+        r"position_vectors": "position_embedding",
+        r"label_vectors\.weight": "label_embedding.weight",
+        r"(blocks\.\d+)\.queries_keys_values\.weight": r"\1.attention.qkv.weight",
+        r"(blocks\.\d+)\.attention_out\.weight": r"\1.attention.attention_out.weight",
+        r"(blocks\.\d+)\.feed_norm\.(weight|bias)": r"\1.mlp_norm.\2",
+        r"(blocks\.\d+)\.feed_(in|out)\.weight": r"\1.mlp.mlp_\2.weight",
+    }
 
     def __init__(
         self, config: GPTConfig, vocabulary_size: int, context: int, classes: int = 0
@@ -78,28 +51,32 @@ class GPT(AutoregressiveGenerator):
         self.sample_length = context + 1
         self.heads = config.heads
         self.dropout = config.dropout
-        self.token_vectors = nn.Embedding(vocabulary_size, config.width)
-        self.position_vectors = nn.Parameter(torch.empty(context, config.width))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.token_embedding = nn.Embedding(vocabulary_size, config.width)
+        self.position_embedding = nn.Parameter(torch.empty(context, config.width))
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.dropout) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(config.width)
         self.logits = nn.Linear(config.width, vocabulary_size, bias=False)
         if config.tied_embeddings:
-            self.logits.weight = self.token_vectors.weight
+            self.logits.weight = self.token_embedding.weight
         if classes:
-            self.label_vectors = nn.Embedding(classes, config.width)
+            self.label_embedding = nn.Embedding(classes, config.width)
         self._initialize(config)
 
     def _initialize(self, config: GPTConfig) -> None:
-        """Draw weights as GPT-2: N(0, 0.02), less where blocks add to what passes through."""
+        """Draw weights as GPT-2: N(0, 0.02), less in the layers that add to the residual stream."""
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                adds = name.endswith(("attention_out.weight", "feed_out.weight"))
+                adds = name.endswith(("attention_out.weight", "mlp_out.weight"))
                 nn.init.normal_(
                     parameter, 0.0, 0.02 / math.sqrt(2 * config.layers) if adds else 0.02
                 )
 
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = self.token_vectors(tokens) + self.place_vectors(tokens.shape[1], condition)  # (B, T, W)
+        x = self.token_embedding(tokens) + self.added_to_tokens(
+            tokens.shape[1], condition
+        )  # (B, T, W)
         if self.dropout and self.training:
             x = dropout(x, self.dropout)
         for block in self.blocks:
@@ -107,12 +84,12 @@ class GPT(AutoregressiveGenerator):
         logits: Tensor = self.logits(self.norm(x))
         return logits
 
-    def place_vectors(self, length: int, condition: Tensor | None) -> Tensor:
+    def added_to_tokens(self, length: int, condition: Tensor | None) -> Tensor:
         """Return what is added to tokens, (T, W), or (B, T, W) where there are labels ``(B,)``."""
-        positions = self.position_vectors[:length]
+        positions = self.position_embedding[:length]
         if not self.label_count:
             return positions
-        labels: Tensor = self.label_vectors(condition)
+        labels: Tensor = self.label_embedding(condition)
         return positions + labels[:, None]
 
     def window(self, total: int) -> int:
@@ -123,7 +100,15 @@ class GPT(AutoregressiveGenerator):
         return kept + 1 + (total - self.context - 1) % (self.context - kept)
 
     def new_cache(self, batch: int, condition: Tensor | None = None) -> Cache:
-        return Cache(self, batch, condition)
+        return Cache(
+            embedding=self.token_embedding,
+            added=self.added_to_tokens(self.context, condition),
+            blocks=[block for block in self.blocks if isinstance(block, Block)],
+            norm=self.norm,
+            logits=self.logits,
+            window=self.window,
+            batch=batch,
+        )
 
     def next_logits(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Take further tokens ``(B, n)`` and return the logits ``(B, vocabulary)`` after them.

@@ -8,15 +8,13 @@ there are no gradients. Rows are (token, sample) pairs, token by token: ``(n * B
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, layer_norm, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-if TYPE_CHECKING:
-    from aigc_text.gpt import GPT, Block
+from aigc_text.transformer import Block
 
 
 def _norm(layer: nn.LayerNorm) -> tuple[tuple[int, ...], Tensor, Tensor, float]:
@@ -30,19 +28,20 @@ class LayerCache:
     def __init__(self, block: Block, batch: int, context: int) -> None:
         self.batch = batch
         self.attention_norm = _norm(block.attention_norm)
-        self.feed_norm = _norm(block.feed_norm)
-        layers = (block.queries_keys_values, block.attention_out, block.feed_in, block.feed_out)
-        self.packing, self.out, self.feed_in, self.feed_out = (
+        self.mlp_norm = _norm(block.mlp_norm)
+        attention, mlp = block.attention, block.mlp
+        layers = (attention.qkv, attention.attention_out, mlp.mlp_in, mlp.mlp_out)
+        self.qkv, self.attention_out, self.mlp_in, self.mlp_out = (
             layer.weight.detach().t() for layer in layers
         )
-        self.packed = self.packing.new_empty(context * batch, self.packing.shape[1])  # (C*B, 3 W)
-        heads = self.packed.view(context, batch, 3, block.heads, -1)
+        self.packed = self.qkv.new_empty(context * batch, self.qkv.shape[1])  # (C*B, 3 W)
+        heads = self.packed.view(context, batch, 3, attention.heads, -1)
         self.heads = heads.permute(2, 1, 3, 0, 4).unbind()  # 3 x (B, H, C, D), the same memory
 
     def extend(self, x: Tensor, start: int, end: int) -> Tensor:
         """Take the rows of all tokens from ``start`` = 0 to ``end``, or of the one at ``start``."""
         found = self.packed[start * self.batch : end * self.batch]
-        torch.mm(layer_norm(x, *self.attention_norm), self.packing, out=found)
+        torch.mm(layer_norm(x, *self.attention_norm), self.qkv, out=found)
         queries, keys, values = self.heads
         attended = scaled_dot_product_attention(
             queries.narrow(2, start, end - start),
@@ -51,30 +50,49 @@ class LayerCache:
             is_causal=start == 0,
         )
         attended = attended.permute(2, 0, 1, 3).reshape(x.shape)  # (B, H, n, D) -> (n*B, W)
-        x = torch.addmm(x, attended, self.out)
-        fed = gelu(torch.mm(layer_norm(x, *self.feed_norm), self.feed_in))
-        return torch.addmm(x, fed, self.feed_out)
+        x = torch.addmm(x, attended, self.attention_out)
+        fed = gelu(torch.mm(layer_norm(x, *self.mlp_norm), self.mlp_in))
+        return torch.addmm(x, fed, self.mlp_out)
 
 
 class Cache:
     """Where a GPT stands in a text: the tokens in its window, and what its layers keep of them."""
 
-    def __init__(self, network: GPT, batch: int, condition: Tensor | None) -> None:
+    def __init__(
+        self,
+        *,
+        embedding: nn.Embedding,
+        added: Tensor,
+        blocks: Sequence[Block],
+        norm: nn.LayerNorm,
+        logits: nn.Linear,
+        window: Callable[[int], int],
+        batch: int,
+    ) -> None:
+        """Take a network's parts.
+
+        Args:
+            embedding: of tokens.
+            added: what is added to tokens by position, ``(C, W)`` or ``(B, C, W)``.
+            blocks: in order.
+            norm: after the last of them.
+            logits: after that.
+            window: how many tokens, of this many in all, the next one depends on.
+            batch: how many texts are drawn at once.
+        """
         self.batch = batch
         self.length = 0
         """Tokens in the window."""
         self.total = 0
         """Tokens so far, those included that the window has left behind."""
-        self._window = network.window
+        self._window = window
         self._tokens: list[Tensor] = []  # those in the window, int64 (B, n) each
-        self._vectors = network.token_vectors.weight.detach()  # (V, W)
-        places = network.place_vectors(network.context, condition).detach()
-        places = places.expand(batch, -1, -1)  # (C, W) or (B, C, W) -> (B, C, W)
-        self._places = places.transpose(0, 1).flatten(0, 1)  # -> (C*B, W)
-        blocks = cast("Iterable[Block]", network.blocks)
-        self.layers = [LayerCache(block, batch, network.context) for block in blocks]
-        self._norm = _norm(network.norm)
-        self._logits = network.logits.weight.detach().t()  # (W, V)
+        self._embedding = embedding.weight.detach()  # (V, W)
+        added = added.detach().expand(batch, -1, -1)  # (C, W) or (B, C, W) -> (B, C, W)
+        self._added = added.transpose(0, 1).flatten(0, 1)  # -> (C*B, W)
+        self.layers = [LayerCache(block, batch, added.shape[1]) for block in blocks]
+        self._norm = _norm(norm)
+        self._logits = logits.weight.detach().t()  # (W, V)
 
     def take(self, tokens: Tensor) -> Tensor:
         """Take further tokens ``(B, n)`` and return the logits ``(B, V)`` after them."""
@@ -87,8 +105,8 @@ class Cache:
             self._tokens, start = [tokens], 0
         self.length = end
         rows = tokens.t().reshape(-1)  # (B, n) -> (n*B,)
-        x = torch.embedding(self._vectors, rows)
-        x = x + self._places[start * self.batch : end * self.batch]
+        x = torch.embedding(self._embedding, rows)
+        x = x + self._added[start * self.batch : end * self.batch]
         for layer in self.layers:
             x = layer.extend(x, start, end)
         return torch.mm(layer_norm(x[-self.batch :], *self._norm), self._logits)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
 from aigc_core.errors import did_you_mean
-from aigc_text.tokenizers import UnknownCharacterError, tokenizer_from_json
+from aigc_text.tokenizer import UnknownCharacterError
+from aigc_text.tokenizers import tokenizer_from_json
 
 _TYPES = {"int16": torch.int16, "int32": torch.int32, "int64": torch.int64}
 

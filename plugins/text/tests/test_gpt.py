@@ -131,8 +131,8 @@ def test_the_cache_is_reserved_once() -> None:
 
 def test_embeddings_are_tied_unless_reported_otherwise() -> None:
     tied, free = gpt(), gpt(config=SMALL.model_copy(update={"tied_embeddings": False}))
-    assert tied.logits.weight is tied.token_vectors.weight
-    assert free.logits.weight is not free.token_vectors.weight
+    assert tied.logits.weight is tied.token_embedding.weight
+    assert free.logits.weight is not free.token_embedding.weight
     count = {id(p): p.numel() for p in free.parameters()}
     assert sum(count.values()) - sum(p.numel() for p in tied.parameters()) == 11 * 16
 

@@ -5,7 +5,8 @@ from aigc_core import ConfigError, DataError, SampleSpec
 from aigc_core.interfaces import TextCodec
 from aigc_text.bpe import BytePairs
 from aigc_text.modality import TextModality
-from aigc_text.tokenizers import Bytes, Characters, Tokenizer
+from aigc_text.tokenizer import Tokenizer
+from aigc_text.tokenizers import Bytes, Characters
 
 ALPHABET = "\n\r abcdefghé€😀"
 

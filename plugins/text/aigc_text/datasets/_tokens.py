@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from aigc_text.options import TextOptions
-from aigc_text.tokenizers import Bytes, Characters, Tokenizer, tokenizer_from_json
+from aigc_text.tokenizer import Tokenizer
+from aigc_text.tokenizers import Bytes, Characters, tokenizer_from_json
 
 Pieces = Callable[[], Iterable[str]]
 

@@ -1,0 +1,83 @@
+"""The blocks of a GPT: attention and MLP, each after a layer norm (Radford et al. 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
+
+
+def causal_attention(queries: Tensor, keys: Tensor, values: Tensor, p: float) -> Tensor:
+    """Return what each position attends to of itself and the positions before it.
+
+    Vaswani et al. 2017, equation 1, with a causal mask.
+
+    Args:
+        queries: ``(B, H, T, D)``, like keys and values.
+        keys: what queries are compared with.
+        values: what is attended to.
+        p: probability of dropping an attention weight.
+    """
+    if queries.device.type != "cpu" or queries.dtype != torch.bfloat16:
+        return scaled_dot_product_attention(queries, keys, values, dropout_p=p, is_causal=True)
+    # In float32: the backward pass of PyTorch's bfloat16 kernel for CPUs is four times slower on
+    # short sequences.
+    with torch.autocast("cpu", enabled=False):
+        return scaled_dot_product_attention(
+            queries.float(), keys.float(), values.float(), dropout_p=p, is_causal=True
+        )
+
+
+class Attention(nn.Module):
+    """Causal self-attention with several heads, ``(B, T, W)`` to ``(B, T, W)``."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.dropout if self.training else 0.0
+        packed: Tensor = self.qkv(x)  # (B, T, 3 W)
+        heads = packed.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        queries, keys, values = heads.unbind()  # (B, H, T, D) each
+        attended = causal_attention(queries, keys, values, p)
+        out: Tensor = self.attention_out(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
+        return out
+
+
+class MLP(nn.Module):
+    """Two layers, four times as wide between them, with a GELU (Hendrycks & Gimpel 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp_in = nn.Linear(width, 4 * width, bias=False)
+        self.mlp_out = nn.Linear(4 * width, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.mlp_out(gelu(self.mlp_in(x)))
+        return out
+
+
+class Block(nn.Module):
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``.
+
+    ``gpt_cache.LayerCache`` does the same for one token at a time.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads, dropout)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = MLP(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.dropout if self.training else 0.0
+        attended = self.attention(self.attention_norm(x))
+        x = x + (dropout(attended, p) if p else attended)
+        fed = self.mlp(self.mlp_norm(x))
+        return x + (dropout(fed, p) if p else fed)
