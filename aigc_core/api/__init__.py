@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
-from aigc_core.api.train import resume, train
+from aigc_core.api.commands import resume, train
 
 if TYPE_CHECKING:
     from aigc_core.api.blueprint import Blueprint

@@ -1,4 +1,4 @@
-"""Tools for writing datasets: a locked cache, listings, whole files, downloads, archives."""
+"""Tools for writing datasets: a locked cache, listings, atomic files, downloads, archives."""
 
 from typing import TYPE_CHECKING
 
@@ -7,6 +7,7 @@ from aigc_core._lazy import lazy_exports
 if TYPE_CHECKING:
     from aigc_core.datasets.archives import extract_archive
     from aigc_core.datasets.arrays import read_arrays, write_arrays
+    from aigc_core.datasets.atomic import atomic_file
     from aigc_core.datasets.cache import locked_cache
     from aigc_core.datasets.contents import content_digests
     from aigc_core.datasets.downloads import download
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         label_notes,
         list_files,
     )
-    from aigc_core.datasets.whole import whole_file
     from aigc_core.datasets.words import check_split, list_some
 
 __getattr__ = lazy_exports(
@@ -39,7 +39,7 @@ __getattr__ = lazy_exports(
         "locked_cache": "cache",
         "read_arrays": "arrays",
         "list_some": "words",
-        "whole_file": "whole",
+        "atomic_file": "atomic",
         "write_arrays": "arrays",
     },
 )
@@ -50,6 +50,7 @@ __all__ = [
     "FileListing",
     "FolderDataset",
     "UnreadableError",
+    "atomic_file",
     "check_split",
     "content_digests",
     "download",
@@ -60,6 +61,5 @@ __all__ = [
     "list_some",
     "locked_cache",
     "read_arrays",
-    "whole_file",
     "write_arrays",
 ]

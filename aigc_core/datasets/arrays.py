@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from aigc_core.datasets.whole import whole_file
+from aigc_core.datasets.atomic import atomic_file
 
 _KEY = "aigc"
 """One key for all facts: the order of several would differ from one writing to the next."""
@@ -51,7 +51,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Tensor], facts: Mapping[str, A
     Raises:
         OSError: it could not be written; what was there before stands.
     """
-    with whole_file(path) as scratch:
+    with atomic_file(path) as scratch:
         try:
             save_file(dict(arrays), scratch, metadata={_KEY: json.dumps(dict(facts))})
         except SafetensorError as error:  # its way to say that the disk is full

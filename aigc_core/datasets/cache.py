@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _SCRATCH = re.compile(r"\..+\.(?:[0-9a-f]{8}|[0-9]+|[0-9a-f]{8}\.tmp|[0-9]+\.tmp)|tmp[a-z0-9_]{8}")
-"""How scratch files and folders are called by ``aigc_core.files``, ``whole_file``, ``tempfile``."""
+"""What ``aigc_core.files``, ``atomic_file`` and ``tempfile`` call scratch files and folders."""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from aigc_core._version import __version__
-from aigc_core.datasets.whole import whole_file
+from aigc_core.datasets.atomic import atomic_file
 from aigc_core.errors import DataError
 
 logger = logging.getLogger("aigc")
@@ -51,7 +51,7 @@ def download(
     digest = hashlib.sha256()
     try:
         with (
-            whole_file(target) as scratch,
+            atomic_file(target) as scratch,
             scratch.open("xb") as file,
             closing(_received(url, max_bytes, timeout_s)) as blocks,
         ):

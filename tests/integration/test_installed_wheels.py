@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,3 +122,24 @@ def test_a_plugin_is_installed_used_checked_removed_and_installed_again(
     aigc("generate", run, "--count", 3, "--out", "after")
     before = {path.name: path.read_bytes() for path in (work / "before").iterdir()}
     assert {path.name: path.read_bytes() for path in (work / "after").iterdir()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project", [".", "plugins/audio", "plugins/image", "plugins/text"])
+def test_what_would_be_published_is_complete(project: str, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT / project, env=variables(), check=True, capture_output=True)
+    files = sorted(tmp_path.iterdir())
+    assert {path.suffix for path in files} == {".whl", ".gz"}
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, files)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    (wheel,) = (path for path in files if path.suffix == ".whl")
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        facts = archive.read(name).decode()
+    for field in ("Author", "License-Expression", "Classifier", "Keywords", "Requires-Python"):
+        assert f"\n{field}: " in facts, field
+    if project != ".":
+        assert "Requires-Dist: aigc-core<0.2,>=0.1" in facts
+        assert "](.." not in facts, "a link that leads nowhere from a package index"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aigc_audio.preview import clips_in_a_row, spectrogram_sheet
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
-from aigc_core.datasets import whole_file
+from aigc_core.datasets import atomic_file
 from aigc_core.errors import did_you_mean, reason
 
 FULL_SCALE = 32768
@@ -115,10 +115,10 @@ class AudioModality(Modality):
         sound = self._encoded(clips_in_a_row(clips, self.sample_rate_hz), "wav")
         sheet = spectrogram_sheet(clips, self.sample_rate_hz)
         # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
-        with whole_file(path.with_name(path.name + ".wav")) as scratch:
+        with atomic_file(path.with_name(path.name + ".wav")) as scratch:
             scratch.write_bytes(sound)
         picture = path.with_name(path.name + ".png")
-        with whole_file(picture) as scratch:
+        with atomic_file(picture) as scratch:
             sheet.save(scratch, format="PNG")
         return picture
 

@@ -12,7 +12,7 @@ from aigc_core.files import sync_folder
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def atomic_file(target: Path) -> Iterator[Path]:
     """Give the path of a scratch file that replaces ``target`` if the block ends without an error.
 
     It is on disk by then. The target's folder is made; the scratch file is left to the block.
