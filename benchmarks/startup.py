@@ -1,6 +1,8 @@
-"""How long commands that only list take, from the shell's point of view.
+"""How long commands take that only list, beside the bare imports that they cannot do without.
 
 python benchmarks/startup.py
+
+Both from the shell's point of view, interleaved, with compiled bytecode in place.
 """
 
 from __future__ import annotations
@@ -11,23 +13,26 @@ import sys
 import time
 from pathlib import Path
 
+BARE = "import typer, rich.console, rich.table, pydantic, pluggy, yaml"
 COMMANDS = ["--help", "plugins list", "recipes", "datasets", "config show image/dcgan", "runs"]
+ROUNDS = 15
 
 
 def main() -> None:
-    """Print the median of seven interleaved runs of each command."""
-    seconds: dict[str, list[float]] = {command: [] for command in COMMANDS}
-    for _ in range(7):
-        for command in COMMANDS:
+    """Print the medians of interleaved runs, and their ratios to the bare imports."""
+    program = [str(Path(sys.executable).with_name("aigc"))]
+    commands = {"bare imports": [sys.executable, "-c", BARE]}
+    commands |= {f"aigc {words}": [*program, *words.split()] for words in COMMANDS}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(ROUNDS + 1):
+        for name, command in commands.items():
             start = time.perf_counter()
-            subprocess.run(
-                [Path(sys.executable).with_name("aigc"), *command.split()],
-                check=True,
-                capture_output=True,
-            )
-            seconds[command].append(time.perf_counter() - start)
-    for command, values in seconds.items():
-        print(f"aigc {command:25} {statistics.median(values):.2f} s (up to {max(values):.2f})")
+            subprocess.run(command, check=True, capture_output=True)
+            if number:  # the first fills caches
+                seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    for name, median in medians.items():
+        print(f"{name:28} {median:.3f} s   {median / medians['bare imports']:.2f} x")
 
 
 if __name__ == "__main__":

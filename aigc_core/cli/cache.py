@@ -25,7 +25,7 @@ _DIGESTS = "digests"
 _MAX_HEADER_BYTES = 1 << 20
 
 
-def add_commands(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer, name: str) -> None:
     """Add this file's commands."""
     group = typer.Typer(help="See and clear prepared data.", no_args_is_help=True)
     group.command("list")(list_)

@@ -20,7 +20,7 @@ from aigc_core.plugins import get_host
 RecipeArgument = Annotated[str, typer.Argument(help="See `aigc recipes`.")]
 
 
-def add_commands(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer, name: str) -> None:
     """Add this file's commands."""
     group = typer.Typer(no_args_is_help=True, help="What can be set, and what is.")
     group.command()(show)

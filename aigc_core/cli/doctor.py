@@ -17,8 +17,8 @@ from aigc_core.plugins import get_host, load_catalogue
 from aigc_core.plugins.catalogue import find_catalogue
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add this file's commands."""
+def add_commands(app: typer.Typer, name: str) -> None:
+    """Add this file's command."""
     app.command()(doctor)
 
 

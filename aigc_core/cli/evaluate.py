@@ -10,8 +10,8 @@ from aigc_core.cli.output import JsonOption, error_console, print_json, print_li
 from aigc_core.cli.settings import CheckpointOption, RunArgument
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add this file's commands."""
+def add_commands(app: typer.Typer, name: str) -> None:
+    """Add this file's command."""
     app.command()(evaluate)
 
 

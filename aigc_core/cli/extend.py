@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import typer
 from typer.main import get_command_name, get_group
 
+from aigc_core.cli.commands import COMMANDS
 from aigc_core.cli.global_options import NAMES as GLOBAL_NAMES
 from aigc_core.errors import PluginError
 from aigc_core.plugins import PluginHost
@@ -25,7 +26,7 @@ def add_plugin_commands(app: typer.Typer, host: PluginHost) -> None:
     Raises:
         PluginError: with the option ``strict``: a plugin's commands do not work.
     """
-    owners = dict.fromkeys(_names(app), "aigc itself")
+    owners = dict.fromkeys(COMMANDS, "aigc itself")
     for implementation in host.manager.hook.aigc_extend_cli.get_hookimpls():
         plugin = implementation.plugin_name
         own = typer.Typer()

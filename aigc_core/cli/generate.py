@@ -17,8 +17,8 @@ from aigc_core.errors import UserError
 from aigc_core.files import shown
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add this file's commands."""
+def add_commands(app: typer.Typer, name: str) -> None:
+    """Add this file's command."""
     app.command()(generate)
 
 

@@ -14,15 +14,18 @@ from aigc_core.plugins import get_host, load_catalogue
 from aigc_core.plugins.installed import normal_name
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add this file's commands."""
-    app.command()(recipes)
-    group = typer.Typer(help="What recipes can be trained on.", invoke_without_command=True)
-    group.callback()(datasets)
-    group.command()(preview)
-    app.add_typer(group, name="datasets")
-    app.command()(modalities)
-    app.command()(metrics)
+def add_commands(app: typer.Typer, name: str) -> None:
+    """Add one of this file's commands."""
+    if name == "datasets":
+        group = typer.Typer(
+            help="List what recipes can be trained on, or look at some of it.",
+            invoke_without_command=True,
+        )
+        group.callback()(datasets)
+        group.command()(preview)
+        app.add_typer(group, name="datasets")
+    else:
+        app.command()({"recipes": recipes, "modalities": modalities, "metrics": metrics}[name])
 
 
 def recipes(as_json: JsonOption = False) -> None:
@@ -46,7 +49,7 @@ def recipes(as_json: JsonOption = False) -> None:
 
 
 def datasets(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the data that recipes can be trained on; or look at some of it, with preview."""
+    """List what recipes can be trained on, or look at some of it."""
     if context.invoked_subcommand is not None:
         return
     host = get_host()

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from aigc_core._version import __version__
-from aigc_core.cli import cache, config, doctor, evaluate, generate, listings, plugins, runs, train
+from aigc_core.cli.commands import LazyGroup
 from aigc_core.cli.extend import add_plugin_commands
 from aigc_core.cli.global_options import GLOBAL_OPTIONS, take_global_options
 from aigc_core.cli.output import ConsoleHandler, error_console, say
@@ -57,6 +57,7 @@ def make_app() -> typer.Typer:
     """Return the program with the core's own commands."""
     app = typer.Typer(
         name="aigc",
+        cls=LazyGroup,
         help="Train and use generative models of any kind of content.",
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -64,8 +65,6 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback(epilog=GLOBAL_OPTIONS)(_options)
-    for group in (train, generate, evaluate, runs, listings, config, cache, plugins, doctor):
-        group.add_commands(app)
     return app
 
 
@@ -176,10 +175,10 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _loads_plugins(arguments: list[str]) -> bool:
-    """Whether plugins load at the start: all but what must work when one of them is broken."""
+    """Whether plugins load at the start: not for what works without, or when one is broken."""
     first = next((argument for argument in arguments if not argument.startswith("-")), None)
     before = arguments if first is None else arguments[: arguments.index(first)]
-    return first != "plugins" and "--version" not in before
+    return first not in ("plugins", "runs", "cache") and "--version" not in before
 
 
 def _load_plugins(app: typer.Typer, arguments: list[str]) -> None:

@@ -20,7 +20,7 @@ from aigc_core.plugins.probe import probe_plugins
 NameArgument = Annotated[str, typer.Argument(help="Name of a plugin or of its distribution.")]
 
 
-def add_commands(app: typer.Typer) -> None:
+def add_commands(app: typer.Typer, name: str) -> None:
     """Add this file's commands."""
     group = typer.Typer(
         no_args_is_help=True,

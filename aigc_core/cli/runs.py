@@ -15,8 +15,8 @@ from aigc_core.files import shown
 from aigc_core.runs import Run, find_runs
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add this file's commands."""
+def add_commands(app: typer.Typer, name: str) -> None:
+    """Add this file's command."""
     app.command()(runs)
 
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aigc_core.config import (
-    Layer,
-    given_settings,
-    parse_assignment,
-    read_config_file,
-    resolve_config,
-)
-from aigc_core.config.layers import leaves, nest
-from aigc_core.files import shown
-from aigc_core.plugins import get_host
-from aigc_core.runs import find_runs
+if TYPE_CHECKING:
+    from aigc_core.config import Layer
 
 
 def _complete_recipes(incomplete: str) -> list[str]:
+    from aigc_core.plugins import get_host
+
     return [name for name in get_host().recipes if name.startswith(incomplete)]
 
 
 def _complete_datasets(context: typer.Context, incomplete: str) -> list[str]:
+    from aigc_core.plugins import get_host
+
     recipe = str(context.params.get("recipe") or "")
     modality = recipe.split("/")[0]
     fitting = [s.name for s in get_host().datasets.values() if s.modality == modality or not recipe]
@@ -33,16 +28,25 @@ def _complete_datasets(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _complete_presets(context: typer.Context, incomplete: str) -> list[str]:
+    from aigc_core.plugins import get_host
+
     spec = get_host().recipes.get(str(context.params.get("recipe")))
     return [name for name in (spec.presets if spec else ()) if name.startswith(incomplete)]
 
 
 def _complete_runs(incomplete: str) -> list[str]:
+    from aigc_core.files import shown
+    from aigc_core.runs import find_runs
+
     paths = [shown(run.path) for run in find_runs()]
     return [path for path in paths if path.startswith(incomplete)]
 
 
 def _complete_settings(context: typer.Context, incomplete: str) -> list[str]:
+    from aigc_core.config import resolve_config
+    from aigc_core.config.layers import leaves
+    from aigc_core.plugins import get_host
+
     recipe = str(context.params.get("recipe") or "")
     if "=" in incomplete or recipe not in get_host().recipes:
         return []
@@ -96,6 +100,8 @@ CheckpointOption = Annotated[
 
 def overrides_from(assignments: Sequence[str] | None) -> dict[str, Any]:
     """Return what ``--set`` gives, by dotted key; of two with one key the later counts."""
+    from aigc_core.config import parse_assignment
+
     return dict(parse_assignment(text) for text in assignments or ())
 
 
@@ -107,6 +113,9 @@ def layers_from(
     Raises:
         ConfigError: ``--dataset`` and ``--set`` name two.
     """
+    from aigc_core.config import Layer, given_settings, read_config_file
+    from aigc_core.config.layers import nest
+
     values = given_settings(overrides_from(assignments), dataset=dataset)
     layers = [read_config_file(config)] if config is not None else []
     if values:

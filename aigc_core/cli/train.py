@@ -40,10 +40,10 @@ UntilOption = Annotated[
 JsonResultOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add this file's commands."""
-    app.command()(train)
-    app.command()(resume)
+def add_commands(app: typer.Typer, name: str) -> None:
+    """Add one of this file's commands."""
+    command: Callable[..., None] = train if name == "train" else resume
+    app.command(name)(command)
 
 
 def train(

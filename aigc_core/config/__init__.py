@@ -1,15 +1,26 @@
 """The configuration of a run: its schema, and how its layers become one. Never imports torch."""
 
-from aigc_core.config.folders import cache_folder, data_root
-from aigc_core.config.layers import (
-    Layer,
-    given_settings,
-    parse_assignment,
-    read_config_file,
+from typing import TYPE_CHECKING
+
+from aigc_core._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from aigc_core.config.folders import cache_folder, data_root
+    from aigc_core.config.layers import Layer, given_settings, parse_assignment, read_config_file
+    from aigc_core.config.resolve import ResolvedConfig, resolve_config
+    from aigc_core.config.schema import CheckpointConfig, DatasetConfig, EngineConfig, RunConfig
+    from aigc_core.config.standard import StandardConfig, parse_standard
+
+_WHERE = {
+    "folders": ("cache_folder", "data_root"),
+    "layers": ("Layer", "given_settings", "parse_assignment", "read_config_file"),
+    "resolve": ("ResolvedConfig", "resolve_config"),
+    "schema": ("CheckpointConfig", "DatasetConfig", "EngineConfig", "RunConfig"),
+    "standard": ("StandardConfig", "parse_standard"),
+}
+__getattr__ = lazy_exports(
+    __name__, {name: module for module, names in _WHERE.items() for name in names}
 )
-from aigc_core.config.resolve import ResolvedConfig, resolve_config
-from aigc_core.config.schema import CheckpointConfig, DatasetConfig, EngineConfig, RunConfig
-from aigc_core.config.standard import StandardConfig, parse_standard
 
 __all__ = [
     "CheckpointConfig",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aigc_core.config.schema import SCHEMA_VERSION
 from aigc_core.config.standard import parse_standard
 from aigc_core.errors import ConfigError, did_you_mean, shown
 from aigc_core.strict_yaml import load_yaml, parse_yaml
 
+SCHEMA_VERSION = 1
 SECTIONS = ("dataset", "model", "trainer", "engine")
 
 

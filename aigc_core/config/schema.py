@@ -10,7 +10,6 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from aigc_core.config.standard import StandardConfig
 from aigc_core.interfaces.config import ConfigModel
 
-SCHEMA_VERSION = 1
 _DEVICE = "auto|cpu|mps|cuda(:[0-9]{1,3})?"
 
 
@@ -87,7 +86,7 @@ class EngineConfig(ConfigModel):
     """How many samples a preview shows."""
     max_skipped_steps: int = Field(default=100, ge=1)
     """Stop after this many updates in a row were skipped for non-finite losses or gradients."""
-    checkpoint: CheckpointConfig = CheckpointConfig()
+    checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     """When the whole state is saved."""
 
     @field_validator("device")

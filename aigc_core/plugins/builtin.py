@@ -7,7 +7,7 @@ from aigc_core.plugins.specs import MetricSpec
 OWNER = "aigc-core"
 
 METRICS = (
-    MetricSpec(
+    MetricSpec.model_construct(  # not validated, which takes as long as much of a listing
         name="sliced-wasserstein",
         samples="continuous",
         summary="Distance of the distributions along random directions (Rabin et al. 2012)",

@@ -208,9 +208,11 @@ def _location(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
         direct = json.loads(distribution.read_text("direct_url.json") or "{}")
         url = urllib.parse.urlparse(direct.get("url", ""))
         if url.scheme == "file":
-            from urllib.request import url2pathname  # here, since it takes its time
+            source = urllib.parse.unquote(url.path)
+            if os.name == "nt":
+                from urllib.request import url2pathname  # it brings all of http
 
-            source = url2pathname(url.path)
+                source = url2pathname(url.path)
             if direct.get("dir_info", {}).get("editable"):
                 return {"location": source, "editable": True, "source": source}
     except Exception:  # damaged in whatever way, it tells nothing

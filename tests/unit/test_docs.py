@@ -78,9 +78,20 @@ def test_commands_and_their_options_are_there(page: str) -> None:
              for line in block.splitlines() if line.startswith("aigc ")]  # fmt: skip
     for line in lines:
         command, words = program, line.split("#")[0].split()[1:]
-        while words and words[0] in getattr(command, "commands", {}):
-            command = command.commands[words.pop(0)]
+        while words and hasattr(command, "get_command"):
+            inner = command.get_command(None, words[0])
+            if inner is None:
+                break
+            command, words = inner, words[1:]
         assert command is not program, line
         known = {option for parameter in command.params for option in parameter.opts}
         given = {word.split("=")[0] for word in words if word.startswith("--")}
         assert given <= known | {"--help"}, f"{line}: {given - known}"
+
+
+def test_the_program_s_help_is_what_each_command_says_of_itself() -> None:
+    from aigc_core.cli.commands import COMMANDS, load_command
+
+    for name, (_, summary) in COMMANDS.items():
+        text = (load_command(name).help or "").strip()
+        assert " ".join(text.split("\n\n")[0].split()) == summary, name

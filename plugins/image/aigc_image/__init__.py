@@ -87,6 +87,11 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             },
             capabilities=("adversarial", "bf16"),
             presets={
+                "quick": {  # digits that one can read, in about a minute on any CPU
+                    "dataset": {"name": "digits"},
+                    "model": {"width": 16},
+                    "engine": {"steps": 1500},
+                },
                 "tiny": {  # seconds: to see that everything works
                     "dataset": {"name": "digits"},
                     "model": {"width": 8},
