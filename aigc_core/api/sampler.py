@@ -29,7 +29,7 @@ from aigc_core.engine import (
     load_weights,
     renaming,
 )
-from aigc_core.errors import ConfigError, did_you_mean
+from aigc_core.errors import ConfigError, RunError, did_you_mean
 from aigc_core.interfaces import (
     AutoregressiveGenerator,
     LatentGenerator,
@@ -168,20 +168,29 @@ class Sampler:
             own |= {f"ema.{k}": v for k, v in trainer.generator().state_dict().items()}
         check_header(header, own, checkpoint.path)
         weights = checkpoint.weights
-        lost = [
-            name
-            for name, tensor in weights.items()
-            if tensor.is_floating_point() and bool(torch.isnan(tensor).any())
-        ]
-        if lost:
+        lost = _not_a_number(weights)
+        if lost is not None:
             logger.warning(
                 "The weights of %s are not finite, such as '%s': what is drawn from them means "
-                "nothing. Choose another one with --checkpoint; there are: %s.",
+                "nothing. %s",
                 checkpoint.path,
-                lost[0],
-                ", ".join(map(str, checkpoint_steps(self.run.checkpoints))),
+                lost,
+                self._others(checkpoint.step),
             )
         return weights
+
+    def _others(self, step: int) -> str:
+        """Say which other checkpoints could be drawn from."""
+        fine = []
+        for other in checkpoint_steps(self.run.checkpoints):
+            with contextlib.suppress(RunError):  # it is damaged
+                if other != step:
+                    found = open_weights(self.run.checkpoints, lambda message: None, other)
+                    if _not_a_number(found.weights) is None:
+                        fine.append(str(other))
+        if not fine:
+            return "No other checkpoint of the run is finite."
+        return f"Choose one that is finite with --checkpoint: {', '.join(fine)}."
 
     def _warn_of_changes(self, checkpoint: Checkpoint) -> None:
         record = read_record(checkpoint.scalars, self.run)
@@ -372,6 +381,14 @@ def read_sampling(values: Mapping[str, Any]) -> SamplingConfig:
         return SamplingConfig.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError(explain(section, error, values, {}, [section])) from None
+
+
+def _not_a_number(weights: Mapping[str, Tensor]) -> str | None:
+    """Return the name of weights that hold NaN; infinities may be meant, as in masks."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and bool(torch.isnan(tensor).any()):
+            return name
+    return None
 
 
 def _overlap(text: str, stop: str) -> int:

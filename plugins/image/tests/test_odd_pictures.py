@@ -1,14 +1,18 @@
 """Pictures of other depths, senses and colours than 8-bit sRGB become what a viewer shows."""
 
 import io
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from aigc_core import DataError, DataFolders
+from aigc_core.datasets import UnreadableError
+from aigc_image.datasets._decode import decode
 from aigc_image.datasets.folder import ImageFolder
 from aigc_image.options import ImageFolderOptions
 
@@ -380,3 +384,61 @@ def test_a_format_that_runs_a_program_is_never_tried(read) -> None:
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\nshowpage\n%%EOF\n"
     with pytest.raises(DataError, match="not an image"):
         read("a.png", eps)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("bits", "form", "samples", "reported"),
+    [
+        (32, 3, 3, "a TIFF of 3 x 32-bit floating-point RGB samples"),
+        (64, 1, 1, "a TIFF of 1 x 64-bit grey samples"),
+        (16, 2, 3, "a TIFF of 3 x 16-bit signed RGB samples"),
+    ],
+)
+def test_a_tiff_that_pillow_cannot_open_says_what_it_is(
+    tmp_path: Path, order: str, bits: int, form: int, samples: int, reported: str
+) -> None:
+    size = 2 * 2 * samples * bits // 8
+    entries = [
+        (256, 3, 1, 2), (257, 3, 1, 2), (258, 3, 1, bits), (259, 3, 1, 1),
+        (262, 3, 1, 2 if samples == 3 else 1), (273, 4, 1, 200), (277, 3, 1, samples),
+        (278, 3, 1, 2), (279, 4, 1, size), (339, 3, 1, form),
+    ]  # fmt: skip
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    body = struct.pack(f"{order}IH", 8, len(entries))
+    for tag, kind, count, value in entries:
+        packed = struct.pack(f"{order}{'H' if kind == 3 else 'I'}", value).ljust(4, b"\0")
+        body += struct.pack(f"{order}HHI", tag, kind, count) + packed
+    data = (head + body + bytes(4)).ljust(200, b"\0") + bytes(size)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(UnreadableError, match=re.escape(reported)):
+        decode(tmp_path / "a.tif", ImageFolderOptions(size=8))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_deep_channels_in_separate_planes_are_refused_and_others_read(
+    tmp_path: Path, bits: int
+) -> None:
+    planes = np.random.default_rng(0).integers(0, 2**bits, (3, 4, 4))
+    data = b"".join(plane.astype(f"<u{bits // 8}").tobytes() for plane in planes)
+    size = len(data) // 3
+    entries = [
+        (256, 3, 1, 4), (257, 3, 1, 4), (258, 3, 3, 160), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 3, 170), (277, 3, 1, 3), (278, 3, 1, 4), (279, 4, 3, 185), (284, 3, 1, 2),
+    ]  # fmt: skip
+    body = struct.pack("<IH", 8, len(entries))
+    for tag, kind, count, value in entries:
+        body += struct.pack("<HHI", tag, kind, count) + struct.pack("<I", value)
+    file = bytearray((b"II*\0" + body + bytes(4)).ljust(200, b"\0") + data)
+    file[160:166] = struct.pack("<3H", bits, bits, bits)
+    file[170:182] = struct.pack("<3I", 200, 200 + size, 200 + 2 * size)
+    file[185:197] = struct.pack("<3I", size, size, size)
+    (tmp_path / "a.tif").write_bytes(bytes(file))
+    if bits == 16:
+        with pytest.raises(UnreadableError, match="16-bit channels in separate planes"):
+            decode(tmp_path / "a.tif", ImageFolderOptions(size=8))
+        return
+    found = decode(tmp_path / "a.tif", ImageFolderOptions(size=8)).samples[0]
+    whole = Image.fromarray(planes.astype(np.uint8).transpose(1, 2, 0))
+    expected = np.asarray(whole.resize((8, 8), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+    assert np.array_equal(found, expected)

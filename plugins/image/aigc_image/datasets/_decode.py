@@ -15,10 +15,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from aigc_core.datasets import DecodedFile, UnreadableError
 from aigc_image.datasets._colour import CONVERTED, NO_PROFILE, to_srgb
 from aigc_image.datasets._depths import (
+    check_planes,
     grey_levels,
     is_dim,
     raw_mode,
     transparent_level,
+    unread_tiff,
     with_key_of_8_bits,
 )
 from aigc_image.options import ImageFolderOptions
@@ -95,7 +97,8 @@ def decode(path: Path, options: ImageFolderOptions) -> DecodedFile:
     except UnreadableError:
         raise
     except Exception as error:  # pillow's readers raise almost anything on damaged files
-        raise UnreadableError(why_unreadable(error)) from error
+        why = unread_tiff(path) if isinstance(error, UnidentifiedImageError) else None
+        raise UnreadableError(why or why_unreadable(error)) from error
     return DecodedFile(np.stack(pixels), tuple(dict.fromkeys(remarks)))
 
 
@@ -134,6 +137,7 @@ def _decoded(
     """Return the frame that an image is at as uint8 ``(channels, size, size)``."""
     size, channels = options.size, options.channels
     raw, tags = raw_mode(image), getattr(image, "tag_v2", {})
+    check_planes(tags)
     image.draft(None, (2 * size, 2 * size))  # a JPEG can be decoded at a half, a quarter, …
     upright = ImageOps.exif_transpose(image)
     eight = _eight_bits(upright, raw, tags, remarks)
