@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from aigc_audio.datasets import _containers
+from aigc_audio.datasets._decode import decode
 from aigc_audio.datasets.folder import AudioFolder
 from aigc_audio.options import AudioFolderOptions
 from aigc_core import DataError, DataFolders
@@ -275,3 +276,37 @@ def test_a_suffix_that_lies_is_read_by_content(read) -> None:
 def test_what_is_no_sound_is_refused(read, content) -> None:
     with pytest.raises(DataError):
         read("a.wav", content)
+
+
+@pytest.mark.parametrize("form", ["AU", "CAF", "W64", "RF64", "WAV", "AIFF"])
+@pytest.mark.parametrize("order", ["BIG", "LITTLE"])
+def test_joined_files_of_every_uncompressed_format_are_read_to_their_end(
+    tmp_path: Path, form: str, order: str
+) -> None:
+    tones = [np.full(3000, level, np.int16) for level in (1000, -2000, 3000)]
+    data = b""
+    for tone in tones:
+        file = io.BytesIO()
+        endian = order if form == "AU" else None
+        soundfile.write(file, tone, 16000, format=form, subtype="PCM_16", endian=endian)
+        data += file.getvalue()
+    path = tmp_path / f"a.{form.lower()}"
+    path.write_bytes(data)
+    options = AudioFolderOptions(samples=3000, sample_rate_hz=16000, pieces="all")
+    found = decode(path, options)
+    assert found.samples.shape == (3, 1, 3000)
+    assert [int(clip[0, 1500]) for clip in found.samples] == [1000, -2000, 3000]
+    assert "joined" in found.remarks
+
+
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFF, 100, 10**6])
+def test_an_au_file_whose_length_is_wrong_is_read_to_its_end(tmp_path: Path, length: int) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.full(3000, 1234, np.int16), 16000, format="AU", subtype="PCM_16")
+    data = bytearray(file.getvalue())
+    data[8:12] = length.to_bytes(4, "big")
+    (tmp_path / "a.au").write_bytes(bytes(data))
+    options = AudioFolderOptions(samples=3000, sample_rate_hz=16000)
+    found = decode(tmp_path / "a.au", options)
+    assert (found.samples == 1234).all()
+    assert ("length" in found.remarks) == (length not in (0, 0xFFFFFFFF))

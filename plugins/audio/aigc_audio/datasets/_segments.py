@@ -50,7 +50,7 @@ def segments_of(file: BinaryIO) -> Segments:
         head = file.read(16)
     readers: dict[bytes, Callable[[BinaryIO, int, int], Segments]] = {
         b"OggS": _ogg, b"fLaC": _flac, b"RIFF": _chunks, b"RIFX": _chunks, b"FORM": _chunks,
-        b"caff": _caf,
+        b"caff": _caf, b".snd": _au, b"dns.": _au, b"riff": _wave64, b"RF64": _rf64,
     }  # fmt: skip
     if head[:4] in readers:
         return readers[head[:4]](file, start, size)
@@ -259,19 +259,105 @@ def _next_file(file: BinaryIO, place: int, size: int) -> int:
 
 
 def _caf(file: BinaryIO, start: int, size: int) -> Segments:
-    """Put right the length of the sound where the file ends before it (Core Audio Format)."""
-    place = start + 8
-    while place + 12 <= size:
+    """Split where chunks end at another header, and put right the length of sound that is cut off.
+
+    Core Audio Format, Apple, "CAF File Structure".
+    """
+    parts, remarks, place = [], [], start
+    while place < size:
+        begin, patch = place, {}
+        place += 8
+        while place + 12 <= size:
+            file.seek(place)
+            name, length = struct.unpack(">4sq", file.read(12))
+            if name[:4] == b"caff":
+                break
+            if name == b"data" and (length < 0 or place + 12 + length > size):
+                patch = {place - begin + 4: struct.pack(">q", size - place - 12)}
+                remarks += [LENGTH] if length >= 0 else []
+                length = size - place - 12
+            elif length < 0:
+                length = size - place - 12
+            place += 12 + length
+        else:
+            place = size
+        parts.append(Segment(_window(file, begin, place, patch)))
+    return Segments(parts, tuple(remarks) + ((JOINED,) if len(parts) > 1 else ()))
+
+
+def _au(file: BinaryIO, start: int, size: int) -> Segments:
+    """Split AU files (Sun), and put right a length that is unknown or wrong."""
+    parts, remarks, place = [], [], start
+    while place + 24 <= size:
         file.seek(place)
-        name, length = struct.unpack(">4sq", file.read(12))
-        if name == b"data" and (length < 0 or place + 12 + length > size):
-            patch = {place - start + 4: struct.pack(">q", size - place - 12)}
-            remarks = (LENGTH,) if length >= 0 else ()
-            return Segments([Segment(_window(file, start, size, patch))], remarks)
-        if length < 0:
+        head = file.read(24)
+        if not _is_au(head):
             break
-        place += 12 + length
-    return Segments([Segment(_window(file, start, size))])
+        order = ">" if head[:4] == b".snd" else "<"
+        offset, length = struct.unpack(order + "II", head[4:12])
+        end = place + offset + length
+        file.seek(min(end, size))
+        if length in _UNKNOWN or end > size or (end < size and not _is_au(file.read(24))):
+            remarks += [LENGTH] if length not in _UNKNOWN else []
+            end = _next_au(file, place + offset, size)
+        there = min(end - place - offset, 0xFFFFFFFE)
+        patch = {8: struct.pack(order + "I", there)}
+        parts.append(Segment(_window(file, place, end, patch)))
+        place = end
+    if len(parts) > 1:
+        remarks.append(JOINED)
+    return Segments(parts or [Segment(_window(file, start, size))], tuple(dict.fromkeys(remarks)))
+
+
+def _is_au(head: bytes) -> bool:
+    if len(head) < 24 or head[:4] not in (b".snd", b"dns."):
+        return False
+    order = ">" if head[:4] == b".snd" else "<"
+    offset, _, encoding, rate, channels = struct.unpack(order + "5I", head[4:24])
+    plausible = 24 <= offset <= 1 << 20 and 1 <= encoding <= 27
+    return bool(plausible and rate > 0 and 1 <= channels <= 1024)
+
+
+def _next_au(file: BinaryIO, place: int, size: int) -> int:
+    for mark in (b".snd", b"dns."):
+        for found in _find_all(file, mark, place, size):
+            file.seek(found)
+            if _is_au(file.read(24)):
+                return found
+    return size
+
+
+def _wave64(file: BinaryIO, start: int, size: int) -> Segments:
+    """Split Sony Wave64 files, whose header counts all of the file, itself included."""
+    return _split_by_length(file, start, size, lambda head: struct.unpack("<Q", head[16:24])[0])
+
+
+def _rf64(file: BinaryIO, start: int, size: int) -> Segments:
+    """Split RF64 files, which count what follows the first eight bytes (EBU Tech 3306)."""
+
+    def length(head: bytes) -> int:
+        return 8 + int(struct.unpack("<Q", head[20:28])[0]) if head[12:16] == b"ds64" else 0
+
+    return _split_by_length(file, start, size, length)
+
+
+def _split_by_length(
+    file: BinaryIO, start: int, size: int, length_of: Callable[[bytes], int]
+) -> Segments:
+    file.seek(start)
+    mark = file.read(4)
+    starts = [start]
+    while True:
+        file.seek(starts[-1])
+        length = length_of(file.read(32).ljust(32, b"\0"))
+        after = starts[-1] + length
+        file.seek(min(after, size))
+        if length < 32 or after >= size or file.read(4) != mark:
+            break
+        starts.append(after)
+    ends = [*starts[1:], size]
+    parts = [Segment(_window(file, a, b)) for a, b in zip(starts, ends, strict=True)]
+    return Segments(parts, (JOINED,) if len(parts) > 1 else ())
 
 
 def _find_all(file: BinaryIO, mark: bytes, place: int, size: int) -> Iterator[int]:
