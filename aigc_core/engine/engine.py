@@ -276,12 +276,14 @@ class Engine:
         while self.step < limit and self._unfinished() and stop.received is None:
             self._train_step()
             due = self._due(all_of_it=self.step == self.total_steps or bool(self._stop_reason))
-            if stop.save:
-                stop.save, due = False, due._replace(checkpoint=True)
             if any(due):
                 self._stop_clock(clock)
                 self._do(due)
                 clock = time.perf_counter()
+            if stop.save:
+                self._stop_clock(clock)
+                self._save()
+                stop.save, clock = False, time.perf_counter()
         self._stop_clock(clock)
 
     def _stop_clock(self, started: float) -> None:

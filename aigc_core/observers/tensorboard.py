@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import logging
+import os
 import threading
 import wave
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ class TensorBoard:
 
     def __init__(self) -> None:
         self._writer: SummaryWriter | None = None
+        self._folder: tuple[int, int] | None = None
         self._hook: Callable[[threading.ExceptHookArgs], object] | None = None
 
     @hookimpl
@@ -37,6 +39,7 @@ class TensorBoard:
 
         # Later events of the same run are of a process that was killed; they are hidden.
         self._writer = SummaryWriter(str(run.path), purge_step=start_step + 1)
+        self._folder = _identity(run.path)
         if start_step == 0:
             self._write_settings(self._writer, config)
         self._hook = threading.excepthook
@@ -50,25 +53,36 @@ class TensorBoard:
             self._hook(arguments)
 
     @hookimpl
-    def aigc_metrics_logged(self, step: int, metrics: Mapping[str, float]) -> None:
-        if self._writer:
+    def aigc_metrics_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
+        writer = self._writer_for(run)
+        if writer:
             for name, value in metrics.items():
-                self._writer.add_scalar(name, value, step)
+                writer.add_scalar(name, value, step)
 
     @hookimpl
-    def aigc_samples_drawn(self, step: int, preview: Path) -> None:
-        if self._writer:
+    def aigc_samples_drawn(self, run: Run, step: int, preview: Path) -> None:
+        writer = self._writer_for(run)
+        if writer:
             for path in sorted(preview.parent.glob(f"{glob.escape(preview.stem)}.*")):
-                self._show(self._writer, path, step)
+                self._show(writer, path, step)
 
     @hookimpl
-    def aigc_run_finished(self) -> None:
+    def aigc_run_finished(self, run: Run) -> None:
         if self._hook is not None and threading.excepthook == self._thread_failed:
             threading.excepthook = self._hook
-        if self._writer:
-            writer, self._writer = self._writer, None
+        writer, self._writer = self._writer_for(run), None
+        if writer:
             with contextlib.suppress(OSError):
                 writer.close()
+
+    def _writer_for(self, run: Run) -> SummaryWriter | None:
+        """Return the writer, or None where the folder is not the one that it was made for.
+
+        It opens its file again for each write, and would make one in a folder that took its place.
+        """
+        if self._writer and _identity(run.path) != self._folder:
+            self._writer = None
+        return self._writer
 
     @staticmethod
     def _write_settings(writer: SummaryWriter, config: Mapping[str, Any]) -> None:
@@ -106,3 +120,11 @@ class TensorBoard:
         elif path.suffix == ".txt":
             text = path.read_text(encoding="utf-8", errors="replace")
             writer.add_text("samples", "    " + text.replace("\n", "\n    "), step)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

@@ -10,7 +10,7 @@ from aigc_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from aigc_core.testing.contract import PluginContract
-    from aigc_core.testing.isolation import isolated_host, tmp_plugin
+    from aigc_core.testing.process.isolation import isolated_host, tmp_plugin
     from aigc_core.testing.results import CheckResult
     from aigc_core.testing.runner import check_plugin
     from aigc_core.testing.stores import tiny_store
@@ -21,9 +21,9 @@ __getattr__ = lazy_exports(
         "CheckResult": "results",
         "PluginContract": "contract",
         "check_plugin": "runner",
-        "isolated_host": "isolation",
+        "isolated_host": "process.isolation",
         "tiny_store": "stores",
-        "tmp_plugin": "isolation",
+        "tmp_plugin": "process.isolation",
     },
 )
 

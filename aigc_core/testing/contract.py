@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 from aigc_core.errors import PluginError
 from aigc_core.plugins import PluginHost, get_host
-from aigc_core.testing.plan import Planned
-from aigc_core.testing.runner import Runner
+from aigc_core.testing.runner import Planned, Runner
 
 
 class PluginContract:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from aigc_core.interfaces import DataFolders
-from aigc_core.testing.isolation import own_folders
-from aigc_core.testing.network import no_network as _no_network
+from aigc_core.testing.process.isolation import no_network as _no_network
+from aigc_core.testing.process.isolation import own_folders
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,12 +14,9 @@ from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine
 from aigc_core.interfaces import SampleStore
-from aigc_core.plugins import RecipeSpec
+from aigc_core.plugins import PluginHost, RecipeSpec
 from aigc_core.testing.once import once
 from aigc_core.testing.results import CheckFailed
-
-if TYPE_CHECKING:
-    from aigc_core.testing.subjects import PluginSubject
 
 CPU = torch.device("cpu")
 MOST_SAMPLES = 512
@@ -37,11 +34,22 @@ SMALL = {  # what makes any tiny training a matter of a second, and repeatable
 }
 
 
+class Owner(Protocol):
+    """The plugin that brings a recipe: what of a ``PluginSubject`` its recipes use."""
+
+    host: PluginHost
+    name: str
+    folder: Path
+
+    def answer(self, task: str) -> dict[str, Any]:
+        """Return what the process of its own found of a task."""
+
+
 @dataclass(eq=False)
 class RecipeSubject:
     """What can be trained, in its tiny form."""
 
-    plugin: PluginSubject
+    plugin: Owner
     spec: RecipeSpec
 
     @property

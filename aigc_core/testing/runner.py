@@ -1,4 +1,4 @@
-"""Doing the checks of a plugin, one by one, each in folders that are not the user's."""
+"""Planning the checks of a plugin and doing them, each in folders that are not the user's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import tempfile
 import time
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,10 +18,51 @@ from aigc_core.engine import isolated_rng
 from aigc_core.errors import PluginError, did_you_mean
 from aigc_core.plugins import PluginHost, get_host, use_host
 from aigc_core.plugins.guarded_import import NEVER_CATCH
-from aigc_core.testing.isolation import own_folders
-from aigc_core.testing.plan import Planned, plan
+from aigc_core.testing.checks.all import CHECKS
+from aigc_core.testing.checks.check import Check, Kind
+from aigc_core.testing.process.isolation import own_folders
 from aigc_core.testing.results import CheckResult, describe
 from aigc_core.testing.subjects import PluginSubject
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A check of one subject, to be done."""
+
+    check: Check
+    subject: Any
+    """A ``PluginSubject``, ``ModalitySubject``, …, as the check's function takes."""
+    label: str
+    known: str | None
+    """Why the subject's spec says that it fails; None where it should pass."""
+
+    @property
+    def name(self) -> str:
+        """Subject and check: ``recipe points/gan: batch-of-one``."""
+        return f"{self.label}: {self.check.name}"
+
+
+def plan(plugin: PluginSubject) -> list[Planned]:
+    """Return all checks of a plugin."""
+    planned = list(_planned("plugin", plugin, {}))
+    for modality in plugin.modalities:
+        known = modality.spec.known_failures
+        planned += _planned("modality", modality, known)
+        for on_dataset in modality.on_datasets():
+            planned += _planned("modality on a dataset", on_dataset, known)
+    for dataset in plugin.datasets:
+        planned += _planned("dataset", dataset, dataset.spec.known_failures)
+    for recipe in plugin.recipes:
+        planned += _planned("recipe", recipe, recipe.spec.known_failures)
+    for metric in plugin.metrics:
+        planned += _planned("metric", metric, metric.spec.known_failures)
+    return planned
+
+
+def _planned(kind: Kind, subject: Any, known: Mapping[str, str]) -> Iterator[Planned]:
+    for check in CHECKS:
+        if check.kind == kind and check.applies(getattr(subject, "spec", None)):
+            yield Planned(check, subject, subject.label, known.get(check.name))
 
 
 class Runner:
@@ -92,10 +135,8 @@ class Runner:
     def run_all(self, on_result: Callable[[CheckResult], None] | None = None) -> list[CheckResult]:
         """Do all checks in their order; ``on_result`` is called with each as it is done."""
         results = []
-        self.subject.done = set()
         for item in self.planned:
             result = self.run(item)
-            self.subject.done.add((result.subject, result.check))
             results.append(result)
             if on_result is not None:
                 on_result(result)
@@ -115,8 +156,7 @@ def check_plugin(
         on_result: called with each result as it arrives.
 
     Returns:
-        One result per check. A check that raises is a failure; the last one, ``complete``, fails
-        where checks are missing.
+        One result per check. A check that raises is a failure.
 
     Raises:
         PluginError: there is no such plugin; names the nearest.

@@ -18,8 +18,10 @@ from aigc_core.plugins import (
     PluginHost,
     PluginStatus,
 )
-from aigc_core.testing import child
 from aigc_core.testing.once import once
+from aigc_core.testing.process import ask
+from aigc_core.testing.process.ask import Answers
+from aigc_core.testing.process.hosts import describe_host, entry_module
 from aigc_core.testing.recipe_subject import RecipeSubject
 from aigc_core.testing.results import CheckFailed, Unavailable
 
@@ -39,8 +41,6 @@ class PluginSubject:
     """Where checks may work; ``folder/cache`` is the cache."""
     planned: set[tuple[str, str]] = field(default_factory=set)
     """``(subject, check)`` of all that was planned."""
-    done: set[tuple[str, str]] | None = None
-    """Those that are done; None where somebody else, such as pytest, chooses and counts."""
 
     def __post_init__(self) -> None:
         status = self.status
@@ -62,23 +62,23 @@ class PluginSubject:
         return self.host.statuses[self.name]
 
     @once
-    def imports(self) -> child.Answers:
+    def imports(self) -> Answers:
         """What a process of its own found when it imported the plugin, by reference or hook."""
-        entry = child.entry_module(self.host, self.status)
+        entry = entry_module(self.host, self.status)
         if not entry:
             raise CheckFailed(
                 f"The plugin was registered as an object of {self.status.module}, so there is no "
                 "module that another process could import. Put its hooks into a module, as the "
                 "entry point of an installed plugin names one."
             )
-        return child.ask(
+        return ask.ask(
             "imports", self.folder / "imports", entry=entry, references=list(self.light_references)
         )
 
     @property
     def light_references(self) -> dict[str, str]:
         """What listings and ``aigc config`` import, and what it is; the plugin's module first."""
-        found = {str(child.entry_module(self.host, self.status)): "the plugin's own module"}
+        found = {str(entry_module(self.host, self.status)): "the plugin's own module"}
         for recipe in self.recipes:
             found.setdefault(recipe.spec.model, f"model of the {recipe.label}")
             found.setdefault(recipe.spec.trainer, f"trainer of the {recipe.label}")
@@ -88,14 +88,14 @@ class PluginSubject:
         return found
 
     @once
-    def answers(self) -> child.Answers:
+    def answers(self) -> Answers:
         """What a process of its own answers to all tasks."""
         tasks = [dataset.label for dataset in self.datasets if dataset.spec.embedded]
         tasks += [recipe.label for recipe in self.recipes]
-        return child.ask(
+        return ask.ask(
             "tasks",
             self.folder / "child",
-            plugins=child.describe_host(self.host, self.name),
+            plugins=describe_host(self.host, self.name),
             plugin=self.name,
             tasks=tasks,
             threads=torch.get_num_threads(),

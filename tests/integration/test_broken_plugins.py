@@ -441,7 +441,7 @@ def test_what_a_plugin_asked_for_lacks_is_said_once(fake_plugins: FakePlugins) -
 def test_a_field_that_no_spec_has_gets_the_nearest(fake_plugins: FakePlugins) -> None:
     fake_plugins.add("typo", RECIPE.format("typo").replace("summary=", "sumary=", 1))
     done = fake_plugins.aigc("plugins", "list")
-    assert "has no field 'sumary'. Did you mean 'summary'?" in done.out
+    assert "has no setting 'sumary'. Did you mean 'summary'?" in done.out
 
 
 def test_an_empty_list_says_why(fake_plugins: FakePlugins) -> None:

@@ -51,7 +51,7 @@ def test_training_ends_at_the_first_validation_that_meets_the_standard(aigc) -> 
     reported = f"reached the standard validation/loss <= 3.5 with {found[last]:.6g} at step {last}"
     assert re.search(rf"Done in \d+ s: {re.escape(reported)}\.", done.err), done.err
     assert (row["status"], row["ended"]["reason"]) == ("complete", "standard")
-    assert row["ended"]["reported"] == reported
+    assert row["ended"]["message"] == reported
     assert row["best"] == {"metric": "validation/loss", "value": found[last], "step": last}
     table = aigc("runs", "run").out
     assert "standard" in table
@@ -70,7 +70,7 @@ def test_a_run_that_has_reached_it_goes_on_when_it_is_reported_to(aigc) -> None:
     assert result["ended"] == "standard"
     assert first < result["step"] < 40
     done = aigc("resume", "run", "--steps", 50, "--json")
-    assert "it continues without a standard" in done.err
+    assert "it is resumed without a standard" in done.err
     assert (json.loads(done.out)["ended"], json.loads(done.out)["step"]) == ("steps", 50)
     straight = aigc(*gpt, "--steps", 50, "--out", "straight")
     assert straight.code == 0
@@ -203,7 +203,7 @@ def test_a_best_checkpoint_that_is_gone_is_found_anew(aigc, overfit, caplog) -> 
         (("--until", "validation/loss>=1"), "validation/loss is better when lower"),
         (
             ("--until", "validation/loss<=1", "--set", "engine.standard.at_most=2"),
-            "'engine.standard.at_most' is given twice: --until 1.0",
+            "'engine.standard.at_most' is given twice: until=validation/loss<=1 and",
         ),
         (
             ("--until", "validation/loss<=1", "--set", "engine.standard.at_least=2"),

@@ -115,7 +115,11 @@ def test_the_core_names_no_modality() -> None:
     # "text" is also what a str holds; as a modality it stands before a slash.
     names.remove("text")
     word = re.compile(rf"(?<![a-z])({'|'.join(sorted(names))})s?(?![a-z])|^text/", re.IGNORECASE)
-    allowed = {"add_image", "Image"}  # TensorBoard's and Pillow's words for any picture
+    allowed = {
+        "add_audio",
+        "add_image",
+        "Image",
+    }  # words of TensorBoard and Pillow
     for path in CORE.rglob("*.py"):
         named = set(named_in(path, word))
         assert named <= allowed, f"{path.relative_to(CORE)}: {named - allowed}"

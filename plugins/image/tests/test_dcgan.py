@@ -8,6 +8,7 @@ from aigc_core import (
     ConfigError,
     Engine,
     EngineConfig,
+    EngineObserver,
     RecipeContext,
     SampleSpec,
 )
@@ -82,7 +83,7 @@ def losses(precision: str, steps: int = 5) -> list[tuple[float, float]]:
     """Losses of the first steps on fixed images, seed 0."""
     reported: list[tuple[float, float]] = []
 
-    class Take:
+    class Take(EngineObserver):
         def fit_started(self, engine: Engine) -> None: ...
         def samples_due(self, engine: Engine) -> None: ...
         def checkpoint_due(self, engine: Engine) -> None: ...

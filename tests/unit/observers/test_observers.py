@@ -29,9 +29,9 @@ def test_tensorboard_holds_numbers_and_pictures(tmp_path) -> None:
     config = {"recipe": "x/y", "engine": {"seed": 3, "ema": None, "steps": 20}}
     observer.aigc_run_started(run=run, config=config, start_step=0)
     for step in (10, 20):
-        observer.aigc_metrics_logged(step=step, metrics={"loss/generator": step / 10})
-    observer.aigc_samples_drawn(step=10, preview=preview)
-    observer.aigc_run_finished()
+        observer.aigc_metrics_logged(run=run, step=step, metrics={"loss/generator": step / 10})
+    observer.aigc_samples_drawn(run=run, step=10, preview=preview)
+    observer.aigc_run_finished(run=run)
 
     assert not [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "samples"]
     events = EventAccumulator(str(tmp_path))

@@ -19,10 +19,11 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     Whether imports are light cannot be seen from here, nor can the process a plugin is in tell it
     from another; both are checked with real processes elsewhere.
     """
-    from aigc_core.testing import checks_networks, child, tasks
+    from aigc_core.testing.checks import networks as checks_networks
+    from aigc_core.testing.process import ask, tasks
 
     monkeypatch.setattr(checks_networks, "UPDATES", 8)  # enough for networks of this size
-    monkeypatch.setattr(child, "ask", lambda kind, folder, **job: _ask(kind, folder, job))
+    monkeypatch.setattr(ask, "ask", lambda kind, folder, **job: _ask(kind, folder, job))
     monkeypatch.setattr(tasks, "WriteAudit", _only_audit)
 
 
@@ -36,7 +37,7 @@ _audits: list[Any] = []
 
 def _only_audit() -> Any:
     """One for all tests: an audit hook cannot be taken away."""
-    from aigc_core.testing.audit import WriteAudit
+    from aigc_core.testing.process.audit import WriteAudit
 
     if not _audits:
         _audits.append(WriteAudit())
@@ -44,8 +45,8 @@ def _only_audit() -> Any:
 
 
 def _ask(kind: str, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
-    from aigc_core.testing import tasks
-    from aigc_core.testing.importing import COMMANDS, REGISTERING
+    from aigc_core.testing.process import tasks
+    from aigc_core.testing.process.importing import COMMANDS, REGISTERING
 
     answers: dict[str, Any] = {"": {"error": "The process ended."}}
     if kind == "imports":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aigc_core.testing.audit import WriteAudit
+from aigc_core.testing.process.audit import WriteAudit
 
 WRITES: dict[str, Callable[[Path], object]] = {
     "a file": lambda place: (place / "file").write_text("new", encoding="utf-8"),

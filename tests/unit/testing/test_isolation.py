@@ -14,7 +14,7 @@ from aigc_core.errors import PluginError
 from aigc_core.plugins import get_host
 from aigc_core.testing import isolated_host, tiny_store, tmp_plugin
 from aigc_core.testing.fixtures import aigc_folders, data_folders, no_network  # noqa: F401
-from aigc_core.testing.isolation import own_folders
+from aigc_core.testing.process.isolation import own_folders
 
 
 def test_a_host_with_exactly_these_plugins() -> None:

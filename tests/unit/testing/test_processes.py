@@ -17,7 +17,8 @@ from broken_dots import (
 )
 from dots_variants import dots_with, failed, results_of
 
-from aigc_core.testing import child, tmp_plugin
+from aigc_core.testing import tmp_plugin
+from aigc_core.testing.process import ask
 from aigc_core.testing.runner import Runner
 
 
@@ -47,7 +48,7 @@ def test_options_that_import_torch() -> None:
 
 def test_a_name_that_imports_torch_when_it_is_asked_for(tmp_path: Path) -> None:
     references = ["aigc_core", "aigc_core:AdversarialConfig", "aigc_core:Engine"]
-    answers = child.ask("imports", tmp_path, references=references, entry=None)
+    answers = ask.ask("imports", tmp_path, references=references, entry=None)
     assert [answers[reference]["torch"] for reference in references] == [False, False, True]
 
 
@@ -139,20 +140,20 @@ def test_what_differs_between_processes_and_what_is_written_beside_the_run() -> 
 
 def test_a_process_that_ends_is_reported_and_what_it_had_found_is_kept(tmp_path: Path) -> None:
     references = ["dots.settings:NetConfig", "broken_dots.exits", "dots"]
-    answers = child.ask("imports", tmp_path, references=references, entry=None)
+    answers = ask.ask("imports", tmp_path, references=references, entry=None)
     assert answers["dots.settings:NetConfig"] == {"torch": False, "disturbs": []}
     assert set(answers) == {"dots.settings:NetConfig", ""}
     assert answers[""] == {"error": "The process ended with code 3: goodbye"}
 
 
 def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "TIMEOUT_S", 0.01)
-    answers = child.ask("imports", tmp_path, references=["dots"], entry=None)
+    monkeypatch.setattr(ask, "TIMEOUT_S", 0.01)
+    answers = ask.ask("imports", tmp_path, references=["dots"], entry=None)
     assert answers == {"": {"error": "The process was still at work after 0 seconds."}}
 
 
 def test_the_process_has_a_temporary_folder_of_its_own(tmp_path: Path) -> None:
     before = dict(os.environ), list(sys.path)
-    child.ask("imports", tmp_path, references=[], entry=None)
+    ask.ask("imports", tmp_path, references=[], entry=None)
     assert (tmp_path / "tmp").is_dir()
     assert (dict(os.environ), list(sys.path)) == before

@@ -1,19 +1,21 @@
 """Known failures are strict, lost checks are missed, and one check does not stop another."""
 
 import dataclasses
+import types
 import typing
 
 import dots
+import implied
 import pytest
 from dots_variants import GAN, dots_with, failed, plugin, results_of
 
 from aigc_core import MetricSpec
 from aigc_core.errors import PluginError
+from aigc_core.plugins import get_host
 from aigc_core.plugins.specs import Capability
-from aigc_core.testing import check_plugin, implied, isolated_host, plan, tmp_plugin
-from aigc_core.testing import runner as runner_module
+from aigc_core.testing import check_plugin, isolated_host, tmp_plugin
 from aigc_core.testing.results import describe
-from aigc_core.testing.runner import Runner
+from aigc_core.testing.runner import Planned, Runner
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -50,50 +52,35 @@ def test_a_known_failure_of_a_check_that_is_not_done_here() -> None:
     assert "known_failures of recipe dots/gan names 'previw-opens'" in message
 
 
-def test_a_check_that_is_lost_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = tuple(check for check in plan.CHECKS if check.name != "resume")
-    monkeypatch.setattr(plan, "CHECKS", kept)
-    assert failed(results_of(dots_with())) == {
-        "complete": "1 of the 36 checks that the plugin's specs imply were not planned: "
-        "recipe dots/gan: resume."
-    }
+@pytest.mark.parametrize(
+    "module",
+    [
+        dots,
+        dots_with(gan={"capabilities": ()}),
+        dots_with(gan={"capabilities": ("adversarial",)}),
+        dots_with(stars={"embedded": False}),
+    ],
+)
+def test_what_is_planned_is_what_the_specs_imply(module: types.ModuleType) -> None:
+    with tmp_plugin(module, "planned"), Runner(get_host(), "planned") as runner:
+        planned = [(item.label, item.check.name) for item in runner.planned]
+        assert len(set(planned)) == len(planned)
+        assert set(planned) == set(implied.implied_checks(runner.host, "planned"))
 
 
-def test_a_check_that_hides_behind_its_condition_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    hidden = tuple(
-        dataclasses.replace(check, applies=lambda spec: False) if check.kind == "recipe" else check
-        for check in plan.CHECKS
-    )
-    monkeypatch.setattr(plan, "CHECKS", hidden)
-    message = failed(results_of(dots_with()))["complete"]
-    assert message.startswith("19 of the 36 checks that the plugin's specs imply were not planned")
+@pytest.mark.parametrize("plugin", ["audio", "image", "text"])
+def test_what_is_planned_of_installed_plugins_is_what_their_specs_imply(plugin: str) -> None:
+    if plugin not in get_host().statuses:
+        pytest.skip("it is not installed")
+    with Runner(get_host(), plugin) as runner:
+        planned = {(item.label, item.check.name) for item in runner.planned}
+        assert planned == set(implied.implied_checks(runner.host, plugin))
 
 
-def test_a_check_that_was_planned_and_not_done_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Lazy(Runner):
-        def run_all(self, on_result=None):
-            everything = self.planned
-            self.planned = [everything[0], everything[-1]]
-            return super().run_all(on_result)
-
-    monkeypatch.setattr(runner_module, "Runner", Lazy)
-    with tmp_plugin(dots_with(), "lazy"):
-        results = check_plugin("lazy")
-    assert "34 of the 36 checks" in failed(results)["complete"]
-    assert "were not done: " in failed(results)["complete"]
-
-
-def test_a_check_that_nothing_implies_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(implied, "RECIPE", tuple(n for n in implied.RECIPE if n != "resume"))
-    message = failed(results_of(dots_with()))["complete"]
-    assert "nothing in the plugin's specs implies them: recipe dots/gan: resume." in message
-
-
-def test_a_capability_without_checks_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(implied.CAPABILITY, "bf16")
-    assert failed(results_of(dots_with())) == {
-        "complete": "The table of what declarations imply knows no capability 'bf16'."
-    }
+def test_what_is_planned_is_done() -> None:
+    with tmp_plugin(dots, "done"), Runner(get_host(), "done") as runner:
+        planned = [(item.label, item.check.name) for item in runner.planned]
+        assert [(r.subject, r.check) for r in runner.run_all()] == planned
 
 
 def test_the_table_knows_every_capability() -> None:
@@ -107,14 +94,13 @@ def test_an_exception_is_a_failure_with_type_and_place_and_stops_nothing() -> No
     assert "modality.py, line " in message
     assert message.endswith(", in to_stored).")
     assert {"save-and-read", "resume"} <= {r.check for r in results if r.status == "passed"}
-    assert "complete" not in failed(results)
 
 
 def test_exit_is_a_failure_and_ctrl_c_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with Runner(isolated_host(dots), "dots") as runner:
         item = runner.planned[0]
 
-        def ending(error: BaseException) -> plan.Planned:
+        def ending(error: BaseException) -> Planned:
             def end(subject: object) -> None:
                 raise error
 

@@ -11,11 +11,11 @@ from dots_variants import dots_with, failed, plugin, results_of
 
 from aigc_core import OptimizerConfig, Phase
 from aigc_core.runs import Run
-from aigc_core.testing import isolated_host, stepping
+from aigc_core.testing import isolated_host
+from aigc_core.testing.checks.stepping import Stepper
+from aigc_core.testing.checks.watched import calls_of_a_training, made_up_calls
 from aigc_core.testing.recipe_subject import RecipeSubject
 from aigc_core.testing.runner import Runner
-from aigc_core.testing.stepping import Stepper
-from aigc_core.testing.watched import calls_of_a_training, made_up_calls
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -68,14 +68,14 @@ def test_logits_of_which_nothing_can_be_reported() -> None:
     results = results_of(unusual("of_latents_never_called"))
     assert not failed(results)
     assert [r.message for r in results if r.check == "discriminator-logits"] == [
-        "Whether logits are raw could not be reported: The discriminator 'discriminator'."
+        "Whether logits are raw could not be found out: The discriminator 'discriminator'."
     ]
     module = dots_with(gan={"build": "broken_dots.discriminators:begins_at_zero"})
     with Runner(isolated_host(module), "variant") as runner:
         item = next(i for i in runner.planned if i.check.name == "discriminator-logits")
         failure, message = runner.attempt(item)
     assert failure is None
-    assert "could not be reported" in message
+    assert "could not be found out" in message
 
 
 def test_a_generator_that_must_be_asked_for_a_class() -> None:
@@ -134,24 +134,6 @@ def test_learning_rates_follow_no_schedule(monkeypatch: pytest.MonkeyPatch) -> N
     assert used[0].name == "sgd"
 
 
-def test_steps_are_made_with_and_without_a_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Older:
-        def __init__(self, runners: Any, device: Any, precision: Any, accumulate: int) -> None:
-            self.given = (accumulate,)
-
-    class Newer:
-        def __init__(
-            self, runners: Any, device: Any, precision: Any, accumulate: int, total_steps: int
-        ) -> None:
-            self.given = (accumulate, total_steps)
-
-    given = []
-    for kind in (Older, Newer):
-        monkeypatch.setattr(stepping, "StepRunner", kind)
-        given.append(stepping._step_runner([], 3).given)
-    assert given == [(3,), (3, 1)]
-
-
 def keys_of(run: Run) -> tuple[set[str], set[str], set[str]]:
     return set(run.config), set(run.config["engine"]), set(run.environment)
 
@@ -207,7 +189,7 @@ def test_an_observer_of_a_plugin_whose_recipe_does_not_train() -> None:
 
 def test_an_installed_plugin_without_an_api_version_is_reported(monkeypatch) -> None:
     from aigc_core.plugins import InstalledPlugin
-    from aigc_core.testing import checks_plugin
+    from aigc_core.testing.checks import plugin as checks_plugin
 
     found = [InstalledPlugin("dots", "dots", None, None)]
     monkeypatch.setattr(checks_plugin, "find_installed", lambda: found)

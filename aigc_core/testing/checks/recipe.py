@@ -19,9 +19,9 @@ from aigc_core.engine.step import build_phases
 from aigc_core.errors import ConfigError
 from aigc_core.interfaces import Discriminator, Generator
 from aigc_core.strict_yaml import dump_yaml, parse_yaml
-from aigc_core.testing.check import Checks, fail_unless
-from aigc_core.testing.checks_modality import check_model_form
-from aigc_core.testing.drawing import draw, generated_shape
+from aigc_core.testing.checks.check import Checks, fail_unless
+from aigc_core.testing.checks.drawing import draw, generated_shape
+from aigc_core.testing.checks.modality import check_model_form
 from aigc_core.testing.recipe_subject import CPU, RecipeSubject
 from aigc_core.testing.results import CheckFailed
 
@@ -80,13 +80,13 @@ def builds_quickly(recipe: RecipeSubject) -> None:
     A recipe that cannot be tried out in seconds is not tried out.
     """
     _ = recipe.store, recipe.plugin.host.resolve(recipe.spec.build, recipe.plugin.name)
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone, whatever else the machine does
     parts = recipe.build()
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     fail_unless(
         seconds < BUILD_LIMIT_S,
-        f"Building took {seconds:.1f} s on a CPU, more than {BUILD_LIMIT_S:g} s. Make the networks "
-        "of the preset 'tiny' smaller.",
+        f"Building took {seconds:.1f} s of CPU time, more than {BUILD_LIMIT_S:g} s. Make the "
+        "networks of the preset 'tiny' smaller.",
     )
     generator = parts.trainer.generator()
     fail_unless(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from aigc_core.testing.check import Checks, fail_unless
-from aigc_core.testing.judging import Judge, find_judges
+from aigc_core.testing.checks.check import Checks, fail_unless
+from aigc_core.testing.checks.judging import Judge, find_judges
 from aigc_core.testing.recipe_subject import RecipeSubject
 from aigc_core.testing.results import CheckFailed
 

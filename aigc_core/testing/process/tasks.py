@@ -14,12 +14,12 @@ from torch import Tensor
 from aigc_core.api import generate_files, train
 from aigc_core.plugins import use_host
 from aigc_core.runs import Run
-from aigc_core.testing.audit import WriteAudit
-from aigc_core.testing.child import make_host
-from aigc_core.testing.digest import digests_of
-from aigc_core.testing.isolation import own_folders
+from aigc_core.testing.process.audit import WriteAudit
+from aigc_core.testing.process.hosts import make_host
+from aigc_core.testing.process.isolation import own_folders
 from aigc_core.testing.recipe_subject import SMALL, RecipeSubject
 from aigc_core.testing.results import CheckFailed, describe
+from aigc_core.testing.stores import digests_of
 from aigc_core.testing.subjects import DatasetSubject, PluginSubject
 
 SEED = 5
@@ -81,7 +81,7 @@ def _do(subject: DatasetSubject | RecipeSubject, folder: Path, audit: WriteAudit
 
 def train_and_generate(recipe: RecipeSubject, folder: Path) -> tuple[Run, list[Path]]:
     """Train the tiny recipe and draw samples, as a user does; return the run and their files."""
-    run = train(recipe.spec.name, preset=recipe.preset, overrides=SMALL, out=folder)
+    run = train(recipe.spec.name, preset=recipe.preset, overrides=SMALL, out=folder, progress=False)
     generated = generate_files(run, count=3, device="cpu")
     return run, [*generated.files, generated.preview]
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from aigc_core.engine.sampling import evaluation_mode
 from aigc_core.interfaces import Discriminator
+from aigc_core.testing.checks.stepping import Stepper
 from aigc_core.testing.recipe_subject import RecipeSubject
-from aigc_core.testing.stepping import Stepper
 
 FEW = 8
 """Samples of the data that stand in for inputs."""

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import safetensors.torch
 
 from aigc_core.runs import Run
-from aigc_core.testing.check import Checks, fail_unless
-from aigc_core.testing.checks_dataset import check_written
-from aigc_core.testing.checks_training import check_same
+from aigc_core.testing.checks.check import Checks, fail_unless
+from aigc_core.testing.checks.dataset import check_written
+from aigc_core.testing.checks.training import check_same
+from aigc_core.testing.process.tasks import outcome, train_and_generate
 from aigc_core.testing.recipe_subject import STEPS, RecipeSubject
-from aigc_core.testing.tasks import outcome, train_and_generate
 
 CHECKS = Checks()
 

@@ -8,7 +8,7 @@ import torch
 
 from aigc_core.errors import PluginError
 from aigc_core.interfaces import Metric
-from aigc_core.testing.check import Checks, fail_unless
+from aigc_core.testing.checks.check import Checks, fail_unless
 from aigc_core.testing.results import CheckFailed
 from aigc_core.testing.subjects import MANY, MetricSubject
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from aigc_core.errors import DataError
 from aigc_core.interfaces import SampleStore
-from aigc_core.testing.check import Checks, fail_unless
-from aigc_core.testing.digest import digests_of
-from aigc_core.testing.network import no_network
+from aigc_core.testing.checks.check import Checks, fail_unless
+from aigc_core.testing.process.isolation import no_network
 from aigc_core.testing.results import CheckFailed, describe
+from aigc_core.testing.stores import digests_of
 from aigc_core.testing.subjects import DatasetSubject
 
 CHECKS = Checks()

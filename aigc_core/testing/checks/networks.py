@@ -12,12 +12,12 @@ from torch import nn
 
 from aigc_core.engine.sampling import evaluation_mode
 from aigc_core.engine.step import PhaseRunner
-from aigc_core.testing.check import Checks, fail_unless
-from aigc_core.testing.drawing import draw, generated_shape
-from aigc_core.testing.judging import find_judges
+from aigc_core.testing.checks.check import Checks, fail_unless
+from aigc_core.testing.checks.drawing import draw, generated_shape
+from aigc_core.testing.checks.judging import find_judges
+from aigc_core.testing.checks.stepping import Stepper
 from aigc_core.testing.recipe_subject import RecipeSubject
 from aigc_core.testing.results import CheckFailed
-from aigc_core.testing.stepping import Stepper
 
 CHECKS = Checks()
 LOOKED_AT = 8

@@ -12,7 +12,7 @@ from torch import Tensor
 from aigc_core.engine import Engine, EngineObserver, load_weights
 from aigc_core.errors import RunError
 from aigc_core.runs import load_checkpoint, save_checkpoint
-from aigc_core.testing.check import Checks, fail_unless
+from aigc_core.testing.checks.check import Checks, fail_unless
 from aigc_core.testing.recipe_subject import STEPS, RecipeSubject
 from aigc_core.testing.results import CheckFailed
 

@@ -1,12 +1,10 @@
 """Which checks a plugin's declarations imply: a table to read, and to hold the plan against.
 
-It knows nothing of the functions that do the checking. A check that is lost on the way from there
-to a result, for whatever reason, is missed here.
+It knows nothing of the functions that do the checking, so a check that is lost on the way from
+there to a plan, for whatever reason, is missed.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from aigc_core.plugins import DatasetSpec, PluginHost, RecipeSpec
 
@@ -17,7 +15,6 @@ PLUGIN = (
     "specs-resolve",
     "known-failures",
     "observers-run",
-    "complete",
 )
 MODALITY = ("embedded-dataset",)
 MODALITY_ON_A_DATASET = ("model-form", "stored-form", "save-and-read", "preview-opens")
@@ -85,20 +82,3 @@ def dataset_checks(spec: DatasetSpec) -> tuple[str, ...]:
 def recipe_checks(spec: RecipeSpec) -> tuple[str, ...]:
     """Return the names of the checks that a recipe's spec implies."""
     return RECIPE + tuple(c for capability in spec.capabilities for c in CAPABILITY[capability])
-
-
-def known_failures(host: PluginHost, plugin: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield ``(owner, check, checks that its spec implies)`` of every declared known failure."""
-    status = host.statuses[plugin]
-    for name in status.modalities:
-        for check in host.modalities[name].known_failures:
-            yield f"modality {name}", check, MODALITY + MODALITY_ON_A_DATASET
-    for name in status.datasets:
-        for check in host.datasets[name].known_failures:
-            yield f"dataset {name}", check, dataset_checks(host.datasets[name])
-    for name in status.recipes:
-        for check in host.recipes[name].known_failures:
-            yield f"recipe {name}", check, recipe_checks(host.recipes[name])
-    for name in status.metrics:
-        for check in host.metrics[name].known_failures:
-            yield f"metric {name}", check, METRIC

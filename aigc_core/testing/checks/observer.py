@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aigc_core.testing.check import Checks
+from aigc_core.testing.checks.check import Checks
+from aigc_core.testing.checks.watched import Calls, calls_of_a_training, made_up_calls
 from aigc_core.testing.recipe_subject import RecipeSubject
 from aigc_core.testing.results import CheckFailed, describe
 from aigc_core.testing.subjects import PluginSubject
-from aigc_core.testing.watched import Calls, calls_of_a_training, made_up_calls
 
 CHECKS = Checks()
 

@@ -1,4 +1,4 @@
-"""What a training tells observers: noted in a real one, or made up in the same form."""
+"""The calls that observers get: recorded in a real training, or made up in the same form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aigc_core.config import DatasetConfig, EngineConfig, RunConfig
 from aigc_core.interfaces import ConfigModel, SampleSpec
 from aigc_core.plugins import hookimpl, use_host
 from aigc_core.runs import DatasetFacts, Run, create_run
-from aigc_core.testing import child
+from aigc_core.testing.process.hosts import describe_host, make_host
 from aigc_core.testing.recipe_subject import SMALL, RecipeSubject
 
 Calls = list[tuple[str, dict[str, Any]]]
@@ -51,7 +51,7 @@ class Listener:
 def calls_of_a_training(recipe: RecipeSubject, folder: Path) -> Calls:
     """Train the tiny recipe, with no plugin watching, and return the calls that observers got."""
     _ = recipe.config  # that there is something to train on
-    specs_alone = child.make_host(child.describe_host(recipe.plugin.host, plugin=""))
+    specs_alone = make_host(describe_host(recipe.plugin.host, plugin=""))
     listener = Listener()
     with use_host(specs_alone):
         train(
@@ -59,13 +59,14 @@ def calls_of_a_training(recipe: RecipeSubject, folder: Path) -> Calls:
             preset=recipe.preset,
             overrides=SMALL,
             out=folder,
+            progress=False,
             observers=[listener],
         )
     return listener.calls
 
 
 def made_up_calls(folder: Path) -> Calls:
-    """Return what a training of a recipe that does not exist would tell."""
+    """Return what a training of a recipe that does not exist would make."""
     run = _made_up_run(folder)
     preview, checkpoint = run.samples / "step-000001.txt", run.checkpoints / "step-000001"
     preview.write_text("a sample\n", encoding="utf-8")
@@ -82,7 +83,7 @@ def made_up_calls(folder: Path) -> Calls:
         ("aigc_metrics_logged", {"run": run, "step": 1, "metrics": metrics}),
         ("aigc_checkpoint_saved", {"run": run, "step": 1, "path": checkpoint}),
         ("aigc_samples_drawn", {"run": run, "step": 1, "preview": preview}),
-        ("aigc_run_finished", {"run": run, "step": 1, "status": "completed"}),
+        ("aigc_run_finished", {"run": run, "step": 1, "status": "complete"}),
     ]
 
 

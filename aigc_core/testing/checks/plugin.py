@@ -9,9 +9,8 @@ from typing import Any
 from aigc_core.errors import did_you_mean
 from aigc_core.interfaces import ConfigModel, Dataset, Metric, Modality
 from aigc_core.plugins import API_VERSION, find_installed
-from aigc_core.testing.check import Checks, fail_unless
-from aigc_core.testing.implied import known_failures as declared_known_failures
-from aigc_core.testing.importing import COMMANDS, REGISTERING
+from aigc_core.testing.checks.check import Checks, fail_unless
+from aigc_core.testing.process.importing import COMMANDS, REGISTERING
 from aigc_core.testing.results import CheckFailed, describe
 from aigc_core.testing.subjects import PluginSubject
 
@@ -147,10 +146,19 @@ def known_failures(plugin: PluginSubject) -> None:
     A misspelt name would excuse nothing, and one of a check that was renamed would stay for ever.
     """
     problems = []
-    for owner, name, valid in declared_known_failures(plugin.host, plugin.name):
-        if name not in valid:
-            problems.append(
-                f"known_failures of {owner} names '{name}', which is not one of its checks."
-                + did_you_mean(name, valid)
-            )
+    subjects: tuple[Any, ...] = (
+        *plugin.modalities,
+        *plugin.datasets,
+        *plugin.recipes,
+        *plugin.metrics,
+    )
+    for subject in subjects:
+        own = subject.label
+        valid = {n for label, n in plugin.planned if label == own or label.startswith(f"{own} on ")}
+        problems += [
+            f"known_failures of {own} names '{name}', which is not one of its checks."
+            + did_you_mean(name, valid)
+            for name in subject.spec.known_failures
+            if name not in valid
+        ]
     fail_unless(not problems, " ".join(problems))

@@ -1,0 +1,1 @@
+"""The promises of the contract, each a function that puts one to the test."""

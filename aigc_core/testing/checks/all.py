@@ -1,0 +1,30 @@
+"""Every check, in the order in which they are done."""
+
+from __future__ import annotations
+
+from aigc_core.testing.checks import (
+    dataset,
+    discriminator,
+    metric,
+    modality,
+    networks,
+    observer,
+    plugin,
+    recipe,
+    run,
+    training,
+)
+from aigc_core.testing.checks.check import Check
+
+CHECKS: tuple[Check, ...] = (
+    *plugin.CHECKS,
+    *observer.CHECKS,
+    *modality.CHECKS,
+    *dataset.CHECKS,
+    *recipe.CHECKS,
+    *networks.CHECKS,
+    *discriminator.CHECKS,
+    *training.CHECKS,
+    *run.CHECKS,
+    *metric.CHECKS,
+)
