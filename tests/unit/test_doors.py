@@ -129,3 +129,17 @@ def known_modalities() -> list[str]:
     from aigc_core.plugins import get_host, load_catalogue
 
     return [*get_host().modalities, *load_catalogue().modalities]
+
+
+def test_modules_import_one_another_in_no_circle() -> None:
+    """Neither at run time, nor within functions, nor for types alone; packages only re-export."""
+    modules = {".".join(p.relative_to(CORE.parent).with_suffix("").parts): p
+               for p in CORE.rglob("*.py") if p.name != "__init__.py"}  # fmt: skip
+    graph = {
+        module: imports(path, at_run_time=False) & set(modules) - {module}
+        for module, path in modules.items()
+    }
+    while leaves := [module for module, needed in graph.items() if not needed & set(graph)]:
+        for module in leaves:
+            del graph[module]
+    assert not graph, f"in a circle, or waiting for one: {sorted(graph)}"
