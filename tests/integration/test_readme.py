@@ -37,7 +37,8 @@ def test_both_examples_were_found() -> None:
 def test_every_option_in_a_command_exists(aigc, command: str) -> None:
     """Each option must stand in the command's own help; runs and data need not be there."""
     words = shlex.split(command.split(">")[0])[1:]
-    group = words[:2] if words[0] in ("config", "plugins") else words[:1]
+    grouped = words[0] in ("config", "plugins") or words[:2] == ["datasets", "preview"]
+    group = words[:2] if grouped else words[:1]
     reported = aigc(*group, "--help").out
     for word in words:
         if word.startswith("--"):
