@@ -62,7 +62,7 @@ def article_loop(
             g_optimizer.step()
 
             step += 1
-            told = (d_loss.item(), g_loss.item()) if step % 100 == 0 else (float("nan"),) * 2
+            logged = (d_loss.item(), g_loss.item()) if step % 100 == 0 else (float("nan"),) * 2
             if step % 100 == 0:
-                print(f"step {step}: D {told[0]:.3f}, G {told[1]:.3f}")
-            yield told
+                print(f"step {step}: D {logged[0]:.3f}, G {logged[1]:.3f}")
+            yield logged

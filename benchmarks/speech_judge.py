@@ -95,8 +95,8 @@ def trained_classifier() -> tuple[Classifier, float]:
         path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(classifier.state_dict(), path)
     classifier.eval()
-    told = look(classifier, waveforms[unheard])[1].argmax(1)
-    return classifier, float((told == digits[unheard].numpy()).mean())
+    heard = look(classifier, waveforms[unheard])[1].argmax(1)
+    return classifier, float((heard == digits[unheard].numpy()).mean())
 
 
 def _train(classifier: Classifier, waveforms: Tensor, digits: Tensor) -> None:
@@ -149,8 +149,8 @@ def main() -> None:
     print(f"classifier: {accuracy:.1%} of the clips of {' and '.join(HELD_OUT)}, never heard")
     test, digits, speakers = clips("test")
     train = clips("train")[0]
-    reference, told = look(classifier, test)
-    right = (told.argmax(1) == digits.numpy()).mean()
+    reference, heard = look(classifier, test)
+    right = (heard.argmax(1) == digits.numpy()).mean()
     print(f"real held-out clips, {right:.1%} right:", _scores(classifier, test, reference))
     heard = {speaker for speaker in speakers if speaker not in HELD_OUT}
     print(f"of them, clips of {', '.join(sorted(heard))} are by speakers it knows")
@@ -162,9 +162,9 @@ def main() -> None:
         waveforms = drawn(run, arguments.count)
         print(f"{run}:", _scores(classifier, waveforms, reference))
         if open_run(run).config["model"].get("conditional"):
-            told = look(classifier, waveforms)[1].argmax(1)
-            agreed = (told == np.arange(len(told)) % 10).mean()
-            print(f"{run}: {agreed:.1%} of {len(told)} clips are of the digit asked for")
+            heard = look(classifier, waveforms)[1].argmax(1)
+            agreed = (heard == np.arange(len(heard)) % 10).mean()
+            print(f"{run}: {agreed:.1%} of {len(heard)} clips are of the digit asked for")
 
 
 def _scores(classifier: Classifier, waveforms: Tensor, reference: np.ndarray) -> str:

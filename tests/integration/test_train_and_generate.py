@@ -1,4 +1,4 @@
-"""The main job: train, look, go on, generate; by command line and by library."""
+"""The main job: train, look, resume, generate; by command line and by library."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What a program may give an engine, and what it is told instead of an AttributeError."""
+"""What a program may give an engine, and what it is answered instead of an AttributeError."""
 
 import numpy as np
 import pytest
