@@ -138,8 +138,12 @@ def test_a_script_that_trains_gets_its_ctrl_c_after_the_checkpoint(tmp_path) -> 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
 def test_a_dropped_connection_leaves_a_checkpoint(tmp_path) -> None:
-    with pytest.raises(aigc_core.Interrupted, match="a checkpoint was written") as stop:
-        train(tmp_path / "run", observers=[SendsSignal(signal.SIGHUP)])
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+    try:
+        with pytest.raises(aigc_core.Interrupted, match="a checkpoint was written") as stop:
+            train(tmp_path / "run", observers=[SendsSignal(signal.SIGHUP)])
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert (stop.value.signal_number, stop.value.exit_code) == (signal.SIGHUP, 129)
     assert stop.value.run.step == 4
     assert aigc_core.open_run(tmp_path / "run").step == 4
