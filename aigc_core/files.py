@@ -105,6 +105,15 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}")
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what stays the same of a folder while it is not replaced; None where there is none."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
 def shown(path: Path) -> str:
     """Return a path relative to the current folder where it is below it."""
     try:

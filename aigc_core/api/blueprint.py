@@ -78,7 +78,8 @@ class Blueprint:
         """
         spec, named = self.dataset, self.config.dataset.root
         root = data_root(named) if named or not spec.embedded else None
-        make = self.host.resolve(spec.code, owner := self.host.owner("dataset", spec.name))
+        owner = self.host.owner("dataset", spec.name)
+        make = self.host.resolve(spec.code, owner)
         dataset = make(self.config.dataset.options, DataFolders(root, cache_folder()))
         _expect(dataset, Dataset, spec.code, owner)
         try:

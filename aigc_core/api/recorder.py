@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 from collections.abc import Mapping
 
 from aigc_core.api.unchanged import RECORD
 from aigc_core.engine import Engine, EngineObserver, derive_seed
 from aigc_core.errors import AigcError, RunError, StorageError
+from aigc_core.files import identity
 from aigc_core.interfaces import Modality
 from aigc_core.plugins.hooks import HookCaller
 from aigc_core.runs import Run, save_checkpoint
@@ -32,16 +32,9 @@ class RunRecorder(EngineObserver):
         self.modality = modality
         self.hooks = hooks
         self._uncut = resumed
-        self._identity = self._identity_now()
+        self._identity = identity(self.run.path)
         # Of the files as the training began with them: an edit meanwhile is not its own.
         self._record = record_of(run.config, run.dataset.model_dump(mode="json"))
-
-    def _identity_now(self) -> tuple[int, int] | None:
-        try:
-            facts = os.stat(self.run.path)
-        except OSError:
-            return None
-        return facts.st_dev, facts.st_ino
 
     def _check_there(self, step: int) -> None:
         """Check that the folder is still the one that the training began in.
@@ -49,7 +42,7 @@ class RunRecorder(EngineObserver):
         Raises:
             StorageError: it was moved, removed or replaced; nothing is made again in its place.
         """
-        if self._identity_now() != self._identity:
+        if identity(self.run.path) != self._identity:
             raise StorageError(
                 f"The folder {self.run.path} was moved, removed or replaced while it was trained; "
                 f"the training ends at step {step:,}. Where it is now, resume it with: aigc resume"

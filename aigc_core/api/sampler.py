@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -74,7 +74,7 @@ class Request:
     """For text: what comes before, not part of the sample."""
     tokens: int | None = None
     """For sequences: how many tokens a sample has."""
-    sampling: Mapping[str, Any] | None = field(default=None)
+    sampling: Mapping[str, Any] | None = None
     """For sequences: settings such as ``{"temperature": 0.8}``; see ``SamplingConfig``."""
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ from aigc_core.errors import (
     Interrupted,
     PluginError,
     RunError,
+    StopTraining,
     StorageError,
     TrainingError,
 )
@@ -198,13 +199,17 @@ class Training:
                 status = "interrupted"
             with contextlib.suppress(PluginError):  # with --strict: the first error is reported
                 self._finish(status)
-            raise self._explained(error) from error
+            explained = self._explained(error)
+            if explained is error:
+                raise
+            raise explained from error
         self._finish(status)
         self._raise_if_stopped(result)
 
     def _finish(self, status: str) -> None:
         step = self.engine.step
-        self.hooks.call("aigc_run_finished", run=self.run, step=step, status=status)
+        with contextlib.suppress(StopTraining):  # it has ended
+            self.hooks.call("aigc_run_finished", run=self.run, step=step, status=status)
 
     @property
     def _resume_command(self) -> str:

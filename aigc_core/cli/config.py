@@ -44,7 +44,7 @@ def show(
     layers = layers_from(config, set_, dataset)
     resolved = resolve_config(get_host(), recipe, preset=preset, layers=layers)
     values = resolved.config.to_dict()
-    meanings = _meanings(recipe, resolved.config)
+    meanings = _meanings(resolved.config)
     if as_json:
         descriptions = {key: meanings[key] for key, _ in leaves(values) if key in meanings}
         sources = dict(resolved.sources)
@@ -76,7 +76,7 @@ def init(
     layers = layers_from(None, set_, dataset)
     config = resolve_config(get_host(), recipe, preset=preset, layers=layers).config
     values = config.to_dict()
-    meanings = _meanings(recipe, config)
+    meanings = _meanings(config)
     lines = [f"# Settings of {recipe}. Use: aigc train {recipe} --config THIS-FILE", ""]
     for section in SECTIONS:
         lines += _commented({section: values[section]}, meanings)
@@ -101,7 +101,7 @@ def _commented(
     return lines
 
 
-def _meanings(recipe: str, config: RunConfig) -> dict[str, str]:
+def _meanings(config: RunConfig) -> dict[str, str]:
     """Return what settings mean, by dotted key."""
     found: dict[str, str] = {}
     models = {"dataset": config.dataset, "model": config.model, "trainer": config.trainer}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,10 +19,22 @@ def _complete_recipes(incomplete: str) -> list[str]:
     return [name for name in get_host().recipes if name.startswith(incomplete)]
 
 
+def _recipe_typed(context: typer.Context) -> str:
+    """Return the recipe of the line that is completed.
+
+    Where an option's value is completed, click gives up on the line before it has arguments.
+    """
+    from aigc_core.plugins import get_host
+
+    words = f"{os.environ.get('COMP_WORDS', '')} {os.environ.get('_TYPER_COMPLETE_ARGS', '')}"
+    typed = (word for word in words.split() if word in get_host().recipes)
+    return str(context.params.get("recipe") or next(typed, ""))
+
+
 def _complete_datasets(context: typer.Context, incomplete: str) -> list[str]:
     from aigc_core.plugins import get_host
 
-    recipe = str(context.params.get("recipe") or "")
+    recipe = _recipe_typed(context)
     modality = recipe.split("/")[0]
     fitting = [s.name for s in get_host().datasets.values() if s.modality == modality or not recipe]
     return [name for name in dict.fromkeys(fitting) if name.startswith(incomplete)]
@@ -30,7 +43,7 @@ def _complete_datasets(context: typer.Context, incomplete: str) -> list[str]:
 def _complete_presets(context: typer.Context, incomplete: str) -> list[str]:
     from aigc_core.plugins import get_host
 
-    spec = get_host().recipes.get(str(context.params.get("recipe")))
+    spec = get_host().recipes.get(_recipe_typed(context))
     return [name for name in (spec.presets if spec else ()) if name.startswith(incomplete)]
 
 
@@ -47,7 +60,7 @@ def _complete_settings(context: typer.Context, incomplete: str) -> list[str]:
     from aigc_core.config.layers import leaves
     from aigc_core.plugins import get_host
 
-    recipe = str(context.params.get("recipe") or "")
+    recipe = _recipe_typed(context)
     if "=" in incomplete or recipe not in get_host().recipes:
         return []
     values = resolve_config(get_host(), recipe).config.to_dict()

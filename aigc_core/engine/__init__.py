@@ -1,8 +1,9 @@
 """Runs any trainer: device, precision, data, loop, guards. Knows no modality, recipe or folder."""
 
-from aigc_core.engine.data import ResidentData, as_arrays
+from aigc_core.engine.data import ResidentData
 from aigc_core.engine.device import choose_device, choose_precision, describe_device
 from aigc_core.engine.engine import Engine, EngineObserver
+from aigc_core.engine.inputs import as_arrays
 from aigc_core.engine.sampling import draw_samples, evaluation_mode, interpolate_latents
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.engine.state import load_weights, renaming

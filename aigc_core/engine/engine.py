@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from aigc_core.config import EngineConfig
-from aigc_core.engine.data import ResidentData, as_arrays
+from aigc_core.engine.data import ResidentData
 from aigc_core.engine.device import (
     choose_channels_last,
     choose_device,
@@ -23,6 +23,7 @@ from aigc_core.engine.device import (
     weights_channels_last,
 )
 from aigc_core.engine.ema import ExponentialMovingAverage
+from aigc_core.engine.inputs import as_arrays, check_trainer, described, generator_of
 from aigc_core.engine.metrics import LogInterval
 from aigc_core.engine.optimizers import learning_rate
 from aigc_core.engine.order import ShuffledOrder
@@ -127,7 +128,9 @@ class Engine:
                 another kind.
             DataError: no data, or data that the engine cannot take.
         """
-        _check_kinds(trainer, config, observers)
+        check_trainer(trainer, config)
+        for observer in observers:
+            _check_observer(observer)
         self.config = config
         self.trainer = trainer
         self.device = choose_device(config.device)
@@ -140,7 +143,7 @@ class Engine:
             network.to(self.device).train()
             if self.channels_last:
                 weights_channels_last(network)
-        generator = _generator_of(trainer).to(self.device)
+        generator = generator_of(trainer).to(self.device)
         self.ema = ExponentialMovingAverage(generator, config.ema) if config.ema else None
         self.data = ResidentData(as_arrays(data), self.device, transform)
         self._validation = build_validation(
@@ -278,11 +281,12 @@ class Engine:
             due = self._due(all_of_it=self.step == self.total_steps or bool(self._stop_reason))
             if any(due):
                 self._stop_clock(clock)
-                self._do(due)
+                due = self._do(due)
                 clock = time.perf_counter()
-            if stop.save:
+            if stop.save:  # asked for by a signal, also while that was done
                 self._stop_clock(clock)
-                self._save()
+                if not due.checkpoint:
+                    self._save()
                 stop.save, clock = False, time.perf_counter()
         self._stop_clock(clock)
 
@@ -306,7 +310,8 @@ class Engine:
             samples=now(config.sample_every),
         )
 
-    def _do(self, due: Due) -> None:
+    def _do(self, due: Due) -> Due:
+        """Do what is due, and return all that was done."""
         measured: dict[str, float] = {}
         if due.validation and self._validation is not None:
             measured = self._validation.run(self.step, self.generator)
@@ -323,6 +328,7 @@ class Engine:
             self._save()
         if due.samples:
             self._notify(lambda observer: observer.samples_due(self))
+        return due
 
     def _with_ending(self, due: Due) -> Due:
         """Return what is due, which is everything where the training ends with this step."""
@@ -438,47 +444,10 @@ class Engine:
         self._halfway = False
 
 
-def _check_kinds(trainer: object, config: object, observers: Sequence[object]) -> None:
-    """Check what is not data for being what it should be.
-
-    Raises:
-        ConfigError: it is not; says what to give instead.
-    """
-    if not isinstance(trainer, Trainer):
-        raise ConfigError(
-            f"Engine needs a Trainer, and was given {_kind(trainer)}. A network alone does not say "
-            "how it is trained: use AdversarialTrainer, VariationalTrainer or "
-            "AutoregressiveTrainer, or derive from aigc_core.Trainer."
-        )
-    if not isinstance(config, EngineConfig):
-        raise ConfigError(
-            f"Engine needs an EngineConfig, and was given {_kind(config)}. Make one with: "
-            "EngineConfig(steps=1000, batch_size=64)"
-        )
-    for observer in observers:
-        _check_observer(observer)
-
-
 def _check_observer(observer: Any) -> None:
     if not isinstance(observer, EngineObserver):
         raise ConfigError(
-            f"An engine's observers derive from aigc_core.EngineObserver; {_kind(observer)} does "
-            "not. Objects with @hookimpl methods go to aigc_core.train(..., observers=[...])."
+            "An engine's observers derive from aigc_core.EngineObserver, and "
+            f"{described(observer)} does not. Objects with @hookimpl methods go to "
+            "aigc_core.train(..., observers=[...])."
         )
-
-
-def _generator_of(trainer: Trainer) -> Generator:
-    generator: object = trainer.generator()
-    if not isinstance(generator, Generator):
-        raise ConfigError(
-            f"{type(trainer).__name__}.generator() gave {_kind(generator)}, which is not an "
-            "aigc_core.Generator. Derive the network from aigc_core.Generator and give it a method "
-            "sample(), or from LatentGenerator or AutoregressiveGenerator, which have one."
-        )
-    return generator
-
-
-def _kind(value: object) -> str:
-    name = value.__name__ if isinstance(value, type) else type(value).__name__
-    article = "an" if name[:1].lower() in "aeiou" else "a"
-    return f"the class {name}" if isinstance(value, type) else f"{article} {name}"

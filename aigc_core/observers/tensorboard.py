@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import logging
-import os
 import threading
 import wave
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aigc_core.config.layers import leaves
+from aigc_core.files import identity
 from aigc_core.plugins import hookimpl
 from aigc_core.runs import Run
 
@@ -39,7 +39,7 @@ class TensorBoard:
 
         # Later events of the same run are of a process that was killed; they are hidden.
         self._writer = SummaryWriter(str(run.path), purge_step=start_step + 1)
-        self._folder = _identity(run.path)
+        self._folder = identity(run.path)
         if start_step == 0:
             self._write_settings(self._writer, config)
         self._hook = threading.excepthook
@@ -80,7 +80,7 @@ class TensorBoard:
 
         It opens its file again for each write, and would make one in a folder that took its place.
         """
-        if self._writer and _identity(run.path) != self._folder:
+        if self._writer and identity(run.path) != self._folder:
             self._writer = None
         return self._writer
 
@@ -120,11 +120,3 @@ class TensorBoard:
         elif path.suffix == ".txt":
             text = path.read_text(encoding="utf-8", errors="replace")
             writer.add_text("samples", "    " + text.replace("\n", "\n    "), step)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino

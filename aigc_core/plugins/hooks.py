@@ -9,7 +9,7 @@ from typing import Any
 
 import pluggy
 
-from aigc_core.errors import PluginError, did_you_mean
+from aigc_core.errors import PluginError, StopTraining, did_you_mean
 from aigc_core.plugins import hookspecs
 from aigc_core.plugins.guarded_import import NEVER_CATCH, describe
 from aigc_core.plugins.options import host_options
@@ -89,6 +89,9 @@ class HookCaller:
 
         With the option ``strict``, the first that raises ends it with a ``PluginError``.
 
+        Raises:
+            StopTraining: an implementation asked for it; the others were called, too.
+
         In the order of registration; ``tryfirst`` and ``trylast`` are honoured. Implementations
         get only the arguments they ask for.
         """
@@ -97,6 +100,7 @@ class HookCaller:
             for manager in self._managers
             for implementation in getattr(manager.hook, hook).get_hookimpls()
         ]
+        asked: StopTraining | None = None
         for implementation in sorted(implementations, key=lambda i: i.trylast - i.tryfirst):
             if id(implementation.plugin) in self._off:
                 continue
@@ -105,6 +109,8 @@ class HookCaller:
                 implementation.function(**{a: arguments[a] for a in wanted if a in arguments})
             except NEVER_CATCH:
                 raise
+            except StopTraining as stop:
+                asked = stop
             except (Exception, SystemExit) as error:
                 self._off.add(id(implementation.plugin))
                 if self._strict:
@@ -119,6 +125,8 @@ class HookCaller:
                     describe(error),
                 )
                 logger.debug("Its traceback:", exc_info=error)
+        if asked is not None:
+            raise asked
 
 
 def _shown_name(implementation: pluggy.HookImpl) -> str:

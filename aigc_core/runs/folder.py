@@ -149,6 +149,8 @@ class Run:
         engine = engine if isinstance(engine, dict) else {}
         if ending.reason == "steps":
             return ending if self.step >= self.total_steps else None
+        if ending.reason == "stopped":
+            return ending
         if ending.reason == "patience":
             return ending if engine.get("patience") is not None else None
         try:

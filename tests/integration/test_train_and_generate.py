@@ -3,7 +3,10 @@
 import hashlib
 import json
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image
 
 import aigc_core
 from aigc_core.engine import Engine
+from aigc_core.errors import StorageError
 
 
 def weights_digest(run: Path) -> str:
@@ -211,3 +215,54 @@ def test_the_real_mnist_trains_without_a_network(aigc, quick, real_data, monkeyp
     assert json.loads(done.out)["step"] == 6
     assert json.loads(Path("run/dataset.json").read_text())["count"] == 60_000
     assert before == sorted(p.name for p in (real_data / "mnist" / "MNIST" / "raw").iterdir())
+
+
+class Stops:
+    """Asks for the end at step 4; what else watches still gets the call."""
+
+    @aigc_core.hookimpl(tryfirst=True)
+    def aigc_metrics_logged(self, step: int) -> None:
+        if step >= 4:
+            raise aigc_core.StopTraining("the loss is low enough")
+
+
+def test_an_observer_of_a_run_may_stop_it_with_a_checkpoint(aigc, tmp_path) -> None:
+    run = aigc_core.train(
+        "image/dcgan", dataset="digits", overrides=QUICK, out=tmp_path / "run", observers=[Stops()]
+    )
+    assert (run.step, run.status, run.ending.reason) == (4, "complete", "stopped")
+    assert [row["step"] for row in run.metrics] == [2, 4]
+    assert run.latest_preview.name == "step-000004.png"
+    refused = aigc("resume", run.path)
+    assert refused.code == 2
+    assert "it was stopped at step 4: the loss is low enough. Train on with" in refused.err
+    assert aigc("resume", run.path, "--steps", 6).code == 0
+    assert (run.step, run.ending.reason) == (6, "steps")
+
+
+def test_a_full_disk_keeps_its_cause(tmp_path, monkeypatch) -> None:
+    def full(*arguments: object, **more: object) -> None:
+        raise StorageError("The disk is full.") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr("aigc_core.api.recorder.save_checkpoint", full)
+    with pytest.raises(StorageError, match="The disk is full") as failed:
+        aigc_core.train("image/dcgan", dataset="digits", overrides=QUICK, out=tmp_path / "run")
+    assert isinstance(failed.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("aigc train image/d", "image/dcgan"),
+        ("aigc train image/dcgan --preset qu", "quick"),
+        ("aigc train image/dcgan --dataset dig", "digits"),
+        ("aigc train image/dcgan --set engine.checkpoint.ev", "engine.checkpoint.every="),
+    ],
+)
+def test_a_shell_completes_names(line: str, expected: str) -> None:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    environment = {**os.environ, **words, "_AIGC_COMPLETE": "complete_bash"}
+    command = [sys.executable, "-c", "import sys; sys.argv[0] = 'aigc'; "
+               "from aigc_core.cli import main; main()"]  # fmt: skip
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [expected], done.stderr

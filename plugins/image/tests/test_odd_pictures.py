@@ -1,5 +1,6 @@
 """Pictures of other depths, senses and colours than 8-bit sRGB become what a viewer shows."""
 
+import base64
 import io
 import re
 import struct
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from aigc_core import DataError, DataFolders
 from aigc_core.datasets import UnreadableError
@@ -442,3 +443,126 @@ def test_deep_channels_in_separate_planes_are_refused_and_others_read(
     whole = Image.fromarray(planes.astype(np.uint8).transpose(1, 2, 0))
     expected = np.asarray(whole.resize((8, 8), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
     assert np.array_equal(found, expected)
+
+
+# Ramps of 8 x 8 pixels from black to white, each row the same, lossless, by OpenJPEG's program.
+JPEG_2000 = {
+    "12-bit RGB": "/0//UQAvAAAAAAAIAAAACAAAAAAAAAAAAAAACAAAAAgAAAAAAAAAAAADCwEBCwEBCwEB/1IADAAAAAEB"
+    "AAQEAAH/XAAEQGD/kAAKAAAAAABkAAH/k9/hRBFqopciE/TwdhG4pCCx+9Lj8iZ2kH5Gcr1E+s6XjNTDnLMCrCuLPc12"
+    "YH8ZXNgR3QXVtCq4qw+i9hNCuLPc12YI2Eggl4zPmNW2y8vLy8vLy4CA/9k=",
+    "4-bit RGB": "/0//UQAvAAAAAAAIAAAACAAAAAAAAAAAAAAACAAAAAgAAAAAAAAAAAADAwEBAwEBAwEB/1IADAAAAAEB"
+    "AAQEAAH/XAAEQCD/kAAKAAAAAAAoAAH/k98hUBFqofAgeQb5AENPbd6ZVG5LdiOgf4CA/9k=",
+    "4-bit grey": "/0//UQApAAAAAAAIAAAACAAAAAAAAAAAAAAACAAAAAgAAAAAAAAAAAABAwEB/1IADAAAAAEAAAQEAAH/"
+    "XAAEQCD/kAAKAAAAAAAmAAH/k98hUBFqofAgeQb5AENPbd6ZVG5LdiOgf//Z",
+}
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow reads no JPEG 2000")
+@pytest.mark.parametrize("kind", JPEG_2000)
+def test_a_jpeg_2000_is_scaled_by_its_depth_or_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.j2k"
+    path.write_bytes(base64.b64decode(JPEG_2000[kind]))
+    if kind.startswith("12"):
+        with pytest.raises(UnreadableError, match="JPEG 2000 of 3 x 12-bit samples"):
+            decode(path, ImageFolderOptions(size=8))
+        return
+    found = decode(path, ImageFolderOptions(size=8)).samples[0]
+    ramp = np.rint(np.rint(np.linspace(0, 1, 8) * 15) * 255 / 15)
+    assert np.array_equal(found, np.broadcast_to(ramp, (3, 8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "declared", "expected"),
+    [(0, 0, (200, 100, 50)), (0, 8, (0, 0, 0)), (255, 0, (200, 100, 50)), (128, 8, (100, 50, 25))],
+)
+def test_the_fourth_byte_of_a_tga_hides_no_whole_picture_unless_it_is_alpha(
+    tmp_path: Path, alpha: int, declared: int, expected: tuple[int, ...]
+) -> None:
+    head = bytes([0, 0, 2, 0, 0, 0, 0, 0]) + struct.pack("<4H", 0, 0, 8, 8)
+    pixels = bytes([50, 100, 200, alpha]) * 64
+    (tmp_path / "a.tga").write_bytes(head + bytes([32, 0x20 | declared]) + pixels)
+    found = decode(tmp_path / "a.tga", ImageFolderOptions(size=8)).samples[0]
+    assert np.abs(found[:, 4, 4].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_s_colour_map_has_8_bits_where_its_values_do(tmp_path: Path, bits: int) -> None:
+    palette = [0, 0, 0, 200, 100, 50, *[0] * 762]
+    image = Image.fromarray(np.ones((8, 8), np.uint8))
+    image.putpalette(palette)
+    image.save(tmp_path / "a.tif")
+    data = (tmp_path / "a.tif").read_bytes()
+    written = Image.open(tmp_path / "a.tif").tag_v2[320]
+    found = data.find(struct.pack("<768H", *written))
+    assert found > 0
+    values = [value >> 8 << (bits - 8) for value in written]
+    changed = data[:found] + struct.pack("<768H", *values) + data[found + 1536 :]
+    (tmp_path / "a.tif").write_bytes(changed)
+    pixels = decode(tmp_path / "a.tif", ImageFolderOptions(size=8)).samples[0]
+    assert pixels[:, 4, 4].tolist() == [200, 100, 50]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("bits", "value"), [(16, 16384), (32, 1 << 30)])
+@pytest.mark.parametrize("orientation", [1, 3])
+def test_compressed_signed_values_are_in_the_file_s_order(
+    tmp_path: Path, order: str, bits: int, value: int, orientation: int
+) -> None:
+    pixels = np.zeros((8, 8), f"{order}i{bits // 8}")
+    pixels[:, 4:] = value  # dark on the left, unless it is turned round
+    data = zlib.compress(pixels.tobytes())
+    entries = [
+        (256, 3, 8), (257, 3, 8), (258, 3, bits), (259, 3, 8), (262, 3, 1), (273, 4, 200),
+        (274, 3, orientation), (277, 3, 1), (278, 3, 8), (279, 4, len(data)), (339, 3, 2),
+    ]  # fmt: skip
+    body = struct.pack(f"{order}IH", 8, len(entries))
+    for tag, kind, number in entries:
+        packed = struct.pack(f"{order}{'H' if kind == 3 else 'I'}", number).ljust(4, b"\0")
+        body += struct.pack(f"{order}HHI", tag, kind, 1) + packed
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    (tmp_path / "a.tif").write_bytes((head + body + bytes(4)).ljust(200, b"\0") + data)
+    found = decode(tmp_path / "a.tif", ImageFolderOptions(size=8)).samples[0]
+    half = round(value / (2 ** (bits - 1) - 1) * 255)
+    expected = [0, half] if orientation == 1 else [half, 0]
+    assert found[0, 4, [0, 7]].tolist() == expected
+
+
+def test_uncompressed_ycbcr_is_read_where_each_pixel_has_its_colour_and_else_refused(
+    tmp_path: Path,
+) -> None:
+    def written(subsampling: tuple[int, int]) -> Path:
+        entries = [
+            (256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 3, 160), (259, 3, 1, 1), (262, 3, 1, 6),
+            (273, 4, 1, 200), (277, 3, 1, 3), (278, 3, 1, 8), (279, 4, 1, 192), (530, 3, 2, 0),
+        ]  # fmt: skip
+        body = struct.pack("<IH", 8, len(entries))
+        for tag, kind, count, value in entries:
+            packed = struct.pack("<I", value)
+            if tag == 530:
+                packed = struct.pack("<2H", *subsampling)
+            body += struct.pack("<HHI", tag, kind, count) + packed
+        data = bytearray((b"II*\0" + body + bytes(4)).ljust(200, b"\0"))
+        data[160:166] = struct.pack("<3H", 8, 8, 8)
+        path = tmp_path / f"{subsampling[0]}.tif"
+        path.write_bytes(bytes(data) + bytes([100, 128, 128]) * 64)
+        return path
+
+    found = decode(written((1, 1)), ImageFolderOptions(size=8)).samples[0]
+    assert found[:, 4, 4].tolist() == [100, 100, 100]
+    with pytest.raises(UnreadableError, match="uncompressed YCbCr"):
+        decode(written((2, 2)), ImageFolderOptions(size=8))
+
+
+@pytest.mark.parametrize(
+    ("code", "noted"), [((1, 13, 0, 1), False), ((9, 16, 0, 1), True), ((1, 13, 0, 0), True)]
+)
+def test_a_png_coded_for_hdr_or_a_wide_gamut_is_noted(
+    tmp_path: Path, code: tuple[int, ...], noted: bool
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (10, 20, 30)).save(file, "PNG")
+    data, chunk = file.getvalue(), b"cICP" + bytes(code)
+    added = struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(data[:33] + added + data[33:])
+    remarks = decode(tmp_path / "a.png", ImageFolderOptions(size=8)).remarks
+    assert ("coded" in remarks) == noted

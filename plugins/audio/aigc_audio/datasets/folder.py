@@ -18,7 +18,7 @@ class AudioFolder(FolderDataset):
     suffixes = SUFFIXES
     hints = HINTS
     remarks = REMARKS
-    format = 2
+    format = 3
     single_file = True
 
     @property

@@ -15,13 +15,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from aigc_core.datasets import DecodedFile, UnreadableError
 from aigc_image.datasets._colour import CONVERTED, NO_PROFILE, to_srgb
 from aigc_image.datasets._depths import (
-    check_planes,
     grey_levels,
     is_dim,
     raw_mode,
     transparent_level,
-    unread_tiff,
     with_key_of_8_bits,
+)
+from aigc_image.datasets._misread import (
+    is_coded_otherwise,
+    put_right,
+    refuse_misread,
+    unread_tiff,
 )
 from aigc_image.options import ImageFolderOptions
 
@@ -55,7 +59,7 @@ _FORMATS = (
 )  # fmt: skip
 """What is tried, whatever the suffix says: none that runs a program, as EPS runs Ghostscript."""
 
-FRAMES, DIM = "frames", "dim"
+FRAMES, DIM, CODED = "frames", "dim", "coded"
 REMARKS = {
     CONVERTED: "{count:,} of {total:,} images have a colour profile other than sRGB and were "
     "converted to sRGB (dataset.options.colour_management=false keeps their numbers).",
@@ -65,6 +69,8 @@ REMARKS = {
     "{files}. Set dataset.options.frames=all for all of them.",
     DIM: "{count:,} of {total:,} images are black: they use less than 1/256 of the range of their "
     "depth: {files}. Stretch them to the range before training.",
+    CODED: "{count:,} of {total:,} images say by a chunk cICP that their colours are not sRGB (HDR "
+    "or a wide gamut), which is not converted: {files}. Convert them to sRGB before training.",
 }
 _SUBFILE_TYPE = 254
 _REDUCED = 1
@@ -89,11 +95,13 @@ def decode(path: Path, options: ImageFolderOptions) -> DecodedFile:
             if len(frames) > 1 and options.frames == "first":
                 remarks.append(FRAMES)
                 frames = frames[:1]
+            if options.colour_management and is_coded_otherwise(path):
+                remarks.append(CODED)
             pixels = []
             for number in frames:
                 if number or len(frames) > 1:
                     image.seek(number)
-                pixels.append(_decoded(image, options, remarks))
+                pixels.append(_decoded(image, path, options, remarks))
     except UnreadableError:
         raise
     except Exception as error:  # pillow's readers raise almost anything on damaged files
@@ -132,14 +140,15 @@ def _frames(image: Image.Image) -> list[int]:
 
 
 def _decoded(
-    image: Image.Image, options: ImageFolderOptions, remarks: list[str]
+    image: Image.Image, path: Path, options: ImageFolderOptions, remarks: list[str]
 ) -> NDArray[np.uint8]:
     """Return the frame that an image is at as uint8 ``(channels, size, size)``."""
     size, channels = options.size, options.channels
     raw, tags = raw_mode(image), getattr(image, "tag_v2", {})
-    check_planes(tags)
+    refuse_misread(image, path)
     image.draft(None, (2 * size, 2 * size))  # a JPEG can be decoded at a half, a quarter, …
-    upright = ImageOps.exif_transpose(image)
+    image.load()
+    upright = ImageOps.exif_transpose(put_right(image, path))
     eight = _eight_bits(upright, raw, tags, remarks)
     if options.colour_management:
         eight.info = {**upright.info, **eight.info}

@@ -6,9 +6,7 @@ zero; signed 8 bits come as unsigned ones. So the file's own tags decide.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,57 +96,3 @@ def _first(value: object, otherwise: int) -> int:
     if isinstance(value, tuple | list):
         value = value[0] if value else otherwise
     return value if isinstance(value, int) else otherwise
-
-
-def check_planes(tags: Mapping[int, Any]) -> None:
-    """Refuse a TIFF that Pillow opens and reads wrongly.
-
-    Raises:
-        UnreadableError: channels of more than 8 bits in planes of their own.
-    """
-    bits = tags.get(258, 1)
-    deep = max(bits) if isinstance(bits, tuple) else bits
-    if tags.get(284, 1) == 2 and tags.get(277, 1) > 1 and deep > 8:
-        raise UnreadableError(
-            f"{deep}-bit channels in separate planes, which Pillow reads wrongly: save it with "
-            "interleaved channels"
-        )
-
-
-_TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 16: 8}  # bytes of a value, by TIFF's type
-_TIFF_FORMATS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
-_TIFF_COLOURS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
-
-
-def unread_tiff(path: Path) -> str | None:
-    """Say what kind of TIFF a file is that Pillow cannot open; None for what is no TIFF.
-
-    Of the first directory (TIFF 6.0, section 2): bits, sample format, colours and compression.
-    """
-    with path.open("rb") as file:
-        head = file.read(8)
-        order = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
-        if order is None:
-            return None
-        tags: dict[int, int] = {}
-        try:
-            file.seek(struct.unpack(f"{order}I", head[4:])[0])
-            (count,) = struct.unpack(f"{order}H", file.read(2))
-            entries = [struct.unpack(f"{order}HHI4s", file.read(12)) for _ in range(count)]
-            for tag, kind, number, value in entries:
-                size = _TIFF_SIZES.get(kind, 4)
-                if number * size > 4:  # elsewhere: the first of several
-                    file.seek(struct.unpack(f"{order}I", value)[0])
-                    value = file.read(4)
-                form = "H" if size == 2 else "B" if size == 1 else "I"
-                tags[tag] = struct.unpack(f"{order}{form}", value[: min(size, 4)])[0]
-        except struct.error:
-            return "a damaged TIFF"
-    colours = _TIFF_COLOURS.get(tags.get(262, 1), "other")
-    compression = tags.get(259, 1)
-    packed = "" if compression == 1 else f" and compression {compression}"
-    return (
-        f"a TIFF of {tags.get(277, 1)} x {tags.get(258, 1)}-bit "
-        f"{_TIFF_FORMATS.get(tags.get(339, 1), '')}{colours} samples{packed}, which Pillow cannot "
-        "open: convert it to 16-bit PNG or TIFF"
-    )

@@ -19,7 +19,7 @@ class ImageFolder(FolderDataset):
     suffixes = SUFFIXES
     hints = HINTS
     remarks = REMARKS
-    format = 2
+    format = 3
 
     @property
     def spec(self) -> SampleSpec:
