@@ -56,8 +56,8 @@ class EngineObserver:
     ``engine.state()`` when ``checkpoint_due`` is called.
 
     Any method may raise ``StopTraining`` to end the training after this step or the next one, with
-    a checkpoint. One that raises anything else is reported and switched off, and the training goes
-    on; but a ``required`` observer's exceptions, and every ``AigcError``, end the training.
+    a checkpoint. One that raises anything else is reported and switched off, and training
+    continues; but a ``required`` observer's exceptions, and every ``AigcError``, end the training.
     """
 
     required = False
