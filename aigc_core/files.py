@@ -21,27 +21,51 @@ _CANNOT_SYNC = {
 Not among them: EIO and ENOSPC, after which nothing is safe."""
 
 
+@contextlib.contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """Give the path of a scratch file that replaces ``target`` if the block ends without an error.
+
+    It is on disk by then, with the target's mode. The target's folder is made; the scratch file is
+    left to the block to make.
+
+    Raises:
+        OSError: it could not be written; the target is as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(target) as scratch:
+        yield scratch
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """Do what ``atomic_file`` does, in a folder that is there."""
+    scratch = _beside(target)
+    try:
+        yield scratch
+        with scratch.open("r+b") as file:  # Windows syncs only what is open for writing
+            os.fsync(file.fileno())
+        if target.exists():
+            with contextlib.suppress(PermissionError):  # file systems without modes
+                os.chmod(scratch, target.stat().st_mode & 0o777)
+        os.replace(scratch, target)
+        sync_folder(target.parent)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a file that is either the old one or the whole new one, and on disk on return.
+
+    Its folder is not made: where it is gone, so is what the file belongs to.
 
     Raises:
         StorageError: it could not be written; the old file stands.
     """
-    scratch = _beside(path)
     try:
-        with scratch.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            with contextlib.suppress(PermissionError):  # file systems without modes
-                os.chmod(scratch, path.stat().st_mode & 0o777)
-        os.replace(scratch, path)
-        sync_folder(path.parent)
+        with _replacing(path) as scratch:
+            scratch.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise StorageError(f"Could not write {path}: {reason(error)}.") from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

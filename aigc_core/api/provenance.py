@@ -76,9 +76,7 @@ def describe_environment(blueprint: Blueprint) -> dict[str, Any]:
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "aigc_core": __version__,
         "plugins": {
-            s.distribution or s.name: s.version
-            for s in host.statuses.values()
-            if s.state == "active"
+            s.distribution or s.name: s.version for s in host.statuses if s.state == "active"
         },
         "needs": _needed_plugins(blueprint),
         "python": platform.python_version(),
@@ -116,10 +114,11 @@ def _needed_plugins(blueprint: Blueprint) -> dict[str, Any]:
         "modality": host.owner("modality", blueprint.modality.name),
         "dataset": host.owner("dataset", blueprint.dataset.name),
     }
-    return {
-        what: {"plugin": name, "distribution": host.statuses[name].distribution}
-        for what, name in owners.items()
-    }
+    needed = {}
+    for what, name in owners.items():
+        status = host.status(name)
+        needed[what] = {"plugin": name, "distribution": status and status.distribution}
+    return needed
 
 
 def require_plugins(host: PluginHost, run: Run) -> None:
@@ -148,7 +147,7 @@ def require_plugins(host: PluginHost, run: Run) -> None:
             continue
         needed = f"{run.path} needs the {what} '{name}'"
         distribution = plugin.get("distribution")
-        there = [s for s in host.statuses.values() if s.distribution == distribution]
+        there = [s for s in host.statuses if s.distribution == distribution]
         for status in there:
             if status.state != "active":
                 raise PluginError(

@@ -37,10 +37,10 @@ def doctor(as_json: JsonOption = False) -> None:
     host = get_host()
     facts["plugins"] = [
         f"{s.name} {s.version or ''} {'' if s.state == 'active' else s.state}".strip()
-        for s in host.statuses.values()
+        for s in host.statuses
     ]
     problems += [f"The plugin '{s.name}': {s.what_to_do}" for s in host.broken()]
-    problems += [f"The plugin '{s.name}': {s.warning}" for s in host.statuses.values() if s.warning]
+    problems += [f"The plugin '{s.name}': {s.warning}" for s in host.statuses if s.warning]
     if not host.statuses:
         problems.append("No plugin is installed: there is nothing to train. See: aigc modalities")
     try:

@@ -43,7 +43,7 @@ def recipes(as_json: JsonOption = False) -> None:
     ]
     print_listing(rows, ["recipe", "dataset", "presets", "plugin", "summary"], as_json)
     if not rows:
-        idle = [status.name for status in host.statuses.values() if status.state != "active"]
+        idle = [status.name for status in host.statuses if status.state != "active"]
         why = f"not active: {', '.join(idle)}" if idle else "no plugin is installed"
         say(error_console(), f"There is nothing to train ({why}). See: aigc plugins list")
 
@@ -129,7 +129,7 @@ def modalities(as_json: JsonOption = False) -> None:
         elif slot is not None and slot.plugin is not None:
             plugin = slot.plugin
             status = f"not installed, get it with: aigc plugins install {plugin}"
-            for idle in host.statuses.values():
+            for idle in host.statuses:
                 if normal_name(idle.distribution or "") == plugin:
                     status = f"{idle.state}, see: aigc plugins info {plugin}"
         else:

@@ -187,7 +187,7 @@ def _load_plugins(app: typer.Typer, arguments: list[str]) -> None:
         if any(argument.startswith(f"{status.name}/") for argument in arguments):
             continue  # asked for by name, it is the error that ends the command
         logger.warning("The plugin '%s' could not be loaded. %s", status.name, status.what_to_do)
-    for status in host.statuses.values():
+    for status in host.statuses:
         if status.warning:
             logger.warning("The plugin '%s': %s", status.name, status.warning)
     add_plugin_commands(app, host)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aigc_core.cli.output import JsonOption, print_json
 from aigc_core.errors import PluginError
-from aigc_core.plugins import InstalledPlugin, PluginStatus, get_host
+from aigc_core.plugins import get_host
 from aigc_core.plugins.installed import matches_name
 from aigc_core.testing import CheckResult
 
@@ -50,17 +50,13 @@ def _key(name: str) -> str:
     Raises:
         PluginError: a distribution with several plugins.
     """
-    statuses = get_host().statuses
-    if name in statuses:
+    host = get_host()
+    if host.status(name) is not None:
         return name
-    found = [key for key, s in statuses.items() if matches_name(_installed(s), name)]
+    found = [s.name for s in host.statuses if matches_name(s, name)]
     if len(found) > 1:
         raise PluginError(f"'{name}' brings several plugins: {', '.join(found)}. Name one of them.")
     return found[0] if found else name
-
-
-def _installed(status: PluginStatus) -> InstalledPlugin:
-    return InstalledPlugin(status.name, status.module, status.distribution)
 
 
 def _show(console: Console, result: CheckResult) -> None:

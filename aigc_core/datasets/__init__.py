@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
+from aigc_core.files import atomic_file
 
 if TYPE_CHECKING:
     from aigc_core.datasets.archives import extract_archive
     from aigc_core.datasets.arrays import read_arrays, write_arrays
-    from aigc_core.datasets.atomic import atomic_file
     from aigc_core.datasets.cache import locked_cache
     from aigc_core.datasets.contents import content_digests
     from aigc_core.datasets.downloads import download
@@ -39,7 +39,6 @@ __getattr__ = lazy_exports(
         "locked_cache": "cache",
         "read_arrays": "arrays",
         "list_some": "words",
-        "atomic_file": "atomic",
         "write_arrays": "arrays",
     },
 )

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from aigc_core.datasets.atomic import atomic_file
+from aigc_core.files import atomic_file
 
 _KEY = "aigc"
 """One key for all facts: the order of several would differ from one writing to the next."""

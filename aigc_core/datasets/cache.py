@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 _SCRATCH = re.compile(r"\..+\.(?:[0-9a-f]{8}|[0-9]+|[0-9a-f]{8}\.tmp|[0-9]+\.tmp)|tmp[a-z0-9_]{8}")
-"""What ``aigc_core.files``, ``atomic_file`` and ``tempfile`` call scratch files and folders."""
+"""What ``aigc_core.files`` and ``tempfile`` call scratch files and folders, and what older versions
+did."""
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from aigc_core._version import __version__
-from aigc_core.datasets.atomic import atomic_file
 from aigc_core.errors import DataError
+from aigc_core.files import atomic_file
 
 logger = logging.getLogger("aigc")
 

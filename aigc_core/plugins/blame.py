@@ -35,7 +35,7 @@ def failure(host: PluginHost, error: BaseException, doing: str) -> PluginFailure
 def _owner(host: PluginHost, filename: str) -> str | None:
     """Return the plugin in whose package a file is."""
     path = os.path.realpath(filename)
-    for status in host.statuses.values():
+    for status in host.statuses:
         if status.state != "active":
             continue
         package = status.module.partition(":")[0].partition(".")[0]

@@ -12,7 +12,7 @@ import shlex
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 logger = logging.getLogger("aigc")
 ENTRY_POINT_GROUP = "aigc.plugins"
@@ -95,7 +95,16 @@ def normal_name(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def matches_name(plugin: InstalledPlugin, name: str) -> bool:
+class Named(Protocol):
+    """A plugin as far as a user can name it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def distribution(self) -> str | None: ...
+
+
+def matches_name(plugin: Named, name: str) -> bool:
     """Whether a user means this plugin by ``name``: its own or its distribution's."""
     if name == plugin.name:
         return True

@@ -45,7 +45,7 @@ class PluginHost:
         self.options = options or host_options()
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
-        self.statuses: dict[str, PluginStatus] = {}
+        self.statuses: list[PluginStatus] = []
         self.registered = Registrations()
         tables = self.registered.tables
         self.modalities: dict[str, ModalitySpec] = tables["modality"]
@@ -67,7 +67,7 @@ class PluginHost:
         self.options.check_names()
         for plugin in _the_known_first(find_installed()):
             self.load(plugin, about_to_load)
-        for status in self.statuses.values() if self.options.strict else ():
+        for status in self.statuses if self.options.strict else ():
             if status.broken:
                 raise PluginError(
                     f"The plugin '{status.name}' could not be loaded, and --strict makes that an "
@@ -91,39 +91,29 @@ class PluginHost:
             status.fail("error", f"{who}: {plugin.problem}", plugin.fix)
         elif misfit := incompatibility(plugin):
             status.fail("incompatible", *misfit)
-        twins = [s for s in self.statuses.values() if s.name == status.name]
-        key = self._note(status)
-        if self.statuses[key] is status and status.state == "active":
-            called = f"{status.name} ({status.distribution})" if twins else status.name
-            self._run(status, called, about_to_load)
-        return self.statuses[key]
-
-    def _note(self, status: PluginStatus) -> str:
-        """Enter a status and return its key: its name, which an active plugin has before others."""
-        key = status.name
-        while (other := self.statuses.get(key)) is not None:
-            if (other.distribution, other.module) == (status.distribution, status.module):
-                return key  # the same metadata, met twice
-            if other.state != "active" and status.state == "active":
-                self._note_elsewhere(key, other)
-                break
-            if other.state == "active" and status.state == "active":
-                first, second = (s.distribution or s.module for s in (other, status))
+        twins = [s for s in self.statuses if s.name == status.name]
+        for twin in twins:
+            if (twin.distribution, twin.module) == (status.distribution, status.module):
+                return twin  # the same metadata, met twice
+        self.statuses.append(status)
+        if status.state == "active":
+            if used := next((s for s in twins if s.state == "active"), None):
+                first, second = (s.distribution or s.module for s in (used, status))
                 status.fail(
                     "error",
                     f"The distributions {first} and {second} both bring a plugin named "
                     f"'{status.name}'; that of {first} is used. Disable either of them.",
                     f"aigc plugins disable {as_argument(second)}",
                 )
-            key += "'"
-        self.statuses[key] = status
-        return key
+            else:
+                called = f"{status.name} ({status.distribution})" if twins else status.name
+                self._run(status, called, about_to_load)
+        return status
 
-    def _note_elsewhere(self, key: str, idle: PluginStatus) -> None:
-        other = key
-        while other in self.statuses:
-            other += "'"
-        self.statuses[other] = idle
+    def status(self, name: str) -> PluginStatus | None:
+        """Return the plugin of this name, the active one of several; None where there is none."""
+        found = [status for status in self.statuses if status.name == name]
+        return next((s for s in found if s.state == "active"), found[0] if found else None)
 
     def _run(self, status: PluginStatus, called: str, about_to_load: Callable[[str], None]) -> None:
         """Run a plugin's code: import it and let it register what it brings."""
@@ -153,7 +143,8 @@ class PluginHost:
 
     def register(self, plugin: object, status: PluginStatus) -> None:
         """Register a loaded plugin and take its specs; an error is kept in ``status``."""
-        self.statuses.setdefault(status.name, status)
+        if not any(known is status for known in self.statuses):
+            self.statuses.append(status)
         try:
             check_hooks(self.manager, plugin)
             known = self.manager.get_name(plugin)
@@ -178,14 +169,14 @@ class PluginHost:
     def recipe(self, name: str) -> RecipeSpec:
         """Return a recipe by name; raise ``PluginError`` that says how to get a missing one."""
         if name not in self.recipes:
-            raise missing("recipe", name, self.recipes, self.statuses.values())
+            raise missing("recipe", name, self.recipes, self.statuses)
         return self.recipes[name]
 
     def dataset(self, name: str, modality: str) -> DatasetSpec:
         """Return a dataset of one modality by name; raise ``PluginError`` for a wrong one."""
         fitting = {n: s for n, s in self.datasets.items() if s.modality == modality}
         if name not in self.datasets:
-            raise missing("dataset", name, fitting, self.statuses.values())
+            raise missing("dataset", name, fitting, self.statuses)
         spec = self.datasets[name]
         if spec.modality != modality:
             raise PluginError(
@@ -197,14 +188,14 @@ class PluginHost:
     def modality(self, name: str) -> ModalitySpec:
         """Return a modality by name; raise ``PluginError`` for one that no plugin brings."""
         if name not in self.modalities:
-            raise missing("modality", name, self.modalities, self.statuses.values())
+            raise missing("modality", name, self.modalities, self.statuses)
         return self.modalities[name]
 
     def metric(self, name: str, modality: str) -> MetricSpec:
         """Return a metric for one modality by name; raise ``PluginError`` for a wrong one."""
         fitting = {n: s for n, s in self.metrics.items() if s.modality in (None, modality)}
         if name not in self.metrics:
-            raise missing("metric", name, fitting, self.statuses.values())
+            raise missing("metric", name, fitting, self.statuses)
         if name not in fitting:
             raise PluginError(
                 f"The metric '{name}' is for {self.metrics[name].modality}, and the run makes "
@@ -234,7 +225,7 @@ class PluginHost:
 
     def broken(self) -> list[PluginStatus]:
         """Return the plugins that should be active and could not be loaded."""
-        return [status for status in self.statuses.values() if status.broken]
+        return [status for status in self.statuses if status.broken]
 
 
 def _the_known_first(plugins: list[InstalledPlugin]) -> list[InstalledPlugin]:

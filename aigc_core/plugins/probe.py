@@ -185,7 +185,7 @@ def main() -> None:
 
     host = PluginHost(_from_json(options))
     host.discover(about_to_load)
-    say({"statuses": [status.to_dict() for status in host.statuses.values()]})
+    say({"statuses": [status.to_dict() for status in host.statuses]})
     os._exit(0)  # threads that a plugin started do not hold it up
 
 

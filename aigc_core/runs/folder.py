@@ -35,7 +35,7 @@ LOCK = ".lock"
 MAX_FACTS_BYTES = 256 << 20
 """``dataset.json`` may hold a tokenizer and the names of very many classes."""
 _SCRATCH = re.compile(r"\.(config\.yaml|metrics\.jsonl|\.resumed\.json)\.[0-9a-f]{8}")
-_SCRATCH_PREVIEW = re.compile(r"\.step-[0-9]+.*\.tmp")
+_SCRATCH_PREVIEW = re.compile(r"\.step-[0-9]+.*\.(tmp|[0-9a-f]{8})")
 OLD_RESUMPTION = ".going-on"  # of version 0.1: a step whose ending does not count any more
 
 

@@ -39,7 +39,7 @@ def brought_by_a_plugin(modality: str) -> bool:
     host = get_host()
     if modality in host.modalities:
         return True
-    idle = {status.name for status in host.statuses.values() if status.state != "active"}
+    idle = {status.name for status in host.statuses if status.state != "active"}
     catalogue = _catalogue()
     if modality in idle or (catalogue and catalogue.provider_of("modality", modality)):
         host.modality(modality)  # raises, and says what keeps it from being there
@@ -161,9 +161,9 @@ def _facts_of(modality: str) -> dict[str, str]:
 
 
 def _requirement(plugin: str) -> str:
-    status = get_host().statuses[plugin]
-    distribution = status.distribution or f"aigc-{plugin}"
-    return f"{distribution}>={status.version}" if status.version else distribution
+    status = get_host().status(plugin)
+    distribution = (status and status.distribution) or f"aigc-{plugin}"
+    return f"{distribution}>={status.version}" if status and status.version else distribution
 
 
 def _output(sample_range: tuple[float, float] | None) -> str:

@@ -74,10 +74,9 @@ class Runner:
         Raises:
             PluginError: the host has no such plugin; names the nearest.
         """
-        if plugin not in host.statuses:
-            raise PluginError(
-                f"There is no plugin '{plugin}' to check.{did_you_mean(plugin, host.statuses)}"
-            )
+        if host.status(plugin) is None:
+            hint = did_you_mean(plugin, [status.name for status in host.statuses])
+            raise PluginError(f"There is no plugin '{plugin}' to check.{hint}")
         self.host = host
         # Links resolved: on some systems the temporary folder is one. The folder is made by the
         # first check, since pytest plans more often than it does anything.
@@ -152,7 +151,7 @@ def check_plugin(
     temporary folders, on the CPU, without a network, and takes seconds to a minute.
 
     Args:
-        plugin: a name in ``get_host().statuses``; inside ``tmp_plugin``, that plugin's.
+        plugin: a name that ``get_host()`` knows; inside ``tmp_plugin``, that plugin's.
         on_result: called with each result as it arrives.
 
     Returns:

@@ -59,7 +59,9 @@ class PluginSubject:
     @property
     def status(self) -> PluginStatus:
         """What the host knows of it."""
-        return self.host.statuses[self.name]
+        status = self.host.status(self.name)
+        assert status is not None, self.name  # the planner checked that it is there
+        return status
 
     @once
     def imports(self) -> Answers:

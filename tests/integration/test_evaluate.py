@@ -82,11 +82,13 @@ def register(quick_run):
 
     def add(plugin: object) -> PluginStatus:
         host.register(plugin, PluginStatus("extra", __name__))
-        return host.statuses["extra"]
+        return host.status("extra")
 
     yield add
     host.manager.unregister(name="extra")
-    host.registered.forget(host.statuses.pop("extra"))
+    status = host.status("extra")
+    host.statuses.remove(status)
+    host.registered.forget(status)
 
 
 def test_a_plugin_brings_a_metric(register, quick_run) -> None:

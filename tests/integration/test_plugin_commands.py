@@ -253,7 +253,7 @@ def test_two_plugins_of_one_name_are_reported_apart_by_their_distributions(
         ("a b", "'a b' is no plugin of the registry, no path and no requirement of pip's"),
     ],
 )
-def test_what_cannot_be_installed_is_refused_before_pip_matches_name(
+def test_what_cannot_be_installed_is_refused_before_pip_is_called(
     aigc, name: str, reported: str
 ) -> None:
     write_catalogue(Path("registry.yaml"))
@@ -353,7 +353,7 @@ with open(info + "direct_url.json", "w") as file:
 """
 
 
-def test_what_is_installed_again_is_shown_again_whatever_it_matches_name(pip) -> None:
+def test_what_is_installed_again_is_shown_again_whatever_it_is_called(pip) -> None:
     """A folder with a setup.py alone does not say its name, and the version is the same."""
     plugins = pip(FROM_A_FOLDER)
     (plugins.folder / "fake_song.py").write_text(RECIPE.format("song"))

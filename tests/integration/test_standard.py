@@ -282,10 +282,12 @@ def halves():
     """A dataset of pictures with a held-out split, in this process's host."""
     host = get_host()
     host.register(Plugin(), PluginStatus("halves", __name__))
-    assert host.statuses["halves"].error is None
+    assert host.status("halves").error is None
     yield
     host.manager.unregister(name="halves")
-    host.registered.forget(host.statuses.pop("halves"))
+    status = host.status("halves")
+    host.statuses.remove(status)
+    host.registered.forget(status)
 
 
 GAN = QUICK | {

@@ -54,7 +54,7 @@ def describe_host(host: PluginHost, plugin: str) -> list[dict[str, Any]]:
         ("metrics", host.metrics),
     ]
     plugins = []
-    for status in host.statuses.values():
+    for status in host.statuses:
         if status.state != "active":
             continue
         specs = {

@@ -1,7 +1,6 @@
 """Images: stored as uint8, seen by networks in [-1, 1] at a power of two, saved as PNG."""
 
 import math
-import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +12,7 @@ from torch.nn import functional
 from torchvision.utils import make_grid
 
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
+from aigc_core.datasets import atomic_file
 from aigc_core.errors import did_you_mean
 
 MIN_MODEL_SIZE = 32
@@ -111,10 +111,6 @@ class ImageModality(Modality):
         image = Image.fromarray(pixels[..., 0] if self._channels == 1 else pixels)
         # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
         target = path.with_name(path.name + ".png")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            image.save(temporary, format="PNG")
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_file(target) as scratch:
+            image.save(scratch, format="PNG")
         return target

@@ -1,6 +1,5 @@
 """Text: stored as tokens, saved as UTF-8."""
 
-import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
+from aigc_core.datasets import atomic_file
 from aigc_core.errors import did_you_mean
 from aigc_text.tokenizer import UnknownCharacterError
 from aigc_text.tokenizers import tokenizer_from_json
@@ -103,10 +103,6 @@ class TextModality(Modality):
         )
         # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
         target = path.with_name(path.name + ".txt")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(page.encode())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_file(target) as scratch:
+            scratch.write_bytes(page.encode())
         return target

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aigc_core import DataError, DataFolders
-from aigc_text.datasets import _source, _tokens
+from aigc_text.datasets import _source
 from aigc_text.datasets.files import TextFiles
 from aigc_text.options import TextFilesOptions
 from aigc_text.tokenizers import tokenizer_from_json
@@ -140,7 +140,7 @@ def test_a_writing_that_fails_leaves_nothing(file, cache, monkeypatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_tokens.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match=r"No space left on device.*AIGC_CACHE_DIR"):
         dataset(file, cache).prepare()
     assert [p for p in cache.rglob("*") if p.is_file() and p.suffix != ".lock"] == []

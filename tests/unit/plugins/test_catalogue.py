@@ -43,7 +43,7 @@ def test_every_plugin_of_the_own_catalogue_has_its_folder() -> None:
 def test_the_own_catalogue_says_what_the_installed_plugins_register() -> None:
     catalogue = load_catalogue(OWN)
     checked = []
-    for status in get_host().statuses.values():
+    for status in get_host().statuses:
         entry = catalogue.plugins.get(status.distribution or "")
         if entry is not None:
             assert status.error is None

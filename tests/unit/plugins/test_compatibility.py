@@ -103,7 +103,7 @@ def test_an_api_version_that_is_no_number_is_reported(api: str) -> None:
     assert len(found[0]) < 200
 
 
-def test_without_metadata_the_plugin_matches_name_by_its_own_name() -> None:
+def test_without_metadata_the_plugin_is_called_by_its_own_name() -> None:
     found = incompatibility(InstalledPlugin("song", "aigc_song", api_version="9"))
     assert found is not None
     assert found[0].startswith("song ")

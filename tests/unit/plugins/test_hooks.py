@@ -134,7 +134,7 @@ def test_sigterm_passes_through(manager: pluggy.PluginManager) -> None:
         log(HookCaller(manager), 1)
 
 
-def test_an_observer_without_a_name_matches_name_by_its_class(
+def test_an_observer_without_a_name_is_called_by_its_class(
     manager: pluggy.PluginManager, log_of_aigc: pytest.LogCaptureFixture
 ) -> None:
     manager.register(Faulty())

@@ -54,7 +54,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def assert_only_works(world: World, *names: str) -> None:
     """Exactly the plugins of these names are active, with all that they bring."""
-    active = [s.name for s in world.host.statuses.values() if s.state == "active"]
+    active = [s.name for s in world.host.statuses if s.state == "active"]
     assert active == list(names)
     assert list(world.host.modalities) == list(names)
     assert list(world.host.datasets) == [f"{name}-data" for name in names]
@@ -278,7 +278,7 @@ def test_of_two_distributions_with_one_plugin_name_the_first_stays(world: World)
         "used. Disable either of them."
     )
     assert status.fix == "aigc plugins disable dist-b"
-    assert [s.distribution for s in world.host.statuses.values()] == ["dist-a", "dist-b"]
+    assert [s.distribution for s in world.host.statuses] == ["dist-a", "dist-b"]
     assert_only_works(world, "twin")
 
 
@@ -484,8 +484,8 @@ def test_an_idle_twin_leaves_its_name_to_the_active_one(world: World) -> None:
     world.host.options = dataclasses.replace(world.host.options, without=("dist-a",))
     world.load("twin", GOOD.format("other"), "dist-a")
     status = world.load("twin", GOOD.format("twin"), "dist-b")
-    assert world.host.statuses["twin"] is status
-    assert world.host.statuses["twin'"].state == "disabled"
+    assert world.host.status("twin") is status
+    assert world.host.statuses[0].state == "disabled"
     assert world.host.owner("recipe", "twin/net") == "twin"
     assert_only_works(world, "twin")
 
@@ -499,8 +499,8 @@ def test_of_twins_the_registry_s_is_loaded_first(
     found = [world.plugin("twin", GOOD.format("twin"), name) for name in ("dist-a", "dist-b")]
     monkeypatch.setattr("aigc_core.plugins.loader.find_installed", lambda: found)
     world.host.discover()
-    assert world.host.statuses["twin"].distribution == "dist-b"
-    assert world.host.statuses["twin'"].fix == "aigc plugins disable dist-a"
+    assert world.host.status("twin").distribution == "dist-b"
+    assert world.host.statuses[1].fix == "aigc plugins disable dist-a"
 
 
 def test_a_class_is_no_plugin(world: World) -> None:
@@ -508,9 +508,7 @@ def test_a_class_is_no_plugin(world: World) -> None:
     plugin = sys.modules[status.module]
     host = PluginHost()
     host.register(plugin.Plugin, PluginStatus("x", "x"))
-    assert "names the class Plugin; name a module or an instance" in (
-        host.statuses["x"].error or ""
-    )
+    assert "names the class Plugin; name a module or an instance" in (host.status("x").error or "")
 
 
 def test_an_async_hook_is_refused(world: World) -> None:

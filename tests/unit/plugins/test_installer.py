@@ -206,7 +206,7 @@ def test_a_folder_with_a_damaged_file_is_refused(checkout: Path) -> None:
 # Commands
 
 
-def test_pip_of_this_python_matches_name(checkout: Path) -> None:
+def test_pip_of_this_python_is_called(checkout: Path) -> None:
     song = find_targets(["song"])
     folder = str(checkout / "plugins" / "song")
     assert install_command(song) == [*PIP, "install", folder]
@@ -268,7 +268,7 @@ def without_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
 
 
-def test_without_pip_uv_matches_name(without_pip: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pip_uv_is_called(without_pip: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """``uv pip`` takes ``--python`` after its own command only."""
     monkeypatch.setattr(module.shutil, "which", lambda name: "/usr/bin/uv")
     python = ["--python", sys.executable]

@@ -182,6 +182,6 @@ def test_other_options_make_another_host(
     assert get_host() is everything
     with use_options(HostOptions(none=True)):
         assert get_host().recipes == {}
-        assert {status.state for status in get_host().statuses.values()} == {"disabled"}
+        assert {status.state for status in get_host().statuses} == {"disabled"}
     monkeypatch.setenv("AIGC_DISABLE_PLUGINS", "image")
     assert "image/dcgan" not in get_host().recipes

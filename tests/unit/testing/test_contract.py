@@ -152,10 +152,11 @@ def test_a_plugin_may_be_called_by_its_distribution(monkeypatch: pytest.MonkeyPa
     checked: list[str] = []
     monkeypatch.setattr(testing, "check_plugin", lambda name, **_: checked.append(name) or [])
     with tmp_plugin(dots) as host:
-        host.statuses["dots"].distribution = "Aigc_Dots"
+        status = host.status("dots")
+        status.distribution = "Aigc_Dots"
         for name in ("dots", "aigc-dots", "aigc.dots", "dot"):
             check(name)
-        host.statuses["more"] = dataclasses.replace(host.statuses["dots"], name="more")
+        host.statuses.append(dataclasses.replace(status, name="more"))
         with pytest.raises(PluginError, match="'aigc-dots' brings several plugins: dots, more"):
             check("aigc-dots")
     assert checked == ["dots", "dots", "dots", "dot"]

@@ -22,9 +22,9 @@ def test_a_host_with_exactly_these_plugins() -> None:
         pass
 
     host = isolated_host(dots, Observer())
-    assert list(host.statuses) == ["dots", "observer"]
+    assert [status.name for status in host.statuses] == ["dots", "observer"]
     assert list(host.recipes) == ["dots/gan", "dots/moments"]
-    assert host.statuses["dots"].module == "dots"
+    assert host.status("dots").module == "dots"
 
 
 def test_such_a_host_does_not_discover() -> None:
@@ -36,10 +36,10 @@ def test_a_plugin_that_is_there_for_a_while() -> None:
     before = get_host()
     with tmp_plugin(dots, "points") as host:
         assert get_host() is host
-        assert list(host.statuses) == ["points"]
+        assert [status.name for status in host.statuses] == ["points"]
         assert host.owner("recipe", "dots/gan") == "points"
     assert get_host() is before
-    assert "points" not in before.statuses
+    assert before.status("points") is None
 
 
 def test_it_is_gone_after_an_error() -> None:
@@ -51,7 +51,7 @@ def test_it_is_gone_after_an_error() -> None:
 
 def test_a_plugin_beside_installed_ones() -> None:
     with tmp_plugin(dots, beside=("image",)) as host:
-        assert list(host.statuses) == ["image", "dots"]
+        assert [status.name for status in host.statuses] == ["image", "dots"]
         assert "digits" in host.datasets
 
 

@@ -25,7 +25,7 @@ from aigc_core.testing.runner import Runner
 def message_of(check: str, module: object, name: str = "variant") -> str | None:
     """What a check finds wrong with a plugin, or None."""
     with tmp_plugin(module, name) as host, Runner(host, name) as runner:
-        assert host.statuses[name].error is None
+        assert host.status(name).error is None
         item = next(item for item in runner.planned if item.check.name == check)
         return runner.attempt(item)[0]
 

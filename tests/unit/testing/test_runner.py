@@ -70,7 +70,7 @@ def test_what_is_planned_is_what_the_specs_imply(module: types.ModuleType) -> No
 
 @pytest.mark.parametrize("plugin", ["audio", "image", "text"])
 def test_what_is_planned_of_installed_plugins_is_what_their_specs_imply(plugin: str) -> None:
-    if plugin not in get_host().statuses:
+    if get_host().status(plugin) is None:
         pytest.skip("it is not installed")
     with Runner(get_host(), plugin) as runner:
         planned = {(item.label, item.check.name) for item in runner.planned}

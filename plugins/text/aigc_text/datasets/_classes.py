@@ -8,7 +8,6 @@ Only text with classes pays for it: disk as large as its tokens, and eight bytes
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aigc_core.datasets import atomic_file
 from aigc_text.datasets._tokens import EncodedText, map_array
 
 _BLOCK = 1 << 20  # tokens, or labels, that are copied at once
@@ -91,13 +91,6 @@ def _spans(
 
 
 def _write(path: Path, blocks: Iterator[NDArray[Any]]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            for block in blocks:
-                file.write(block.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(path) as scratch, scratch.open("wb") as file:
+        for block in blocks:
+            file.write(block.tobytes())

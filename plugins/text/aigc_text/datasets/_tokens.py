@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aigc_core.datasets import atomic_file
 from aigc_text.options import TextOptions
 from aigc_text.tokenizer import Tokenizer
 from aigc_text.tokenizers import Bytes, Characters, tokenizer_from_json
@@ -75,21 +75,14 @@ def write_tokens(tokenizer: Tokenizer, parts: Sequence[TextPart], path: Path) ->
     """
     dtype = np.dtype(np.int16 if tokenizer.vocabulary_size <= 2**15 else np.int32)
     counts = [0] * len(parts)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            for number, part in enumerate(parts):
-                for tokens in tokenizer.encode_pieces(part.pieces()):
-                    file.write(tokens.astype(dtype).tobytes())
-                    counts[number] += len(tokens)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        facts = {"counts": counts, "dtype": dtype.name, "tokenizer": tokenizer.to_json()}
-        temporary.write_text(json.dumps(facts), encoding="utf-8")
-        os.replace(temporary, _facts_of(path))
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(path) as scratch, scratch.open("wb") as file:
+        for number, part in enumerate(parts):
+            for tokens in tokenizer.encode_pieces(part.pieces()):
+                file.write(tokens.astype(dtype).tobytes())
+                counts[number] += len(tokens)
+    facts = {"counts": counts, "dtype": dtype.name, "tokenizer": tokenizer.to_json()}
+    with atomic_file(_facts_of(path)) as scratch:
+        scratch.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def read_tokens(path: Path) -> EncodedText | None:

@@ -51,7 +51,7 @@ def implied_checks(host: PluginHost, plugin: str) -> list[tuple[str, str]]:
     Raises:
         KeyError: a capability that this table does not know.
     """
-    status = host.statuses[plugin]
+    status = host.status(plugin)
     pairs = [(f"plugin {plugin}", name) for name in PLUGIN]
     embedded = [
         spec
