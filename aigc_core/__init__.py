@@ -14,8 +14,6 @@ from aigc_core.errors import (
     StopTraining,
     UserError,
 )
-from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, SamplingConfig
-from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
     from aigc_core.api import (
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
         AutoregressiveGenerator,
         Batch,
         ClassifyingDiscriminator,
+        ConfigModel,
         DataFolders,
         Dataset,
         Discriminator,
@@ -44,9 +43,12 @@ if TYPE_CHECKING:
         LatentGenerator,
         Metric,
         Modality,
+        OptimizerConfig,
         Phase,
         RecipeContext,
+        SampleSpec,
         SampleStore,
+        SamplingConfig,
         StepState,
         Trainer,
     )
@@ -84,6 +86,7 @@ _WHERE = {
         "AutoregressiveGenerator",
         "Batch",
         "ClassifyingDiscriminator",
+        "ConfigModel",
         "DataFolders",
         "Dataset",
         "Discriminator",
@@ -91,9 +94,12 @@ _WHERE = {
         "LatentGenerator",
         "Metric",
         "Modality",
+        "OptimizerConfig",
         "Phase",
         "RecipeContext",
+        "SampleSpec",
         "SampleStore",
+        "SamplingConfig",
         "StepState",
         "Trainer",
     ),

@@ -34,7 +34,7 @@ def add_commands(app: typer.Typer, name: str) -> None:
 
 
 def list_(as_json: JsonOption = False) -> None:
-    """List what was prepared of data, from where, and how much room it takes."""
+    """List prepared data: from where, and how much room it takes."""
     folder = cache_folder()
     rows = [row for name in _datasets(folder) for row in _rows(folder / name)]
     if not rows and not as_json:
@@ -53,9 +53,10 @@ def clear(
         float | None, typer.Option(metavar="DAYS", help="Only what was made before that.")
     ] = None,
 ) -> None:
-    """Remove prepared data; it is made again, or downloaded, when it is needed.
+    """Remove prepared data.
 
-    What another process is preparing now is left.
+    It is made again, or downloaded, when it is needed. What another process is preparing now is
+    left.
     """
     from filelock import FileLock, Timeout
 

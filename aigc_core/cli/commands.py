@@ -11,35 +11,24 @@ from typer.main import get_group
 
 COMMANDS = {
     "train": ("train", "Train a recipe in a new run."),
-    "resume": (
-        "train",
-        "Resume a run from its newest whole checkpoint, exactly as if it had not stopped.",
-    ),
-    "generate": (
-        "generate",
-        "Draw samples from a trained run, from its newest checkpoint or another.",
-    ),
+    "resume": ("train", "Resume a run exactly, from its newest checkpoint."),
+    "generate": ("generate", "Draw samples from a trained run."),
     "evaluate": ("evaluate", "Compare samples of a run with its data, by metrics."),
     "runs": ("runs", "List runs, with how far they are."),
     "recipes": ("listings", "List what can be trained."),
-    "datasets": ("listings", "List what recipes can be trained on, or look at some of it."),
-    "modalities": (
-        "listings",
-        "List the kinds of content: those that plugins bring, and the catalogue's empty slots.",
-    ),
-    "metrics": ("listings", "List by what samples can be compared with data: see `aigc evaluate`."),
+    "datasets": ("listings", "List what to train on, or look at some of it."),
+    "modalities": ("listings", "List the kinds of content, and who brings them."),
+    "metrics": ("listings", "List what `aigc evaluate` can measure."),
     "config": ("config", "What can be set, and what is."),
     "cache": ("cache", "See and clear prepared data."),
-    "plugins": (
-        "plugins",
-        "Install, check, write and switch off plugins. Works when one of them is broken.",
-    ),
-    "doctor": (
-        "doctor",
-        "Check this installation: versions, device, precision, data folders, plugins.",
-    ),
+    "plugins": ("plugins", "Install, check, write and switch off plugins."),
+    "doctor": ("doctor", "Check this installation."),
 }
 """By name: the module of this package that adds it, and the first line of its help."""
+
+
+APPEARANCE: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
+"""Help as plain text, since importing what draws boxes takes a third of the time of ``--help``."""
 
 
 class LazyGroup(TyperGroup):
@@ -70,7 +59,7 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import one of the core's commands and make it."""
-    app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
+    app = typer.Typer(**APPEARANCE)
     app.callback()(_nothing)
     importlib.import_module(f"aigc_core.cli.{COMMANDS[name][0]}").add_commands(app, name)
     return get_group(app).commands[name]

@@ -69,9 +69,10 @@ def init(
     preset: PresetOption = None,
     set_: SetOption = None,
 ) -> None:
-    """Print a configuration file of every setting, with what each means: edit it, and --config it.
+    """Print a configuration file of every setting, with its meaning.
 
-    For example: aigc config init image/dcgan > my.yaml
+    Edit it, and give it to `aigc train --config`. For example:
+    aigc config init image/dcgan > my.yaml
     """
     layers = layers_from(None, set_, dataset)
     config = resolve_config(get_host(), recipe, preset=preset, layers=layers).config
@@ -111,7 +112,7 @@ def _meanings(config: RunConfig) -> dict[str, str]:
 
 
 def schema(recipe: RecipeArgument, dataset: DatasetOption = None) -> None:
-    """Print the JSON Schema of a recipe's configuration file, for an editor to check it."""
+    """Print the JSON Schema of a configuration file, for an editor."""
     host = get_host()
     spec = host.recipe(recipe)
     owner = host.owner("recipe", recipe)

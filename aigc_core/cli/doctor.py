@@ -23,9 +23,9 @@ def add_commands(app: typer.Typer, name: str) -> None:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Check this installation: versions, device, precision, data folders, plugins.
+    """Check this installation.
 
-    The exit code is 1 when something is wrong.
+    Versions, device, precision, data folders and plugins. The exit code is 1 when something is wrong.
     """
     facts: dict[str, Any] = {
         "aigc": __version__,

@@ -64,7 +64,7 @@ def generate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Draw samples from a trained run, from its newest checkpoint or another."""
+    """Draw samples from a trained run."""
     from aigc_core.api import generate_files, stream_text
     from aigc_core.api.sampler import RequestOptions
 

@@ -18,7 +18,7 @@ def add_commands(app: typer.Typer, name: str) -> None:
     """Add one of this file's commands."""
     if name == "datasets":
         group = typer.Typer(
-            help="List what recipes can be trained on, or look at some of it.",
+            help="List what to train on, or look at some of it.",
             invoke_without_command=True,
         )
         group.callback()(datasets)
@@ -49,7 +49,7 @@ def recipes(as_json: JsonOption = False) -> None:
 
 
 def datasets(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List what recipes can be trained on, or look at some of it."""
+    """List what to train on, or look at some of it."""
     if context.invoked_subcommand is not None:
         return
     host = get_host()
@@ -84,7 +84,7 @@ def preview(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show samples of a dataset as networks will see them, and what is in it."""
+    """Show samples of a dataset as networks will see them."""
     from aigc_core.api import preview_dataset
 
     found = preview_dataset(
@@ -119,7 +119,10 @@ def preview(
 
 
 def modalities(as_json: JsonOption = False) -> None:
-    """List the kinds of content: those that plugins bring, and the catalogue's empty slots."""
+    """List the kinds of content, and who brings them.
+
+    Those of the catalogue that nobody brings yet are empty slots.
+    """
     host, catalogue = get_host(), load_catalogue()
     rows = []
     for name in dict.fromkeys((*catalogue.modalities, *host.modalities)):
@@ -141,7 +144,7 @@ def modalities(as_json: JsonOption = False) -> None:
 
 
 def metrics(as_json: JsonOption = False) -> None:
-    """List by what samples can be compared with data: see `aigc evaluate`."""
+    """List what `aigc evaluate` can measure."""
     host = get_host()
     rows = [
         {

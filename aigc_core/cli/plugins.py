@@ -24,7 +24,7 @@ def add_commands(app: typer.Typer, name: str) -> None:
     """Add this file's commands."""
     group = typer.Typer(
         no_args_is_help=True,
-        help="Install, check, write and switch off plugins. Works when one of them is broken.",
+        help="Install, check, write and switch off plugins.\n\nWorks when one of them is broken.",
     )
     group.command("list")(list_plugins)
     group.command("info")(info)
@@ -36,7 +36,7 @@ def add_commands(app: typer.Typer, name: str) -> None:
 
 
 def list_plugins(as_json: JsonOption = False) -> None:
-    """List installed plugins, with what is wrong with those that do not load, and the catalogue.
+    """List plugins, installed or not, and what is wrong with them.
 
     With --strict the exit code is 2 when something is.
     """
@@ -57,7 +57,7 @@ def list_plugins(as_json: JsonOption = False) -> None:
 
 
 def info(name: NameArgument, as_json: JsonOption = False) -> None:
-    """Show all that is known of one plugin, installed or in the catalogue."""
+    """Show all that is known of a plugin, installed or not."""
     statuses, catalogue = probe_plugins(patient=True), load_catalogue()
     known = [_row(status) for status in statuses] + _not_installed(catalogue, statuses)
     rows = [
@@ -103,7 +103,7 @@ def _not_installed(catalogue: Catalogue, statuses: list[PluginStatus]) -> list[d
 
 
 def schema() -> None:
-    """Print the JSON Schema of registry.yaml, for an editor to check it."""
+    """Print the JSON Schema of registry.yaml, for an editor."""
     print_json(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",

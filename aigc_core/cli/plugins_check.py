@@ -23,7 +23,10 @@ def check(
     name: Annotated[str, typer.Argument(help="A plugin: see aigc plugins list.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check whether a plugin keeps what it promises, in temporary folders and on the CPU."""
+    """Check whether a plugin keeps what it promises.
+
+    In temporary folders, and on the CPU.
+    """
     from aigc_core.testing import check_plugin  # here, since it imports torch
 
     console = Console(file=sys.stdout, highlight=False)

@@ -23,7 +23,7 @@ def new(
         Path | None, typer.Option(help="The plugin's folder; otherwise aigc-NAME.")
     ] = None,
 ) -> None:
-    """Write a new plugin: a package that trains and passes its tests, to be changed."""
+    """Write a plugin that trains and passes its tests, to be changed."""
     folder = Path(os.path.expanduser(out)) if out is not None else Path(f"aigc-{name}")
     existing = brought_by_a_plugin(modality)
     for path in new_plugin(name, modality, folder, existing):

@@ -133,7 +133,10 @@ def resume(
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Resume a run from its newest whole checkpoint, exactly as if it had not stopped."""
+    """Resume a run exactly, from its newest checkpoint.
+
+    The result has the same bytes as if the run had not stopped.
+    """
 
     def begin(console: Console, observers: list[object]) -> Run:
         return api.resume(

@@ -6,6 +6,7 @@ to the child. Run as a module it is that child.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -19,6 +20,7 @@ import threading
 from pathlib import Path
 from typing import Any, TextIO
 
+from aigc_core import _child
 from aigc_core.errors import PluginError
 from aigc_core.plugins.installed import as_argument
 from aigc_core.plugins.loader import PluginHost
@@ -70,16 +72,11 @@ def _attempt(
     options: HostOptions, culprits: dict[str, str], limit_s: float, late: str
 ) -> list[PluginStatus] | dict[str, str]:
     """Return all statuses, or else which plugin kept the child from ending, and how it did."""
-    command = [sys.executable, "-P", "-m", __name__, _to_json(options), json.dumps(culprits)]
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-    )
+    child = _child.take()
+    assert child.stdin is not None
     assert child.stdout is not None
+    with contextlib.suppress(OSError), child.stdin as pipe:  # it may have ended: that is seen below
+        pipe.write(json.dumps({"options": _to_json(options), "culprits": culprits}) + "\n")
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_forward, args=(child.stdout, lines), daemon=True).start()
     current: str | None = None
@@ -151,12 +148,11 @@ def _how(code: int) -> str:
         return f"by signal {-code}"
 
 
-def _to_json(options: HostOptions) -> str:
-    return json.dumps(dataclasses.asdict(options), default=str)
+def _to_json(options: HostOptions) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(dataclasses.asdict(options), default=str)))
 
 
-def _from_json(text: str) -> HostOptions:
-    data: dict[str, Any] = json.loads(text)
+def _from_json(data: dict[str, Any]) -> HostOptions:
     for key, value in data.items():
         if isinstance(value, list):
             data[key] = tuple(value)
@@ -166,7 +162,14 @@ def _from_json(text: str) -> HostOptions:
 
 
 def main() -> None:
-    """Load everything and report on standard output, which plugins do not get to see."""
+    """Load everything and report on standard output, which plugins do not get to see.
+
+    What to do is read from standard input: a line of JSON, or nothing for all plugins.
+    """
+    line = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.readline()
+    asked: dict[str, Any] = json.loads(line or "{}")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
     report = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -175,15 +178,14 @@ def main() -> None:
         report.flush()
 
     logging.getLogger("aigc").addHandler(logging.NullHandler())  # the parent warns
-    options, culprits = sys.argv[1:] or ("{}", "{}")
-    known: dict[str, str] = json.loads(culprits)
+    known: dict[str, str] = asked.get("culprits", {})
 
     def about_to_load(key: str) -> None:
         if key in known:
             raise PluginError(known[key])
         say({"loading": key})
 
-    host = PluginHost(_from_json(options))
+    host = PluginHost(_from_json(asked.get("options", {})))
     host.discover(about_to_load)
     say({"statuses": [status.to_dict() for status in host.statuses]})
     os._exit(0)  # threads that a plugin started do not hold it up

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from aigc_core._version import __version__
-from aigc_core.cli.commands import LazyGroup
+from aigc_core.cli.commands import APPEARANCE, LazyGroup
 from aigc_core.cli.extend import add_plugin_commands
 from aigc_core.cli.global_options import GLOBAL_OPTIONS, take_global_options
 from aigc_core.cli.output import ConsoleHandler, error_console, say
@@ -61,8 +61,7 @@ def make_app() -> typer.Typer:
         help="Train and use generative models of any kind of content.",
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
-        rich_markup_mode="rich",
-        pretty_exceptions_enable=False,
+        **APPEARANCE,
     )
     app.callback(epilog=GLOBAL_OPTIONS)(_options)
     return app
