@@ -25,7 +25,8 @@ def add_commands(app: typer.Typer, name: str) -> None:
 def doctor(as_json: JsonOption = False) -> None:
     """Check this installation.
 
-    Versions, device, precision, data folders and plugins. The exit code is 1 when something is wrong.
+    Versions, device, precision, data folders and plugins. The exit code is 1 when something is
+    wrong.
     """
     facts: dict[str, Any] = {
         "aigc": __version__,

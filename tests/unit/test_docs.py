@@ -70,7 +70,7 @@ def test_commands_and_their_options_are_there(page: str) -> None:
     """Every `aigc` command line in the text names a command that exists, with options it has."""
     from typer.main import get_command
 
-    from aigc_core.cli.program import make_app
+    from aigc_core.cli.main import make_app
 
     program = get_command(make_app())
     text = (DOCS / page).read_text(encoding="utf-8").replace("\\\n", " ")
