@@ -20,6 +20,7 @@ AIGC = (sys.executable, "-m", "aigc_core")
 
 RECIPE = """
 from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
+from aigc_core.plugins import API_VERSION
 
 @hookimpl
 def aigc_register_modalities():
@@ -76,7 +77,7 @@ class FakePlugins:
         module: str | None = None,
         entry_point: str | None = None,
         requires: Sequence[str] = (),
-        api: str | None = None,
+        api: str | None = str(API_VERSION),
         source: Path | None = None,
     ) -> Path:
         """Install a plugin, and return its ``.dist-info`` folder.

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from aigc_core.api.files import GeneratedFiles, generate_files
     from aigc_core.api.generation import generate, generate_text, load_generator, stream_text
     from aigc_core.api.preview import DatasetPreview, preview_dataset
-    from aigc_core.api.sampler import Request, Sampler, open_sampler
+    from aigc_core.api.request import Offer, Request
+    from aigc_core.api.sampler import Sampler, open_sampler
     from aigc_core.api.training import Training
 
 _WHERE = {
@@ -20,7 +21,8 @@ _WHERE = {
     "generation": ("generate", "generate_text", "load_generator", "stream_text"),
     "preview": ("DatasetPreview", "preview_dataset"),
     "files": ("GeneratedFiles", "generate_files"),
-    "sampler": ("Request", "Sampler", "open_sampler"),
+    "request": ("Offer", "Request"),
+    "sampler": ("Sampler", "open_sampler"),
     "training": ("Training",),
 }
 __getattr__ = lazy_exports(
@@ -32,6 +34,7 @@ __all__ = [
     "DatasetPreview",
     "Evaluation",
     "GeneratedFiles",
+    "Offer",
     "Request",
     "Sampler",
     "Training",

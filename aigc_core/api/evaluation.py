@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from aigc_core.api.provenance import split_difference
-from aigc_core.api.sampler import Request, open_sampler
+from aigc_core.api.request import Request
+from aigc_core.api.sampler import open_sampler
 from aigc_core.engine import derive_seed
 from aigc_core.engine.order import permuted
 from aigc_core.errors import ConfigError, StorageError, did_you_mean

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aigc_core.api.sampler import Kind, Request, RequestOptions, Sampler, open_sampler
+from aigc_core.api.request import Request, RequestOptions
+from aigc_core.api.sampler import Kind, Sampler, open_sampler
 from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
 from aigc_core.files import atomic_folder
 from aigc_core.runs import Run
+from aigc_core.runs.digest import array_digest
 from aigc_core.runs.inside import is_real_file, is_real_folder, names_in
 
 PREVIEW_COUNT = 64
@@ -88,17 +90,13 @@ def generate_files(
     return GeneratedFiles(folder, [folder / n for n in names], folder / preview, sampler.step)
 
 
-def _is_plain(request: Request) -> bool:
-    return request.prompt is None and request.tokens is None and not request.sampling
-
-
 def _drawn(sampler: Sampler, request: Request, kind: Kind) -> Iterator[Tensor]:
     if kind == "samples":
         return sampler.draw(request)
     if kind == "reconstructions" and request.label is not None:
         raise ConfigError("Samples to reconstruct are not chosen by label: leave --label out.")
-    if not _is_plain(request):
-        raise ConfigError(f"A prompt, tokens and sampling options do not go with {kind}.")
+    if not request.is_plain:
+        raise ConfigError(f"Prompts, inputs and controls do not go with {kind}.")
     if kind == "interpolation":
         return sampler.interpolate(request)
     return sampler.reconstruct(request)
@@ -108,14 +106,17 @@ def _name(sampler: Sampler, request: Request, kind: Kind, format: str) -> str:
     """Return the name of the folder inside the run: the same for the same request."""
     about: list[str] = [] if kind == "samples" else [kind]
     if request.label is not None:
-        about.append(f"label-{sampler.label_of(str(request.label))}")
-    if not _is_plain(request):
-        key = json.dumps(
-            [request.prompt, request.tokens, dict(request.sampling or {})], sort_keys=True
-        )
+        about.append(f"label-{sampler.offer.label(request.label)}")
+    if not request.is_plain:
+        asked = [request.prompt, dict(request.inputs), dict(request.controls)]
+        key = json.dumps(asked, sort_keys=True, default=_told_apart)
         about.append(hashlib.blake2b(key.encode(), digest_size=4).hexdigest())
     plain = f"step-{sampler.step:06d}-seed-{request.seed}-count-{request.count}"
     return "-".join([plain, *about, format])
+
+
+def _told_apart(value: object) -> str:
+    return array_digest(value) if isinstance(value, Tensor) else str(value)
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Unpack
 
 from torch import Tensor
 
-from aigc_core.api.sampler import Request, RequestOptions, open_sampler
+from aigc_core.api.request import Request, RequestOptions
+from aigc_core.api.sampler import open_sampler
 from aigc_core.interfaces import Generator
 from aigc_core.runs import Run
 
@@ -26,7 +27,7 @@ def generate(
         run: a run or the path of one.
         checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
         device: as for training.
-        request: the fields of ``Request``: count, seed, label, prompt, tokens, sampling.
+        request: the fields of ``Request``: count, seed, label, prompt, inputs, controls.
 
     Returns:
         ``(count, *shape)`` on the CPU in the stored form, such as uint8 ``(count, C, H, W)``.
@@ -54,7 +55,7 @@ def stream_text(
         stop: ends the text before this, where it comes.
         checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
         device: as for training.
-        request: the fields of ``Request``: prompt, tokens, seed, label, sampling.
+        request: the fields of ``Request``: prompt, seed, label, inputs, controls.
 
     Raises:
         UserError: not a run, or one that makes no text; a setting or prompt that is not valid.
@@ -91,5 +92,4 @@ def load_generator(
     Raises:
         RunError: not a run, or it has no whole checkpoint.
     """
-    generator = open_sampler(run, checkpoint=checkpoint, device=device).generator
-    return generator.eval().requires_grad_(False)
+    return open_sampler(run, checkpoint=checkpoint, device=device).generator

@@ -5,37 +5,33 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, cast
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from aigc_core.api.blueprint import Blueprint
 from aigc_core.api.fitting import budget_for, check_header
 from aigc_core.api.provenance import require_plugins
+from aigc_core.api.request import Offer, Request
 from aigc_core.api.unchanged import read_record, sampling_changes
 from aigc_core.config import Layer, given_settings, resolve_config
-from aigc_core.config.explain import Section, explain
 from aigc_core.config.layers import nest
 from aigc_core.engine import (
     choose_device,
     derive_seed,
-    draw_samples,
-    evaluation_mode,
+    draw_chunks,
     interpolate_latents,
     load_weights,
     renaming,
 )
-from aigc_core.errors import ConfigError, RunError, did_you_mean
+from aigc_core.errors import ConfigError, RunError
 from aigc_core.interfaces import (
     AutoregressiveGenerator,
     LatentGenerator,
     Reconstructs,
-    SamplingConfig,
-    TextCodec,
+    TokenControls,
 )
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, choose_checkpoint, open_run
@@ -44,53 +40,8 @@ from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.record import listed
 
 logger = logging.getLogger("aigc")
-MAX_COUNT = 1_000_000
 Kind = Literal["samples", "interpolation", "reconstructions"]
 _UNFINISHED = "\ufffd"  # what decoding makes of half a character
-
-
-class RequestOptions(TypedDict, total=False):
-    """The fields of a ``Request``, as keywords."""
-
-    count: int
-    seed: int
-    label: str | int | None
-    prompt: str | None
-    tokens: int | None
-    sampling: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a run. The same request gives the same samples on the same device."""
-
-    count: int = 16
-    """How many samples, 1 to 1,000,000; sample *i* does not depend on it."""
-    seed: int = 0
-    """At least 0."""
-    label: str | int | None = None
-    """Name or number of a class, for a conditional run; None for each class in turn."""
-    prompt: str | None = None
-    """For text: what comes before, not part of the sample."""
-    tokens: int | None = None
-    """For sequences: how many tokens a sample has."""
-    sampling: Mapping[str, Any] | None = None
-    """For sequences: settings such as ``{"temperature": 0.8}``; see ``SamplingConfig``."""
-
-    def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            ConfigError: one is not valid.
-        """
-        if not 1 <= self.count <= MAX_COUNT:
-            raise ConfigError(
-                f"count={self.count} is not valid: it must be from 1 to {MAX_COUNT:,}."
-            )
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"seed={self.seed} is not valid: it must be from 0 to 2**63 - 1.")
-        if self.tokens is not None and not 1 <= self.tokens <= MAX_COUNT:
-            raise ConfigError(f"tokens={self.tokens} is not valid: from 1 to {MAX_COUNT:,}.")
 
 
 def open_sampler(
@@ -125,7 +76,13 @@ def open_sampler(
 
 
 class Sampler:
-    """Answers requests. What it yields are stored samples ``(n, *spec.shape)`` on the CPU."""
+    """Answers requests. What it yields are stored samples ``(n, *spec.shape)`` on the CPU.
+
+    Several threads may ask at once: the networks are in evaluation mode and never change.
+    """
+
+    offer: Offer
+    """What the run can be asked for."""
 
     def __init__(
         self,
@@ -151,8 +108,28 @@ class Sampler:
         self.generator = self.trainer.generator()
         if averaged:
             load_weights({"ema": self.generator}, averaged)
-        for network in networks.values():
-            network.to(device)
+        for network in (*networks.values(), self.generator):
+            network.to(device).eval().requires_grad_(False)  # once, so that threads may share it
+        modalities = {"samples": self.modality}
+        names = self.facts.label_names
+        self.offer = Offer(run.recipe, self.generator, modalities, names)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the run is and what it can be asked for, as JSON data."""
+        run = self.run
+        return {
+            "run": str(run.path),
+            "recipe": run.recipe,
+            "dataset": run.config["dataset"]["name"],
+            "modality": self.blueprint.modality.name,
+            "sample": self.spec.model_dump(mode="json", exclude={"assets"}),
+            "step": self.step,
+            "steps": run.total_steps,
+            "status": run.status,
+            "ended": run.ending.message if run.ending else None,
+            "best": str(run.best) if run.best else None,
+            **self.offer.describe(),
+        }
 
     def _weights(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
         """Read weights that are known to fit before they take any memory."""
@@ -202,73 +179,20 @@ class Sampler:
                 listed(changes),
             )
 
-    def label_of(self, name: str) -> int:
-        """Return the class that a name, or else a number, stands for.
-
-        Raises:
-            ConfigError: there is no such class, or the run is unconditional.
-        """
-        names = self.facts.label_names
-        if not self.generator.label_count:
-            raise ConfigError(
-                f"{self.run.path} is unconditional, so it cannot be asked for '{name}'. Where the "
-                "recipe has the setting, train with: --set model.conditional=true"
-            )
-        if name in names:
-            number = names.index(name)
-            if name.isdecimal() and int(name) < len(names) and int(name) != number:
-                logger.warning(
-                    "'%s' is taken for the name of a class; class number %s is '%s'.",
-                    name,
-                    name,
-                    names[int(name)],
-                )
-            return number
-        if name.isdecimal() and int(name) < len(names):
-            return int(name)
-        raise ConfigError(f"There is no class '{name}'.{did_you_mean(name, names)}")
-
-    def _controls(self, request: Request) -> dict[str, Any]:
-        """Return the generator's sampling options for a request.
-
-        Raises:
-            ConfigError: the generator takes none, or one that is not valid.
-        """
-        if request.prompt is None and request.tokens is None and not request.sampling:
-            return {}
-        if not isinstance(self.generator, AutoregressiveGenerator):
-            raise ConfigError(
-                f"{self.run.recipe} makes a sample at once: it takes no prompt, number of tokens "
-                "or sampling options."
-            )
-        controls: dict[str, Any] = {"sampling": read_sampling(request.sampling or {})}
-        if request.tokens is not None:
-            controls["length"] = request.tokens
-        if request.prompt:
-            controls["prompt"] = self._codec().encode(request.prompt)
-        return controls
-
-    def _codec(self) -> TextCodec:
-        if not isinstance(self.modality, TextCodec):
-            raise ConfigError(f"{self.run.recipe} makes no text, so it takes no prompt.")
-        return self.modality
-
     def draw(self, request: Request) -> Iterator[Tensor]:
         """Yield the samples of a request, chunk by chunk.
 
         Raises:
             ConfigError: the run cannot be asked for that.
+            DataError: a file that is given cannot be read.
         """
-        labels = None
-        if request.label is not None:
-            labels = torch.full((request.count,), self.label_of(str(request.label)))
-        chunks = draw_samples(
+        chunks = draw_chunks(
             self.generator,
             request.count,
             seed=request.seed,
             device=self.device,
-            labels=labels,
-            controls=self._controls(request),
+            conditions=self.offer.conditions(request),
+            controls=self.offer.controls(request),
         )
         for samples in chunks:
             yield self.modality.to_stored(samples).cpu()
@@ -287,18 +211,16 @@ class Sampler:
         Raises:
             ConfigError: the run makes no text, or cannot be asked for that.
         """
-        generator, codec = self.generator, self._codec()
+        generator, codec = self.generator, self.offer.codec()
         if not isinstance(generator, AutoregressiveGenerator):
             raise ConfigError(f"{self.run.recipe} makes no text piece by piece.")
-        controls = self._controls(request)
-        condition = None
-        if request.label is not None or generator.label_count:
-            wanted = self.label_of(str(request.label)) if request.label is not None else 0
-            condition = torch.tensor([wanted], device=self.device)
-        length = controls.pop("length", None) or generator.sample_length
+        controls, conditions = self.offer.controls(request), self.offer.conditions(request)
+        if generator.label_count:
+            conditions.setdefault("label", torch.tensor([0]))
+        on_device = {name: value.to(self.device) for name, value in conditions.items()}
+        length = cast(TokenControls, controls).tokens or generator.sample_length
         rng = torch.Generator(self.device).manual_seed(derive_seed(request.seed, "text"))
-        generator.eval()  # the sampler's own: there is no mode to go back to
-        steps = generator.stream(1, rng=rng, condition=condition, **controls)
+        steps = generator.stream(1, rng=rng, conditions=on_device, controls=controls)
         unsettled: list[int] = []  # tokens that end in half a character
         held = ""  # text that is not yet given: it may be the beginning of stop
         for number in range(length):
@@ -322,7 +244,7 @@ class Sampler:
         Raises:
             ConfigError: the generator has no latents, or ``count`` is below 2.
         """
-        count, label, generator = request.count, request.label, self.generator
+        count, generator = request.count, self.generator
         if not isinstance(generator, LatentGenerator):
             raise ConfigError(f"{self.run.recipe} has no latents to interpolate between.")
         if count < 2:
@@ -330,18 +252,16 @@ class Sampler:
         rng = torch.Generator(self.device).manual_seed(derive_seed(request.seed, "interpolation"))
         ends = generator.sample_latents(2, rng=rng)  # (2, *latent_shape)
         latents = interpolate_latents(ends[0], ends[1], count)
-        condition = None
+        label = self.offer.conditions(request).get("label")
         if generator.label_count:
-            wanted = self.label_of(str(label)) if label is not None else 0
-            condition = torch.full((count,), wanted, device=self.device)
-        elif label is not None:
-            self.label_of(str(label))
-        with torch.no_grad(), evaluation_mode(generator):
-            for start in range(0, count, generator.sample_chunk):
-                part = slice(start, start + generator.sample_chunk)
-                labels = None if condition is None else condition[part]
-                samples = generator.restore(generator(latents[part], labels))
-                yield self.modality.to_stored(samples).cpu()
+            label = torch.zeros(1, dtype=torch.int64) if label is None else label
+            label = label.to(self.device).expand(count)
+        for start in range(0, count, generator.sample_chunk):
+            part = slice(start, start + generator.sample_chunk)
+            with torch.no_grad():
+                drawn = generator(latents[part], None if label is None else label[part])
+                samples = generator.restore(drawn)
+            yield self.modality.to_stored(samples).cpu()
 
     def reconstruct(self, request: Request) -> Iterator[Tensor]:
         """Yield pairs: a held-out sample of the data, and how the networks give it back.
@@ -360,27 +280,15 @@ class Sampler:
         rng = torch.Generator().manual_seed(derive_seed(request.seed, "reconstruction"))
         chosen = torch.randperm(len(arrays["samples"]), generator=rng)[:count]
         to_model, to_stored = self.modality.to_model, self.modality.to_stored
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(torch.no_grad())
-            for network in trainer.networks().values():
-                stack.enter_context(evaluation_mode(network))
-            for indices in torch.split(chosen, self.generator.sample_chunk):
-                stored = arrays["samples"][indices]
-                labels = None
-                if self.generator.label_count:
-                    labels = arrays["labels"][indices].to(self.device)
+        for indices in torch.split(chosen, self.generator.sample_chunk):
+            stored = arrays["samples"][indices]
+            labels = None
+            if self.generator.label_count:
+                labels = arrays["labels"][indices].to(self.device)
+            with torch.no_grad():
                 again = trainer.reconstruct(to_model(stored.to(self.device)), labels)
-                pairs = torch.stack([stored, to_stored(again).cpu()], dim=1)  # (n, 2, *shape)
-                yield pairs.flatten(0, 1)  # -> (2 n, *shape)
-
-
-def read_sampling(values: Mapping[str, Any]) -> SamplingConfig:
-    """Validate sampling options; raise ``ConfigError`` that names what is wrong."""
-    section = Section("sampling", SamplingConfig, "sampling")
-    try:
-        return SamplingConfig.model_validate(dict(values))
-    except ValidationError as error:
-        raise ConfigError(explain(section, error, values, {}, [section])) from None
+            pairs = torch.stack([stored, to_stored(again).cpu()], dim=1)  # (n, 2, *shape)
+            yield pairs.flatten(0, 1)  # -> (2 n, *shape)
 
 
 def _not_a_number(weights: Mapping[str, Tensor]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,17 +39,21 @@ def generate(
         bool, typer.Option("--reconstruct", help="Pairs: held-out data, and what is made of it.")
     ] = False,
     prompt: Annotated[
-        str | None, typer.Option(help="Text to continue; written to the terminal as it comes.")
+        str | None, typer.Option(help="A text: what to draw, or what to continue.")
     ] = None,
-    tokens: Annotated[int | None, typer.Option(help="How long: tokens of a sequence.")] = None,
+    input_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="NAME=FILE", help="A condition that is a file; repeatable."
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="How tokens are drawn: temperature, top_k, top_p, repetition_penalty; repeatable.",
+            "--set", metavar="KEY=VALUE", help="How to draw: see `aigc show RUN`; repeatable."
         ),
     ] = None,
+    tokens: Annotated[int | None, typer.Option(help="Short for --set tokens=…")] = None,
     stop: Annotated[str | None, typer.Option(help="With --prompt: end before this text.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="A new folder; otherwise one inside the run.")
@@ -65,8 +70,8 @@ def generate(
     as_json: JsonOption = False,
 ) -> None:
     """Draw samples from a trained run."""
-    from aigc_core.api import generate_files, stream_text
-    from aigc_core.api.sampler import RequestOptions
+    from aigc_core.api import Request, generate_files, open_sampler
+    from aigc_core.api.request import RequestOptions
 
     if interpolate and reconstruct:
         raise UserError("Give --interpolate or --reconstruct, not both.")
@@ -74,18 +79,22 @@ def generate(
         raise UserError("--prompt does not go with --interpolate and --reconstruct.")
     if data_root is not None and not reconstruct:
         raise UserError("--data-root goes with --reconstruct: nothing else reads data.")
-    sampling = dict(parse_assignment(text) for text in set_ or ())
+    assigned = dict(parse_assignment(text) for text in set_ or ())
+    controls = {key.removeprefix("controls."): value for key, value in assigned.items()}
+    if tokens is not None:
+        controls["tokens"] = tokens
     request: RequestOptions = {
         "seed": seed,
         "label": label,
         "prompt": prompt,
-        "tokens": tokens,
-        "sampling": sampling,
+        "inputs": dict(_named_file(text) for text in input_ or ()),
+        "controls": controls,
     }
     if prompt is not None and out is None and count is None and not as_json:
-        pieces = stream_text(run, stop=stop, checkpoint=checkpoint, device=device, **request)
-        _write_stream(prompt, pieces)
-        return
+        sampler = open_sampler(run, checkpoint=checkpoint, device=device)
+        if sampler.offer.continues_text:
+            _write_stream(prompt, sampler.stream_text(Request(**request), stop))
+            return
     if stop is not None:
         raise UserError("--stop goes with --prompt, without --out, --count and --json.")
     count = request["count"] = 16 if count is None else count
@@ -114,6 +123,13 @@ def generate(
     console = error_console()
     say(console, f"{count:,} samples of step {files.step} in {shown(files.folder)}")
     say(console, f"Preview: {shown(files.preview)}")
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    name, equals, file = text.partition("=")
+    if not equals or not name or not file:
+        raise UserError(f"--input {text} is not valid: it takes NAME=FILE, as `aigc show` says.")
+    return name, Path(os.path.expanduser(file))
 
 
 def _write_stream(prompt: str, pieces: Iterator[str]) -> None:

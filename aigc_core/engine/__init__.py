@@ -4,7 +4,12 @@ from aigc_core.engine.data import ResidentData
 from aigc_core.engine.device import choose_device, choose_precision, describe_device
 from aigc_core.engine.engine import Engine, EngineObserver
 from aigc_core.engine.inputs import as_arrays
-from aigc_core.engine.sampling import draw_samples, evaluation_mode, interpolate_latents
+from aigc_core.engine.sampling import (
+    draw_chunks,
+    draw_samples,
+    evaluation_mode,
+    interpolate_latents,
+)
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.engine.state import load_weights, renaming
 from aigc_core.engine.stopping import FitResult
@@ -23,6 +28,7 @@ __all__ = [
     "choose_precision",
     "derive_seed",
     "describe_device",
+    "draw_chunks",
     "draw_samples",
     "evaluation_mode",
     "interpolate_latents",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aigc_core.engine.seeds import derive_seed, isolated_rng
-from aigc_core.interfaces import Generator
+from aigc_core.interfaces import ConfigModel, Generator
 
 
 @contextlib.contextmanager
@@ -31,34 +31,63 @@ def draw_samples(
     *,
     seed: int,
     device: torch.device,
-    labels: Tensor | None = None,
-    controls: Mapping[str, Any] | None = None,
+    conditions: Mapping[str, Tensor] | None = None,
+    controls: ConfigModel | None = None,
 ) -> Iterator[Tensor]:
-    """Draw ``count`` samples in chunks, in float32 whatever the training's precision was.
+    """Draw samples from a network that is being trained; see ``draw_chunks``.
 
-    A conditional generator is asked for ``labels`` ``(count,)``, or else for each class in turn;
-    ``controls`` are the generator's own sampling options. Chunk c is computed whole, by its own
-    random generator, from (seed, c) alone: sample i of a seed does not depend on ``count``. The
-    network's mode and torch's global random state are left as they were.
+    The network's mode and torch's global random state are left as they were.
+    """
+    chunks = draw_chunks(
+        generator, count, seed=seed, device=device, conditions=conditions, controls=controls
+    )
+    for chunk in itertools.count():
+        chunk_seed = derive_seed(seed, "samples", chunk)
+        with evaluation_mode(generator), isolated_rng(device, chunk_seed):
+            samples = next(chunks, None)
+        if samples is None:
+            return
+        yield samples
+
+
+def draw_chunks(
+    generator: Generator,
+    count: int,
+    *,
+    seed: int,
+    device: torch.device,
+    conditions: Mapping[str, Tensor] | None = None,
+    controls: ConfigModel | None = None,
+) -> Iterator[Tensor]:
+    """Draw samples in chunks, in float32 whatever the training's precision was.
+
+    Chunk c is computed whole, by its own random generator, from (seed, c) alone: sample i of a
+    seed does not depend on ``count``. Several threads may draw from one network at once.
+
+    Args:
+        generator: in evaluation mode.
+        count: how many samples, at least 1.
+        seed: of the samples.
+        device: that the generator is on.
+        conditions: by name, each ``(count, ...)``, or ``(1, ...)`` for the same for all. Without
+            ``label``, a generator that knows classes draws each in turn.
+        controls: of the generator's own kind; None for their defaults.
 
     Yields:
         ``(n, *sample_shape)`` in the model's range, on ``device``; n is ``sample_chunk``, the last
         one cut to fit.
     """
     size = generator.sample_chunk
-    classes = generator.label_count
+    given = {name: value.to(device) for name, value in (conditions or {}).items()}
+    if generator.label_count and "label" not in given:
+        given["label"] = torch.arange(generator.label_count, device=device)  # each in turn
+    controls = generator.controls() if controls is None else controls
     for chunk, start in enumerate(range(0, count, size)):
-        chunk_seed = derive_seed(seed, "samples", chunk)
-        condition = None
-        if classes:
-            condition = torch.arange(start, start + size) % classes
-            if labels is not None:
-                given = labels[start : start + size]
-                condition[: len(given)] = given
-            condition = condition.to(device)
-        rng = torch.Generator(device).manual_seed(chunk_seed)
-        with torch.no_grad(), evaluation_mode(generator), isolated_rng(device, chunk_seed):
-            samples = generator.sample(size, rng=rng, condition=condition, **(controls or {}))
+        rng = torch.Generator(device).manual_seed(derive_seed(seed, "samples", chunk))
+        places = torch.arange(start, start + size, device=device)
+        rows = {name: value[places % len(value)] for name, value in given.items()}
+        with torch.no_grad():
+            samples = generator.sample(size, rng=rng, conditions=rows, controls=controls)
         yield samples[: count - start]
 
 

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
-from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, SamplingConfig
+from aigc_core.interfaces.config import ConfigModel, NoControls, OptimizerConfig, TokenControls
 from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:
     from aigc_core.interfaces.autoregressive import AutoregressiveGenerator
     from aigc_core.interfaces.dataset import DataFolders, Dataset, SampleStore
     from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
-    from aigc_core.interfaces.generator import Generator, LatentGenerator
+    from aigc_core.interfaces.generator import Condition, Generator, LatentGenerator
     from aigc_core.interfaces.metric import Metric
     from aigc_core.interfaces.modality import Modality, TextCodec
     from aigc_core.interfaces.recipe import RecipeContext
@@ -22,6 +22,7 @@ __getattr__ = lazy_exports(
         "AutoregressiveGenerator": "autoregressive",
         "Batch": "trainer",
         "ClassifyingDiscriminator": "discriminator",
+        "Condition": "generator",
         "DataFolders": "dataset",
         "Dataset": "dataset",
         "Discriminator": "discriminator",
@@ -43,6 +44,7 @@ __all__ = [
     "AutoregressiveGenerator",
     "Batch",
     "ClassifyingDiscriminator",
+    "Condition",
     "ConfigModel",
     "DataFolders",
     "Dataset",
@@ -51,14 +53,15 @@ __all__ = [
     "LatentGenerator",
     "Metric",
     "Modality",
+    "NoControls",
     "OptimizerConfig",
     "Phase",
     "RecipeContext",
     "Reconstructs",
     "SampleSpec",
     "SampleStore",
-    "SamplingConfig",
     "StepState",
     "TextCodec",
+    "TokenControls",
     "Trainer",
 ]

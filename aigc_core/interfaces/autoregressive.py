@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from aigc_core.interfaces.config import SamplingConfig
-from aigc_core.interfaces.generator import Generator
+from aigc_core.interfaces.config import ConfigModel, TokenControls
+from aigc_core.interfaces.generator import Condition, Generator
 
 
 class AutoregressiveGenerator(Generator):
@@ -22,6 +22,7 @@ class AutoregressiveGenerator(Generator):
     """
 
     sample_chunk: ClassVar[int] = 1
+    controls: ClassVar[type[ConfigModel]] = TokenControls
     vocabulary_size: int
     sample_length: int
     """Tokens of a sample, where no other number is asked for."""
@@ -31,6 +32,11 @@ class AutoregressiveGenerator(Generator):
     learns_start: bool = False
     """Whether samples begin where something begins, as clips do, and not in the middle of it, as
     windows of a text: then what follows ``start_token`` is learned too."""
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """A class, if the network knows some; and a beginning, ``prompt``, to be continued."""
+        return {**super().conditions, "prompt": Condition("samples")}
 
     @abstractmethod
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -68,9 +74,8 @@ class AutoregressiveGenerator(Generator):
         count: int,
         *,
         rng: torch.Generator,
-        condition: Tensor | None = None,
-        prompt: Tensor | None = None,
-        sampling: SamplingConfig | None = None,
+        conditions: Mapping[str, Tensor] | None = None,
+        controls: ConfigModel | None = None,
     ) -> Iterator[Tensor]:
         """Yield token after token, int64 ``(count,)`` each, without end.
 
@@ -79,16 +84,20 @@ class AutoregressiveGenerator(Generator):
         Args:
             count: how many sequences.
             rng: the only source of randomness, on the network's device.
-            condition: labels ``(count,)``, or None.
-            prompt: int64 ``(T,)``, what comes before; it is not yielded.
-            sampling: how tokens are drawn; None for as the network expects them.
+            conditions: none if not given; ``label`` ``(count,)``, if the network knows classes;
+                ``prompt``, what comes before, in the model's form ``(count, ...)``, or ``(1, ...)``
+                for the same for all: it is not yielded.
+            controls: ``TokenControls``, whose defaults count if not given; ``tokens`` is the
+                caller's business.
         """
-        sampling = sampling or SamplingConfig()
+        sampling, conditions = _token_controls(controls), conditions or {}
         with torch.inference_mode():
-            cache = self.new_cache(count, condition)
+            cache = self.new_cache(count, conditions.get("label"))
+        prompt = conditions.get("prompt")
         if prompt is None:
-            prompt = torch.tensor([self.start_token])
-        tokens = prompt.to(rng.device).expand(count, -1)  # (T,) -> (count, T)
+            tokens = torch.full((count, 1), self.start_token, device=rng.device)
+        else:
+            tokens = self.to_tokens(prompt).expand(count, -1)  # (count, T)
         seen: Tensor | None = None
         if sampling.repetition_penalty != 1:
             size = self.vocabulary_size + 1  # the start token may be one of its own
@@ -107,18 +116,22 @@ class AutoregressiveGenerator(Generator):
         count: int,
         *,
         rng: torch.Generator,
-        condition: Tensor | None = None,
-        length: int | None = None,
-        prompt: Tensor | None = None,
-        sampling: SamplingConfig | None = None,
-        **controls: Any,
+        conditions: Mapping[str, Tensor] | None = None,
+        controls: ConfigModel | None = None,
     ) -> Tensor:
-        """Draw samples of ``length`` tokens (``sample_length`` by default), after the prompt."""
-        if controls:
-            raise ValueError(f"unknown sampling options: {', '.join(sorted(controls))}")
-        steps = self.stream(count, rng=rng, condition=condition, prompt=prompt, sampling=sampling)
-        tokens = [next(steps) for _ in range(length or self.sample_length)]
+        """Draw samples of ``controls.tokens`` tokens, or else ``sample_length``."""
+        steps = self.stream(count, rng=rng, conditions=conditions, controls=controls)
+        length = _token_controls(controls).tokens or self.sample_length
+        tokens = [next(steps) for _ in range(length)]
         return self.from_tokens(torch.stack(tokens, dim=1))  # (count, T)
+
+
+def _token_controls(controls: ConfigModel | None) -> TokenControls:
+    if controls is None:
+        return TokenControls()
+    if not isinstance(controls, TokenControls):
+        raise TypeError(f"{type(controls).__name__} are no TokenControls")
+    return controls
 
 
 def drawn(probabilities: Tensor, rng: torch.Generator) -> Tensor:
@@ -131,7 +144,7 @@ def drawn(probabilities: Tensor, rng: torch.Generator) -> Tensor:
     return (probabilities / arrivals).argmax(1, keepdim=True)
 
 
-def filtered(logits: Tensor, sampling: SamplingConfig, seen: Tensor | None = None) -> Tensor:
+def filtered(logits: Tensor, sampling: TokenControls, seen: Tensor | None = None) -> Tensor:
     """Return logits with what sampling excludes at -inf.
 
     Repetition penalty: Keskar et al. 2019, "CTRL", section 4.1. Then the temperature, the top k,

@@ -133,9 +133,15 @@ class OptimizerConfig(ConfigModel):
         return self
 
 
-class SamplingConfig(ConfigModel):
+class NoControls(ConfigModel):
+    """The controls of a generator that has only one way to draw."""
+
+
+class TokenControls(ConfigModel):
     """How tokens are drawn from what a network expects next."""
 
+    tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    """How many tokens a sample gets; null for as many as one of the data has."""
     temperature: float = Field(default=1.0, ge=0.001, le=100)
     """Divides the logits: below 1 more certain, above 1 more varied."""
     top_k: int | None = Field(default=None, ge=1)

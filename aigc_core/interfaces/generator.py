@@ -1,12 +1,27 @@
-"""The networks that produce samples."""
+"""The networks that produce samples, and what they can be asked for."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from aigc_core.interfaces.config import ConfigModel, NoControls
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that a generator can be given: a value of one of the data's columns."""
+
+    column: str
+    """``labels``; another column of the data; or ``samples``, for the beginning of a sample that
+    the generator continues."""
+    required: bool = False
+    """Whether nothing can be drawn without it. A class that is not given is each in turn."""
 
 
 class Generator(nn.Module, ABC):
@@ -20,20 +35,33 @@ class Generator(nn.Module, ABC):
 
     sample_chunk: ClassVar[int] = 64
     label_count: int = 0
-    """How many classes a sample can be asked for; 0 for an unconditional generator. A conditional
-    one takes int64 labels ``(B,)`` as its ``condition``."""
+    """How many classes a sample can be asked for; 0 for a generator that knows none."""
+    controls: ClassVar[type[ConfigModel]] = NoControls
+    """How samples can be drawn: settings with defaults, ranges and descriptions."""
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """What a sample can be asked for, by name; here ``label``, with a ``label_count``."""
+        return {"label": Condition("labels")} if self.label_count else {}
 
     @abstractmethod
     def sample(
-        self, count: int, *, rng: torch.Generator, condition: Tensor | None = None, **controls: Any
+        self,
+        count: int,
+        *,
+        rng: torch.Generator,
+        conditions: Mapping[str, Tensor],
+        controls: ConfigModel,
     ) -> Tensor:
         """Draw ``count`` samples.
 
         Args:
             count: how many; at least 1.
             rng: the only source of randomness, on the network's device.
-            condition: what to generate, ``(count, ...)``, or None for an unconditional network.
-            **controls: sampling options of this network, such as a temperature.
+            conditions: by their names, those that were given, each ``(count, ...)`` on the
+                network's device: labels as int64, others in their column's model form. ``label``
+                is always there, if the generator knows classes.
+            controls: an instance of the network's own ``controls``.
 
         Returns:
             ``(count, *sample_shape)`` in the model's range. The engine calls it in evaluation
@@ -53,7 +81,10 @@ class LatentGenerator(Generator):
 
     @abstractmethod
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map latents ``(B, *latent_shape)`` to samples ``(B, *sample_shape)``, as represented."""
+        """Map latents ``(B, *latent_shape)`` to samples ``(B, *sample_shape)``, as represented.
+
+        ``condition`` holds int64 labels ``(B,)``, or is None if the generator knows no classes.
+        """
 
     def represent(self, samples: Tensor) -> Tensor:
         """Map samples ``(B, *sample_shape)`` to the form ``forward`` gives; here the same."""
@@ -71,8 +102,12 @@ class LatentGenerator(Generator):
         return torch.randn((count, *self.latent_shape), generator=rng, device=rng.device)
 
     def sample(
-        self, count: int, *, rng: torch.Generator, condition: Tensor | None = None, **controls: Any
+        self,
+        count: int,
+        *,
+        rng: torch.Generator,
+        conditions: Mapping[str, Tensor] | None = None,
+        controls: ConfigModel | None = None,
     ) -> Tensor:
-        if controls:
-            raise ValueError(f"unknown sampling options: {', '.join(sorted(controls))}")
-        return self.restore(self(self.sample_latents(count, rng=rng), condition))
+        latents = self.sample_latents(count, rng=rng)
+        return self.restore(self(latents, (conditions or {}).get("label")))

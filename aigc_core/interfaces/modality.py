@@ -59,6 +59,17 @@ class Modality(ABC):
     def read(self, path: Path) -> Tensor:
         """Read one file that ``save`` wrote: a stored sample, ``spec.shape``."""
 
+    def adapt(self, path: Path) -> Tensor:
+        """Read a file of the user's as one stored sample, ``spec.shape``.
+
+        Here only a file that ``read`` takes. A modality that can makes any file of its kind fit, as
+        a dataset does, and logs what it did to it.
+
+        Raises:
+            DataError: it cannot be read, or cannot be made to fit.
+        """
+        return self.read(path)
+
     @abstractmethod
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write one file that shows all of ``(N, *spec.shape)``: a grid, a strip, a page.
@@ -81,6 +92,13 @@ class TextCodec(Protocol):
 
     def encode(self, text: str) -> Tensor:
         """Return int64 tokens ``(T,)``; raise ``ConfigError`` for text that has none."""
+
+    def encode_sample(self, text: str) -> Tensor:
+        """Return a text as one stored sample, ``spec.shape``, filled up to its length.
+
+        Raises:
+            ConfigError: it is longer than that, or has characters without tokens.
+        """
 
     def decode(self, tokens: Tensor) -> str:
         """Return the text of tokens ``(T,)``; half a character at the end becomes U+FFFD.

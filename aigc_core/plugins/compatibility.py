@@ -11,7 +11,7 @@ from aigc_core._version import __version__
 from aigc_core.errors import shown
 from aigc_core.plugins.installed import API_GROUP, InstalledPlugin, normal_name
 
-API_VERSION = 1
+API_VERSION = 2
 """Version of the contract between core and plugins: hooks, specs and interfaces. It grows when a
 plugin that was written for an earlier one would no longer work."""
 
@@ -55,7 +55,8 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
         newer = int(written_for) > API_VERSION
         return (
             f"{which} is written for version {int(written_for)} of the plugin API, "
-            f"and {CORE} {__version__} has version {API_VERSION}.",
+            f"and {CORE} {__version__} has version {API_VERSION}."
+            + ("" if newer else " What its author should change: docs/migrating.md"),
             upgrade_core if newer else upgrade,
         )
     return None

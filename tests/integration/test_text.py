@@ -83,13 +83,13 @@ def test_text_comes_piece_by_piece(run) -> None:
     ("arguments", "reported"),
     [
         (("--prompt", "a", "--label", "x"), "is unconditional, so it cannot be asked for 'x'"),
-        (("--prompt", "a", "--set", "temprature=1"), "Did you mean 'sampling.temperature'?"),
+        (("--prompt", "a", "--set", "temprature=1"), "Did you mean 'controls.temperature'?"),
         (("--prompt", "a", "--set", "temperature=0"), "greater than or equal to 0.001"),
-        (("--set", "top_k=0"), "sampling.top_k=0"),
-        (("--set", "top_p=1.5"), "sampling.top_p=1.5"),
+        (("--set", "top_k=0"), "controls.top_k=0"),
+        (("--set", "top_p=1.5"), "controls.top_p=1.5"),
         (("--prompt", "ab\u4e00"), "'\u4e00' (U+4E00), character 3 of the text"),
         (("--count", "2", "--prompt", "ab\u4e00"), "'\u4e00' (U+4E00), character 3 of the text"),
-        (("--prompt", "a", "--tokens", "0"), "tokens=0 is not valid"),
+        (("--prompt", "a", "--tokens", "0"), "controls.tokens=0"),
         (("--stop", "x"), "--stop goes with --prompt"),
         (("--prompt", "a", "--seed", "-1"), "seed=-1"),
         (("--interpolate",), "no latents"),
@@ -113,8 +113,8 @@ def test_a_metric_for_numbers_on_a_scale_is_not_for_tokens(aigc, run) -> None:
 
 
 def test_pictures_take_no_prompt(aigc, quick_run) -> None:
-    check(aigc("generate", quick_run.path, "--prompt", "a cat"), "image/dcgan makes no text")
-    check(aigc("generate", quick_run.path, "--tokens", "3"), "it takes no prompt")
+    check(aigc("generate", quick_run.path, "--prompt", "a cat"), "image/dcgan takes no text")
+    check(aigc("generate", quick_run.path, "--tokens", "3"), "it takes no controls")
 
 
 FILES = ("train", "text/gpt", "--preset", "tiny", "--dataset", "text-files")

@@ -9,11 +9,11 @@ from aigc_core.interfaces import Generator, Modality
 
 
 def draw(generator: Generator, count: int, *, rng: torch.Generator) -> Tensor:
-    """Call ``generator.sample``; a conditional generator is asked for each class in turn."""
+    """Call ``generator.sample``; one that knows classes is asked for each in turn."""
     classes = getattr(generator, "label_count", 0)
-    if not classes:
-        return generator.sample(count, rng=rng)
-    return generator.sample(count, rng=rng, condition=torch.arange(count) % classes)
+    conditions = {"label": torch.arange(count) % classes} if classes else {}
+    controls = generator.controls()
+    return generator.sample(count, rng=rng, conditions=conditions, controls=controls)
 
 
 def generated_shape(samples: object, generator: Generator, modality: Modality) -> tuple[int, ...]:

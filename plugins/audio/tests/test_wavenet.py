@@ -11,7 +11,7 @@ from aigc_core import (
     ConfigError,
     RecipeContext,
     SampleSpec,
-    SamplingConfig,
+    TokenControls,
 )
 
 SMALL = WaveNetConfig(stacks=2, layers=4, width=8, skip_width=16)
@@ -29,6 +29,11 @@ def network(request: pytest.FixtureRequest) -> WaveNet:
 
 def labels(network: WaveNet, count: int) -> torch.Tensor | None:
     return torch.arange(count) % network.label_count if network.label_count else None
+
+
+def drawn_from(network: WaveNet, rng: torch.Generator, **controls) -> torch.Tensor:
+    given = {"label": labels(network, 2)} if network.label_count else {}
+    return network.sample(2, rng=rng, conditions=given, controls=TokenControls(**controls))
 
 
 @torch.no_grad()
@@ -68,7 +73,7 @@ def test_cached_samples_equal_uncached_ones(network: WaveNet) -> None:
         copy = type("Copy", (WaveNet,), cached)
         network.__class__ = copy
         rng = torch.Generator().manual_seed(5)
-        return network.sample(2, rng=rng, condition=labels(network, 2), length=150)
+        return drawn_from(network, rng, tokens=150)
 
     with_cache, without = drawn(WaveNet), drawn(AutoregressiveGenerator)
     assert with_cache.shape == (2, 1, 150)
@@ -97,12 +102,24 @@ def test_waveforms_become_levels_and_come_back(network: WaveNet) -> None:
 
 def test_sampling_options_are_obeyed(network: WaveNet) -> None:
     rng = torch.Generator().manual_seed(0)
-    certain = SamplingConfig(top_k=1)
-    drawn = network.sample(2, rng=rng, condition=labels(network, 2), length=40, sampling=certain)
+    drawn = drawn_from(network, rng, tokens=40, top_k=1)
     if not network.label_count:
         assert torch.equal(drawn[0], drawn[1])
-    with pytest.raises(ValueError, match="unknown sampling options: colour"):
-        network.sample(1, rng=rng, colour="blue")
+
+
+def test_a_waveform_is_continued_as_its_tokens_are(network: WaveNet) -> None:
+    """The prompt is a waveform; what is drawn after it is what the network expects after that."""
+    waveform = torch.sin(torch.arange(40) / 3).view(1, 1, 40).expand(2, -1, -1)
+    given = {"prompt": waveform}
+    if network.label_count:
+        given["label"] = labels(network, 2)
+    rng = torch.Generator().manual_seed(0)
+    drawn = network.sample(2, rng=rng, conditions=given, controls=TokenControls(tokens=3, top_k=1))
+    tokens = network.to_tokens(waveform)
+    for _ in range(3):
+        logits = network(tokens, given.get("label"))[:, -1]
+        tokens = torch.cat([tokens, logits.argmax(1, keepdim=True)], dim=1)
+    assert torch.equal(drawn, network.from_tokens(tokens[:, -3:]))
 
 
 def test_the_recipe_asks_for_mono() -> None:
@@ -122,6 +139,5 @@ def test_the_start_is_a_token_of_its_own(network: WaveNet) -> None:
     assert network.start_token == network.vocabulary_size == 256
     assert network.learns_start
     rng = torch.Generator().manual_seed(0)
-    penalised = SamplingConfig(repetition_penalty=1.5)
-    drawn = network.sample(2, rng=rng, condition=labels(network, 2), length=30, sampling=penalised)
+    drawn = drawn_from(network, rng, tokens=30, repetition_penalty=1.5)
     assert drawn.shape == (2, 1, 30)

@@ -70,6 +70,22 @@ class TextModality(Modality):
                 f"(U+{ord(text[error.start]):04X}): it was not given as UTF-8."
             ) from error
 
+    def encode_sample(self, text: str) -> Tensor:
+        """Return the stored tokens ``(T,)`` of a text, filled up with those of U+0000.
+
+        Raises:
+            ConfigError: it is longer than T tokens, or has characters without a token.
+        """
+        tokens, length = self.encode(text), self.spec.shape[0]
+        if len(tokens) > length:
+            raise ConfigError(
+                f"The text has {len(tokens):,} tokens, and at most {length:,} are taken: "
+                f"'{text:.40}'. Make it shorter."
+            )
+        if len(tokens) < length:
+            tokens = torch.cat([tokens, self.encode("\0").expand(length - len(tokens))])
+        return self.to_stored(tokens)
+
     def decode(self, tokens: Tensor) -> str:
         """Return the text of tokens ``(T,)``; half a character becomes U+FFFD."""
         return self.tokenizer.decode(tokens.cpu().numpy())

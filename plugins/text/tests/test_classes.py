@@ -147,7 +147,9 @@ def test_what_is_drawn_for_a_label_is_reported_apart_by_its_characters(
 
     ratio = dict(zip(characters, log_share(NUMBERS) - log_share(LETTERS), strict=True))
     for label, sign in (("letters", -1), ("numbers", 1)):
-        texts = (stream_text(run, label=label, tokens=60, seed=seed) for seed in range(4))
+        texts = (
+            stream_text(run, label=label, controls={"tokens": 60}, seed=seed) for seed in range(4)
+        )
         assert sign * sum(ratio[c] for text in texts for c in "".join(text)) > 50
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from aigc_core import AutoregressiveConfig, ConfigError, RecipeContext, SampleSpec, SamplingConfig
+from aigc_core import AutoregressiveConfig, ConfigError, RecipeContext, SampleSpec, TokenControls
 from aigc_text.gpt import GPT, build
 from aigc_text.gpt_config import GPTConfig
 from aigc_text.tokenizers import Characters
@@ -83,8 +83,8 @@ def test_several_tokens_at_once_are_as_one_by_one() -> None:
 @pytest.mark.parametrize("length", [6, 50])
 def test_the_text_drawn_is_that_of_a_loop_without_the_cache(length: int) -> None:
     network, prompt = gpt(), torch.tensor([4, 2, 9])
-    sampling = SamplingConfig(temperature=0.8)
-    drawn = network.sample(2, rng=rng(), length=length, prompt=prompt, sampling=sampling)
+    controls = TokenControls(temperature=0.8, tokens=length)
+    drawn = network.sample(2, rng=rng(), conditions={"prompt": prompt[None]}, controls=controls)
     known, hand = prompt.expand(2, -1), rng()
     with torch.no_grad():
         for _ in range(length):
@@ -107,10 +107,15 @@ def test_the_cache_honours_labels_within_the_context_and_beyond(prompt: int) -> 
         assert (logits - network(window, labels.flip(0))[:, -1]).abs().amax(1).min() > 1e-3
 
 
+def drawn_from(network: GPT, labels: list[int]) -> torch.Tensor:
+    given = {"label": torch.tensor(labels)}
+    return network.sample(2, rng=rng(), conditions=given, controls=TokenControls(tokens=30))
+
+
 def test_samples_of_a_label_depend_on_that_label_alone() -> None:
     network = gpt(classes=3)
-    both = network.sample(2, rng=rng(), condition=torch.tensor([0, 1]), length=30)
-    other = network.sample(2, rng=rng(), condition=torch.tensor([0, 2]), length=30)
+    both = drawn_from(network, [0, 1])
+    other = drawn_from(network, [0, 2])
     assert torch.equal(both[0], other[0])
     assert not torch.equal(both[1], other[1])
 

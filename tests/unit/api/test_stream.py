@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aigc_core import AutoregressiveGenerator
-from aigc_core.api import Request, Sampler
+from aigc_core.api import Offer, Request, Sampler
 
 
 class Reciter(AutoregressiveGenerator):
@@ -29,6 +29,9 @@ class Utf8:
     def encode(self, text: str) -> torch.Tensor:
         return torch.tensor(list(text.encode()))
 
+    def encode_sample(self, text: str) -> torch.Tensor:
+        raise AssertionError("there is no column of text")
+
     def decode(self, tokens: torch.Tensor) -> str:
         return bytes(tokens.tolist()).decode(errors="replace")
 
@@ -37,10 +40,10 @@ def recited(text: str | bytes, **options) -> list[str]:
     generator = Reciter(text.encode() if isinstance(text, str) else text)
 
     sampler = object.__new__(Sampler)  # without a run
-    sampler.generator, sampler.modality = generator, Utf8()
-    sampler.device = torch.device("cpu")
+    sampler.generator, sampler.device = generator, torch.device("cpu")
+    sampler.offer = Offer("text/reciter", generator, {"samples": Utf8()}, ())
     stop = options.pop("stop", None)
-    return list(sampler.stream_text(Request(**options), stop))
+    return list(sampler.stream_text(Request(controls=options), stop))
 
 
 def test_every_token_that_ends_a_character_is_given_at_once() -> None:

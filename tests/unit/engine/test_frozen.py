@@ -31,7 +31,7 @@ class Net(Generator):
             self.swapped = self.swapped + 1
         return self.layers(x)
 
-    def sample(self, count, *, rng, condition=None, **controls):
+    def sample(self, count, *, rng, conditions, controls):
         return self(torch.randn(count, 3, generator=rng))
 
 
@@ -149,7 +149,7 @@ class Volumes(Generator):
     def forward(self, x: Tensor) -> Tensor:
         return self.picture(self.volume(x).mean(dim=2))
 
-    def sample(self, count, *, rng, condition=None, **controls):
+    def sample(self, count, *, rng, conditions, controls):
         return self(torch.randn(count, 1, 2, 4, 4, generator=rng))
 
 

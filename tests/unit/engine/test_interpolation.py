@@ -42,14 +42,14 @@ class Labels(Generator):
     label_count = 3
     sample_chunk = 4
 
-    def sample(self, count, *, rng, condition=None, **controls) -> Tensor:
-        assert condition is not None
-        assert condition.shape == (count,)
-        return condition.float()[:, None]
+    def sample(self, count, *, rng, conditions, controls) -> Tensor:
+        assert conditions["label"].shape == (count,)
+        return conditions["label"].float()[:, None]
 
 
 def drawn(count: int, labels: Tensor | None = None) -> list[int]:
-    chunks = draw_samples(Labels(), count, seed=0, device=CPU, labels=labels)
+    given = {} if labels is None else {"label": labels}
+    chunks = draw_samples(Labels(), count, seed=0, device=CPU, conditions=given)
     return torch.cat(list(chunks)).flatten().int().tolist()
 
 
@@ -66,8 +66,8 @@ def test_labels_are_given_to_the_samples_they_were_asked_for() -> None:
 class Unconditional(Labels):
     label_count = 0
 
-    def sample(self, count, *, rng, condition=None, **controls) -> Tensor:
-        assert condition is None
+    def sample(self, count, *, rng, conditions, controls) -> Tensor:
+        assert not conditions
         return torch.zeros(count, 1)
 
 

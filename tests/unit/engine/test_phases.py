@@ -32,7 +32,7 @@ class Scale(Generator):
     def forward(self, samples: Tensor) -> Tensor:
         return samples * self.weight
 
-    def sample(self, count: int, *, rng: torch.Generator, condition=None, **controls) -> Tensor:
+    def sample(self, count: int, *, rng: torch.Generator, conditions, controls) -> Tensor:
         return self.weight.expand(count)[:, None]
 
 

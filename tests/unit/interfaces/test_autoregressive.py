@@ -6,7 +6,8 @@ import pytest
 import torch
 from toys import ToySequence
 
-from aigc_core import SamplingConfig
+from aigc_core import TokenControls
+from aigc_core.interfaces import NoControls
 from aigc_core.interfaces.autoregressive import drawn, filtered
 
 SETTINGS = [
@@ -22,7 +23,7 @@ SETTINGS = [
 ]
 
 
-def reference(logits: list[float], seen: set[int], sampling: SamplingConfig) -> list[float]:
+def reference(logits: list[float], seen: set[int], sampling: TokenControls) -> list[float]:
     """What ``filtered`` should give for one row, in plain Python."""
     values = list(logits)
     for token in seen:
@@ -46,7 +47,7 @@ def test_logits_are_filtered_as_by_hand(settings: dict) -> None:
     rng = torch.Generator().manual_seed(1)
     logits = 3 * torch.randn(20, 9, generator=rng)
     seen = torch.rand(20, 9, generator=rng) < 0.3
-    sampling = SamplingConfig(**settings)
+    sampling = TokenControls(**settings)
     found = filtered(logits, sampling, seen)
     for row in range(20):
         tokens = set(seen[row].nonzero().flatten().tolist())
@@ -55,12 +56,12 @@ def test_logits_are_filtered_as_by_hand(settings: dict) -> None:
 
 
 def test_of_equal_logits_no_more_than_k_stay() -> None:
-    assert filtered(torch.zeros(2, 6), SamplingConfig(top_k=1)).isfinite().sum(1).tolist() == [1, 1]
+    assert filtered(torch.zeros(2, 6), TokenControls(top_k=1)).isfinite().sum(1).tolist() == [1, 1]
 
 
 def test_the_coldest_sampling_has_no_nan() -> None:
     logits = torch.tensor([[90.0, -90.0, 89.0]])
-    found = filtered(logits, SamplingConfig(temperature=0.001)).softmax(1)
+    found = filtered(logits, TokenControls(temperature=0.001)).softmax(1)
     assert found.tolist() == [[1.0, 0.0, 0.0]]
 
 
@@ -105,7 +106,9 @@ def test_a_seed_gives_the_same_tokens_and_another_one_others() -> None:
 
 def test_a_longer_sample_begins_with_the_shorter() -> None:
     made = network()
-    short, long = (made.sample(2, rng=rng(), length=length) for length in (5, 30))
+    short, long = (
+        made.sample(2, rng=rng(), controls=TokenControls(tokens=length)) for length in (5, 30)
+    )
     assert short.shape == (2, 5)
     assert torch.equal(long[:, :5], short)
 
@@ -114,7 +117,12 @@ def test_the_prompt_is_gone_on_from_and_not_repeated() -> None:
     made = network()
     seen: list[list[int]] = []
     made.register_forward_pre_hook(lambda module, args: seen.append(args[0][0].tolist()))
-    sample = made.sample(1, rng=rng(), length=3, prompt=torch.tensor([5, 1, 6]))
+    sample = made.sample(
+        1,
+        rng=rng(),
+        conditions={"prompt": torch.tensor([[5, 1, 6]])},
+        controls=TokenControls(tokens=3),
+    )
     drawn_tokens = sample[0].tolist()
     assert seen == [[5, 1, 6], [5, 1, 6, *drawn_tokens[:1]], [5, 1, 6, *drawn_tokens[:2]]]
 
@@ -122,18 +130,18 @@ def test_the_prompt_is_gone_on_from_and_not_repeated() -> None:
 def test_without_a_prompt_the_start_token_stands_first() -> None:
     made = network()
     made.start_token = 4
-    prompted = made.sample(1, rng=rng(), prompt=torch.tensor([4]))
+    prompted = made.sample(1, rng=rng(), conditions={"prompt": torch.tensor([[4]])})
     assert torch.equal(made.sample(1, rng=rng()), prompted)
 
 
 def test_what_was_in_the_prompt_is_penalised_too() -> None:
     made = network()
-    hard = SamplingConfig(repetition_penalty=100.0, temperature=0.05)
+    hard = TokenControls(repetition_penalty=100.0, temperature=0.05, tokens=2)
     prompt = torch.tensor([0, 1, 2, 3, 4])
     with torch.no_grad():
         made.logits.bias.fill_(5.0)
         made.logits.weight.mul_(0.1)
-    found = made.sample(1, rng=rng(), length=2, prompt=prompt, sampling=hard)
+    found = made.sample(1, rng=rng(), conditions={"prompt": prompt[None]}, controls=hard)
     assert sorted(found[0].tolist()) == [5, 6]
 
 
@@ -143,14 +151,16 @@ def test_labels_reach_the_network() -> None:
     with torch.no_grad():
         made.vectors.weight[-2:] *= 20
     labels = torch.tensor([0, 1])
-    found = made.sample(2, rng=rng(), condition=labels, length=400)
+    found = made.sample(
+        2, rng=rng(), conditions={"label": labels}, controls=TokenControls(tokens=400)
+    )
     counts = torch.stack([row.bincount(minlength=7) for row in found]).float() / 400
     assert (counts[0] - counts[1]).abs().sum() > 0.3
 
 
-def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(ValueError, match="unknown sampling options: warmth"):
-        network().sample(1, rng=rng(), warmth=1)
+def test_controls_of_another_kind_are_refused() -> None:
+    with pytest.raises(TypeError, match="NoControls are no TokenControls"):
+        network().sample(1, rng=rng(), controls=NoControls())
 
 
 def test_gradients_are_as_before_while_the_caller_has_a_token() -> None:

@@ -14,7 +14,14 @@ from fake_plugins import RECIPE as GOOD
 from fake_plugins import FakePlugins
 
 from aigc_core.errors import PluginError
-from aigc_core.plugins import HostOptions, InstalledPlugin, PluginHost, PluginStatus, use_options
+from aigc_core.plugins import (
+    API_VERSION,
+    HostOptions,
+    InstalledPlugin,
+    PluginHost,
+    PluginStatus,
+    use_options,
+)
 
 
 class World:
@@ -30,6 +37,7 @@ class World:
         module = f"toyplugin_{name.replace('-', '_')}_{len(list(self.folder.iterdir()))}"
         (self.folder / f"{module}.py").write_text(textwrap.dedent(code), encoding="utf-8")
         version = "1.2" if distribution else None
+        more.setdefault("api_version", str(API_VERSION))
         return InstalledPlugin(name, module, distribution, version, **more)
 
     def load(

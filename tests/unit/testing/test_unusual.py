@@ -196,6 +196,6 @@ def test_an_installed_plugin_without_an_api_version_is_reported(monkeypatch) -> 
     problems = failed(results_of(dots))
     assert list(problems) == ["registers"]
     assert (
-        'Add to pyproject.toml: [project.entry-points."aigc.api"] 1 = "dots"'
+        'Add to pyproject.toml: [project.entry-points."aigc.api"] 2 = "dots"'
         in (problems["registers"])
     )

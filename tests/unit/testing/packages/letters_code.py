@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch.nn import functional
 
 from aigc_core import (
     Batch,
+    ConfigModel,
     Dataset,
     Generator,
     Modality,
@@ -89,7 +89,12 @@ class Bigrams(Generator):
         return self.head(self.embedding(tokens))  # (B, T) -> (B, T, 26)
 
     def sample(
-        self, count: int, *, rng: torch.Generator, condition: Tensor | None = None, **controls: Any
+        self,
+        count: int,
+        *,
+        rng: torch.Generator,
+        conditions: Mapping[str, Tensor],
+        controls: ConfigModel,
     ) -> Tensor:
         word = torch.full((count, 1), LETTERS, device=rng.device)
         for _ in range(self.written):

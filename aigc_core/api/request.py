@@ -1,0 +1,246 @@
+"""What is asked of a run, checked against what its generator declares."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from aigc_core.config.descriptions import described_schema
+from aigc_core.config.explain import Section, explain
+from aigc_core.errors import ConfigError, did_you_mean
+from aigc_core.interfaces import Condition, ConfigModel, Generator, Modality, TextCodec
+
+logger = logging.getLogger("aigc")
+MAX_COUNT = 1_000_000
+Given = str | int | Path | Tensor
+"""A value for a condition: the name or number of a class, a text, the path of a file, or samples
+in their stored form ``(count, ...)`` or ``(1, ...)``."""
+
+
+class RequestOptions(TypedDict, total=False):
+    """The fields of a ``Request``, as keywords."""
+
+    count: int
+    seed: int
+    label: str | int | None
+    prompt: str | None
+    inputs: Mapping[str, Given]
+    controls: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a run. The same request gives the same samples on the same device."""
+
+    count: int = 16
+    """How many samples, 1 to 1,000,000; sample *i* does not depend on it."""
+    seed: int = 0
+    """At least 0."""
+    label: str | int | None = None
+    """Name or number of a class; None for each class in turn. Short for ``inputs["label"]``."""
+    prompt: str | None = None
+    """A text, for the one condition that is text: what to draw, or what to continue."""
+    inputs: Mapping[str, Given] = field(default_factory=dict)
+    """Further conditions, by name."""
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    """How to draw: settings of the generator, such as ``{"temperature": 0.8}``."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ConfigError: one is not valid.
+        """
+        if not 1 <= self.count <= MAX_COUNT:
+            raise ConfigError(
+                f"count={self.count} is not valid: it must be from 1 to {MAX_COUNT:,}."
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed={self.seed} is not valid: it must be from 0 to 2**63 - 1.")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for nothing but a number of samples, a seed and perhaps a class."""
+        return self.prompt is None and not self.inputs and not self.controls
+
+
+class Offer:
+    """What a run can be asked for: its generator's conditions and controls."""
+
+    def __init__(
+        self,
+        who: str,
+        generator: Generator,
+        modalities: Mapping[str, Modality],
+        label_names: tuple[str, ...],
+    ) -> None:
+        """Take what answers are checked against.
+
+        Args:
+            who: the run or recipe, for messages.
+            generator: declares conditions and controls.
+            modalities: of every column that is not labels, ``samples`` among them.
+            label_names: the classes' names, in order.
+        """
+        self._who = who
+        self._conditions = dict(generator.conditions)
+        self._label_count = generator.label_count
+        self._controls = generator.controls
+        self._modalities = modalities
+        self._label_names = label_names
+
+    def conditions(self, request: Request) -> dict[str, Tensor]:
+        """Return a request's conditions as a generator takes them, on the CPU.
+
+        Raises:
+            ConfigError: one that the generator does not have or cannot take, or that is missing.
+            DataError: a file that cannot be read.
+        """
+        given: dict[str, Given] = dict(request.inputs)
+        if request.label is not None:
+            given.setdefault("label", request.label)
+        if request.prompt is not None:
+            name = self._text_condition()
+            if request.prompt or self._conditions[name].column != "samples":  # else no beginning
+                given.setdefault(name, request.prompt)
+        found = {name: self._value(name, value, request.count) for name, value in given.items()}
+        for name, condition in self._conditions.items():
+            if condition.required and name not in found:
+                raise ConfigError(
+                    f"{self._who} draws nothing without '{name}'. Give it with: {self._how(name)}"
+                )
+        return found
+
+    def controls(self, request: Request) -> ConfigModel:
+        """Return a request's controls.
+
+        Raises:
+            ConfigError: one that the generator does not have, or a value that is not valid.
+        """
+        fields = self._controls.model_fields
+        if request.controls and not fields:
+            raise ConfigError(
+                f"{self._who} has only one way to draw: it takes no controls, such as "
+                f"'{next(iter(request.controls))}'."
+            )
+        section = Section("controls", self._controls, "controls")
+        try:
+            return self._controls.model_validate(dict(request.controls))
+        except ValidationError as error:
+            raise ConfigError(explain(section, error, request.controls, {}, [section])) from None
+
+    def label(self, name: str | int) -> int:
+        """Return the class that a name, or else a number, stands for.
+
+        Raises:
+            ConfigError: there is no such class, or the run is unconditional.
+        """
+        names, text = self._label_names, str(name)
+        if "label" not in self._conditions:
+            raise ConfigError(
+                f"{self._who} is unconditional, so it cannot be asked for '{name}'. Where the "
+                "recipe has the setting, train with: --set model.conditional=true"
+            )
+        if text in names:
+            number = names.index(text)
+            if text.isdecimal() and int(text) < len(names) and int(text) != number:
+                logger.warning(
+                    "'%s' is taken for the name of a class; class number %s is '%s'.",
+                    text,
+                    text,
+                    names[int(text)],
+                )
+            return number
+        if text.isdecimal() and int(text) < self._label_count:
+            return int(text)
+        raise ConfigError(f"There is no class '{name}'.{did_you_mean(text, names)}")
+
+    def codec(self) -> TextCodec:
+        """Return the modality of the samples, if they are text.
+
+        Raises:
+            ConfigError: they are something else.
+        """
+        modality = self._modalities["samples"]
+        if not isinstance(modality, TextCodec):
+            raise ConfigError(f"{self._who} makes no text.")
+        return modality
+
+    @property
+    def continues_text(self) -> bool:
+        """Whether a prompt is the beginning of a text, and what is drawn its continuation."""
+        texts = (found.column for found in self._conditions.values() if self._is_text(found))
+        return next(texts, "") == "samples"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the conditions, and a JSON Schema of the controls, as JSON data."""
+        described = {
+            name: {
+                "kind": self._kind(condition),
+                "required": condition.required,
+                "option": self._how(name),
+                **({"classes": list(self._label_names)} if condition.column == "labels" else {}),
+            }
+            for name, condition in self._conditions.items()
+        }
+        return {"conditions": described, "controls": described_schema(self._controls)}
+
+    def _kind(self, condition: Condition) -> str:
+        if condition.column == "labels":
+            return "class"
+        return "text" if self._is_text(condition) else "file"
+
+    def _is_text(self, condition: Condition) -> bool:
+        return isinstance(self._modalities.get(condition.column), TextCodec)
+
+    def _how(self, name: str) -> str:
+        kind = self._kind(self._conditions[name])
+        return {"class": "--label CLASS", "text": "--prompt TEXT"}.get(kind, f"--input {name}=FILE")
+
+    def _text_condition(self) -> str:
+        names = [name for name, found in self._conditions.items() if self._is_text(found)]
+        if not names:
+            raise ConfigError(f"{self._who} takes no text, so it takes no prompt.")
+        return names[0]
+
+    def _value(self, name: str, value: Given, count: int) -> Tensor:
+        condition = self._conditions.get(name)
+        if name == "label":
+            if isinstance(value, Tensor):
+                return self._labels(value, count)
+            return torch.tensor([self.label(value if isinstance(value, int) else str(value))])
+        if condition is None:
+            hint = did_you_mean(name, self._conditions) if self._conditions else ""
+            raise ConfigError(f"{self._who} has no condition '{name}'.{hint}")
+        modality = self._modalities[condition.column]
+        if isinstance(value, Tensor):
+            stored = value
+        elif isinstance(value, Path) or not isinstance(modality, TextCodec):
+            if isinstance(value, int):
+                raise ConfigError(f"The condition '{name}' is a file, and {value} was given.")
+            stored = modality.adapt(Path(value))[None]
+        elif condition.column == "samples":  # a beginning, as long as it is
+            return modality.encode(str(value))[None]
+        else:
+            stored = modality.encode_sample(str(value))[None]
+        if len(stored) not in (1, count):
+            raise ConfigError(
+                f"The condition '{name}' has {len(stored):,} values for {count:,} samples."
+            )
+        return modality.to_model(stored)
+
+    def _labels(self, values: Tensor, count: int) -> Tensor:
+        self.label(0)  # that there are classes
+        known = values.dim() == 1 and len(values) in (1, count) and not values.is_floating_point()
+        if not known or not bool(((values >= 0) & (values < self._label_count)).all()):
+            raise ConfigError(
+                f"The condition 'label' takes {count:,} numbers from 0 to {self._label_count - 1}."
+            )
+        return values.long()
