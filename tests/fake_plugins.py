@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aigc_core.plugins import API_VERSION
+
 AIGC = (sys.executable, "-m", "aigc_core")
 
 RECIPE = """
 from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
-from aigc_core.plugins import API_VERSION
 
 @hookimpl
 def aigc_register_modalities():
