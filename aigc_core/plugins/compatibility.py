@@ -44,7 +44,8 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
                 f"{__version__} is installed.",
                 f"{upgrade_core} {shlex.quote(who)}" if plugin.distribution else upgrade_core,
             )
-    written_for = plugin.api_version or "1"
+    known = plugin.distribution is not None  # else a module that a test or a notebook registers
+    written_for = plugin.api_version or ("1" if known else str(API_VERSION))
     if not re.fullmatch(r"[0-9]{1,9}", written_for):
         return (
             f"{who} names the API version {shown(written_for)} in its entry points [{API_GROUP}], "

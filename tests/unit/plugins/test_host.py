@@ -201,13 +201,25 @@ def test_a_plugin_for_another_core_is_not_imported(world: World) -> None:
 
 
 def test_files_that_are_gone_are_reported_with_how_to_clean_up(world: World) -> None:
-    status = world.host.load(InstalledPlugin("x", "toyplugin_gone.sub:plugin", "aigc-x", "1.0"))
+    status = world.host.load(
+        InstalledPlugin(
+            "x", "toyplugin_gone.sub:plugin", "aigc-x", "1.0", api_version=str(API_VERSION)
+        )
+    )
     assert status.error == "Its files are gone: there is no module toyplugin_gone."
     assert status.fix == "aigc plugins uninstall aigc-x"
 
 
 def test_an_editable_installation_whose_folder_is_gone_names_the_folder(world: World) -> None:
-    plugin = InstalledPlugin("x", "toyplugin_gone", "aigc-x", "1.0", "/home/me/x", editable=True)
+    plugin = InstalledPlugin(
+        "x",
+        "toyplugin_gone",
+        "aigc-x",
+        "1.0",
+        "/home/me/x",
+        editable=True,
+        api_version=str(API_VERSION),
+    )
     status = world.host.load(plugin)
     assert status.error == (
         "Its files are gone: aigc-x was installed from the folder /home/me/x, editable, and no "
