@@ -283,7 +283,7 @@ os.makedirs(info)
 with open(info + "METADATA", "w") as file:
     file.write("Name: aigc-song\\nVersion: 2.0\\n")
 with open(info + "entry_points.txt", "w") as file:
-    file.write("[aigc.plugins]\\nsong = fake_song\\n")
+    file.write("[aigc.plugins]\\nsong = fake_song\\n[aigc.api]\\n2 = fake_song\\n")
 """
 
 
@@ -347,7 +347,7 @@ os.makedirs(info, exist_ok=True)
 with open(info + "METADATA", "w") as file:
     file.write("Name: aigc-song\\nVersion: 2.0\\n")
 with open(info + "entry_points.txt", "w") as file:
-    file.write("[aigc.plugins]\\nsong = fake_song\\n")
+    file.write("[aigc.plugins]\\nsong = fake_song\\n[aigc.api]\\n2 = fake_song\\n")
 with open(info + "direct_url.json", "w") as file:
     json.dump({"url": pathlib.Path(sys.argv[-1]).as_uri(), "dir_info": {}}, file)
 """

@@ -1,0 +1,173 @@
+"""A request is checked against what a generator declares, whatever that is."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from aigc_core import Condition, ConfigError, ConfigModel, Generator, Modality, SampleSpec
+from aigc_core.api import Offer, Request
+
+
+class Steps(ConfigModel):
+    steps: int = Field(default=10, ge=1)
+    """How many evaluations of the network a sample costs."""
+
+
+class Painter(Generator):
+    controls = Steps
+    label_count = 3
+
+    @property
+    def conditions(self):
+        return {
+            **super().conditions,
+            "text": Condition("caption"),
+            "outline": Condition("outlines", required=True),
+        }
+
+    def sample(self, count, *, rng, conditions, controls) -> Tensor:
+        raise AssertionError("nothing is drawn here")
+
+
+class Pictures(Modality):
+    """Reads a file's size as a picture of one pixel."""
+
+    formats = ("bin",)
+
+    def to_model(self, stored: Tensor) -> Tensor:
+        return stored.float() / 10
+
+    def to_stored(self, samples: Tensor) -> Tensor:
+        return samples * 10
+
+    def save(self, stored, folder, *, format, start=0):
+        raise AssertionError
+
+    def read(self, path: Path) -> Tensor:
+        return torch.tensor([path.stat().st_size], dtype=torch.uint8)
+
+    def preview(self, stored, path):
+        raise AssertionError
+
+
+class Words(Pictures):
+    def encode(self, text: str) -> Tensor:
+        return torch.tensor(list(text.encode()))
+
+    def encode_sample(self, text: str) -> Tensor:
+        if len(text) > 4:
+            raise ConfigError("The text is too long.")
+        return torch.tensor(list(text.ljust(4, "\0").encode()))
+
+    def decode(self, tokens: Tensor) -> str:
+        return bytes(tokens.tolist()).decode()
+
+
+ONE = SampleSpec(shape=(1,), dtype="uint8")
+FOUR = SampleSpec(shape=(4,), dtype="uint8")
+
+
+def offer(generator: Generator | None = None) -> Offer:
+    modalities = {"samples": Pictures(ONE), "caption": Words(FOUR), "outlines": Pictures(ONE)}
+    return Offer("art/painter", generator or Painter(), modalities, ("cat", "dog", "2"))
+
+
+@pytest.fixture
+def outline(tmp_path: Path) -> Path:
+    path = tmp_path / "outline.bin"
+    path.write_bytes(b"12345")
+    return path
+
+
+def test_every_kind_of_condition_becomes_what_a_generator_takes(outline: Path) -> None:
+    asked = Request(count=2, label="dog", prompt="hi", inputs={"outline": outline})
+    given = offer().conditions(asked)
+    assert given["label"].tolist() == [1]
+    torch.testing.assert_close(given["text"], torch.tensor([[10.4, 10.5, 0, 0]]))
+    torch.testing.assert_close(given["outline"], torch.tensor([[0.5]]))
+
+
+def test_samples_may_be_given_as_tensors_one_for_each_or_one_for_all() -> None:
+    for rows in (1, 3):
+        values = torch.full((rows, 1), 7, dtype=torch.uint8)
+        given = offer().conditions(Request(count=3, inputs={"outline": values, "label": 2}))
+        assert given["outline"].shape == (rows, 1)
+        assert given["label"].tolist() == [2]
+    labels = torch.tensor([0, 1, 2])
+    inputs = {"outline": values, "label": labels}
+    assert offer().conditions(Request(count=3, inputs=inputs))["label"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("request_", "reported"),
+    [
+        ({}, "art/painter draws nothing without 'outline'. Give it with: --input outline=FILE"),
+        ({"inputs": {"outlin": "x"}}, "no condition 'outlin'. Did you mean 'outline'?"),
+        ({"label": "cow"}, "There is no class 'cow'."),
+        ({"label": 3}, "There is no class '3'."),
+        ({"prompt": "a long one"}, "The text is too long"),
+        ({"inputs": {"outline": torch.zeros(3, 1)}}, "has 3 values for 2 samples"),
+        ({"inputs": {"label": torch.tensor([0, 5])}}, "takes 2 numbers from 0 to 2"),
+        ({"inputs": {"label": torch.tensor([0.5, 1])}}, "takes 2 numbers from 0 to 2"),
+        ({"inputs": {"outline": 3}}, "'outline' is a file, and 3 was given"),
+        ({"controls": {"stepz": 3}}, "Did you mean 'controls.steps'?"),
+        ({"controls": {"steps": 0}}, "controls.steps=0"),
+        ({"count": 0}, "count=0 is not valid"),
+        ({"seed": -1}, "seed=-1 is not valid"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_sentence(request_: dict, reported: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        asked = Request(**{"count": 2, **request_})
+        offer().controls(asked)
+        offer().conditions(asked)
+    assert reported in str(raised.value)
+
+
+def test_a_name_that_is_also_a_number_is_the_name(caplog) -> None:
+    with caplog.at_level(logging.WARNING, "aigc"):
+        logging.getLogger("aigc").propagate = True
+        assert offer().label("2") == 2
+        assert offer().label(0) == 0
+
+
+class Plain(Generator):
+    def sample(self, count, *, rng, conditions, controls) -> Tensor:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("request_", "reported"),
+    [
+        ({"label": "cat"}, "is unconditional, so it cannot be asked for 'cat'"),
+        ({"prompt": "a cat"}, "takes no text, so it takes no prompt"),
+        ({"controls": {"steps": 3}}, "it takes no controls, such as 'steps'"),
+        ({"inputs": {"outline": "x"}}, "has no condition 'outline'."),
+    ],
+)
+def test_a_generator_that_declares_nothing_takes_nothing(request_: dict, reported: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        offer(Plain()).controls(Request(**request_))
+        offer(Plain()).conditions(Request(**request_))
+    assert reported in str(raised.value)
+
+
+def test_it_says_what_can_be_asked() -> None:
+    about = offer().describe()
+    assert about["conditions"] == {
+        "label": {
+            "kind": "class",
+            "required": False,
+            "option": "--label CLASS",
+            "classes": ["cat", "dog", "2"],
+        },
+        "text": {"kind": "text", "required": False, "option": "--prompt TEXT"},
+        "outline": {"kind": "file", "required": True, "option": "--input outline=FILE"},
+    }
+    steps = about["controls"]["properties"]["steps"]
+    assert (steps["default"], steps["minimum"]) == (10, 1)
+    assert steps["description"] == "How many evaluations of the network a sample costs."
