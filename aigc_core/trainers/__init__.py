@@ -3,11 +3,18 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
-from aigc_core.trainers.config import AdversarialConfig, AutoregressiveConfig, VariationalConfig
+from aigc_core.trainers.config import (
+    AdversarialConfig,
+    AutoregressiveConfig,
+    FlowConfig,
+    FlowControls,
+    VariationalConfig,
+)
 
 if TYPE_CHECKING:
     from aigc_core.trainers.adversarial import AdversarialTrainer
     from aigc_core.trainers.autoregressive import AutoregressiveTrainer
+    from aigc_core.trainers.flow import FlowGenerator, FlowTrainer
     from aigc_core.trainers.variational import Decoder, Encoder, VariationalTrainer
 
 __getattr__ = lazy_exports(
@@ -17,6 +24,8 @@ __getattr__ = lazy_exports(
         "AutoregressiveTrainer": "autoregressive",
         "Decoder": "variational",
         "Encoder": "variational",
+        "FlowGenerator": "flow",
+        "FlowTrainer": "flow",
         "VariationalTrainer": "variational",
     },
 )
@@ -28,6 +37,10 @@ __all__ = [
     "AutoregressiveTrainer",
     "Decoder",
     "Encoder",
+    "FlowConfig",
+    "FlowControls",
+    "FlowGenerator",
+    "FlowTrainer",
     "VariationalConfig",
     "VariationalTrainer",
 ]

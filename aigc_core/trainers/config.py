@@ -76,3 +76,42 @@ class AutoregressiveConfig(ConfigModel):
         final_lr=1e-4,
     )
     """The generator's optimiser."""
+
+
+class FlowConfig(ConfigModel):
+    """Settings of flow matching."""
+
+    path: Literal["linear", "cosine"] = "linear"
+    """How noise becomes data: along a straight line (rectified flow), or with a constant variance,
+    as in diffusion models with a cosine schedule."""
+    prediction: Literal["velocity", "data"] = "velocity"
+    """What the network is asked for: where the sample moves to, or what it will be."""
+    time: Literal["uniform", "logit-normal"] = "logit-normal"
+    """Which times are learned from: all alike, or those in the middle more often (Esser et al.
+    2024, "Scaling Rectified Flow Transformers", section 3.1)."""
+    condition_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of samples whose conditions are hidden, which guidance needs (Ho & Salimans 2022)."""
+    optimizer: OptimizerConfig = OptimizerConfig(
+        name="adamw",
+        lr=1e-3,
+        betas=(0.9, 0.99),
+        decay_matrices_only=True,
+        weight_decay=0.01,
+        clip_grad_norm=1.0,
+        schedule="cosine",
+        warmup_steps=100,
+        final_lr=1e-5,
+    )
+    """The generator's optimiser."""
+
+
+class FlowControls(ConfigModel):
+    """How a flow is followed from noise to a sample."""
+
+    steps: int = Field(default=25, ge=1, le=1000)
+    """Steps of the solver; one evaluation of the network each, and two with heun."""
+    solver: Literal["euler", "heun", "adams"] = "adams"
+    """Euler's method, Heun's, or Adams' two-step method."""
+    guidance: float = Field(default=1.0, ge=0, le=100)
+    """How strongly conditions count: 1 as learned, 0 not at all, above 1 more than learned, which
+    doubles the work."""

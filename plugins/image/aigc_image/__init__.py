@@ -140,4 +140,25 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                 "elbo": {"trainer": {"binarize": True}},  # comparable with published bounds
             },
         ),
+        RecipeSpec(
+            name="image/flow",
+            summary="Flow matching with a U-Net, by class or not (Lipman et al. 2023)",
+            build="aigc_image.flow:build",
+            model="aigc_image.flow_config:FlowNetworkConfig",
+            trainer="aigc_core.trainers.config:FlowConfig",
+            dataset="mnist",
+            defaults={"engine": {"epochs": 30, "batch_size": 128, "ema": 0.999}},
+            capabilities=("bf16",),
+            presets={
+                "cpu": {  # half an hour on two cores: benchmarks/RESULTS.md
+                    "model": {"width": 48, "condition": "class"},
+                    "engine": {"steps": 8000, "epochs": None, "batch_size": 64},
+                },
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "digits"},
+                    "model": {"width": 8, "condition": "class", "blocks": 1},
+                    "engine": {"steps": 20, "batch_size": 16, "sample_count": 16},
+                },
+            },
+        ),
     ]

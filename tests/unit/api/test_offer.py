@@ -76,6 +76,12 @@ def offer(generator: Generator | None = None) -> Offer:
     return Offer("art/painter", generator or Painter(), modalities, ("cat", "dog", "2"))
 
 
+def ask(made: Offer, fields: dict) -> None:
+    request = Request(**fields)
+    made.controls(request)
+    made.conditions(request)
+
+
 @pytest.fixture
 def outline(tmp_path: Path) -> Path:
     path = tmp_path / "outline.bin"
@@ -122,9 +128,7 @@ def test_samples_may_be_given_as_tensors_one_for_each_or_one_for_all() -> None:
 )
 def test_what_cannot_be_asked_is_a_sentence(request_: dict, reported: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        asked = Request(**{"count": 2, **request_})
-        offer().controls(asked)
-        offer().conditions(asked)
+        ask(offer(), {"count": 2, **request_})
     assert reported in str(raised.value)
 
 
@@ -151,8 +155,7 @@ class Plain(Generator):
 )
 def test_a_generator_that_declares_nothing_takes_nothing(request_: dict, reported: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        offer(Plain()).controls(Request(**request_))
-        offer(Plain()).conditions(Request(**request_))
+        ask(offer(Plain()), request_)
     assert reported in str(raised.value)
 
 

@@ -1,0 +1,84 @@
+"""The blocks of a transformer: attention and MLP, each after a layer norm (Radford et al. 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
+
+
+def attention(
+    queries: Tensor, keys: Tensor, values: Tensor, *, p: float = 0.0, causal: bool = False
+) -> Tensor:
+    """Return what each query attends to of all values (Vaswani et al. 2017, equation 1).
+
+    Args:
+        queries: ``(B, H, T, D)``.
+        keys: what queries are compared with, ``(B, H, S, D)``.
+        values: what is attended to, ``(B, H, S, D)``.
+        p: probability of dropping an attention weight.
+        causal: let a position see itself and those before it only; S is then T.
+    """
+    if queries.device.type != "cpu" or queries.dtype != torch.bfloat16:
+        return scaled_dot_product_attention(queries, keys, values, dropout_p=p, is_causal=causal)
+    # In float32: the backward pass of PyTorch's bfloat16 kernel for CPUs is four times slower on
+    # short sequences.
+    with torch.autocast("cpu", enabled=False):
+        return scaled_dot_product_attention(
+            queries.float(), keys.float(), values.float(), dropout_p=p, is_causal=causal
+        )
+
+
+class Attention(nn.Module):
+    """Self-attention with several heads, ``(B, T, W)`` to ``(B, T, W)``."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, causal: bool = True) -> None:
+        """Make the layers; ``heads`` divides ``width``."""
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.causal = causal
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.dropout if self.training else 0.0
+        packed: Tensor = self.qkv(x)  # (B, T, 3 W)
+        heads = packed.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        queries, keys, values = heads.unbind()  # (B, H, T, D) each
+        attended = attention(queries, keys, values, p=p, causal=self.causal)
+        out: Tensor = self.attention_out(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
+        return out
+
+
+class MLP(nn.Module):
+    """Two layers, four times as wide between them, with a GELU (Hendrycks & Gimpel 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp_in = nn.Linear(width, 4 * width, bias=False)
+        self.mlp_out = nn.Linear(4 * width, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.mlp_out(gelu(self.mlp_in(x)))
+        return out
+
+
+class Block(nn.Module):
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``, on ``(B, T, W)``."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, causal: bool = True) -> None:
+        """Make the layers; see ``Attention``."""
+        super().__init__()
+        self.dropout = dropout
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads, dropout, causal)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = MLP(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.dropout if self.training else 0.0
+        attended = self.attention(self.attention_norm(x))
+        x = x + (dropout(attended, p) if p else attended)
+        fed = self.mlp(self.mlp_norm(x))
+        return x + (dropout(fed, p) if p else fed)

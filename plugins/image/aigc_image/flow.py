@@ -1,0 +1,59 @@
+"""Flow matching on images: a U-Net carries noise to pictures (see ``aigc_core.trainers.flow``)."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn import Embedding
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from aigc_core import FlowGenerator, FlowTrainer, RecipeContext
+from aigc_core.errors import ConfigError
+from aigc_core.networks import TimeEmbedding, UNet
+from aigc_image.flow_config import FlowNetworkConfig
+
+
+class ImageFlow(FlowGenerator):
+    """Images ``(B, C, S, S)`` mixed with noise to their velocity, of the same shape."""
+
+    def __init__(self, config: FlowNetworkConfig, channels: int, size: int, classes: int) -> None:
+        super().__init__()
+        self.noise_shape = (channels, size, size)
+        self.label_count = classes
+        self.patch = config.patch
+        vector = 4 * config.width
+        self.time = TimeEmbedding(vector)
+        if classes:
+            self.label = Embedding(classes + 1, vector)  # the last stands for no class
+        levels = len(config.multipliers)
+        values = channels * config.patch**2
+        self.unet = UNet(
+            2,
+            values,
+            values,
+            widths=[config.width * multiplier for multiplier in config.multipliers],
+            blocks=config.blocks,
+            attention=[level >= levels - config.attention_levels for level in range(levels)],
+            embedding_size=vector,
+        )
+
+    def forward(self, mixed: Tensor, times: Tensor, conditions: Mapping[str, Tensor]) -> Tensor:
+        vector = self.time(times)  # (B, E)
+        if self.label_count:
+            vector = vector + self.label(conditions["label"])
+        patches = pixel_unshuffle(mixed, self.patch)  # (B, C, S, S) -> (B, C P P, S/P, S/P)
+        return pixel_shuffle(self.unet(patches, vector), self.patch)
+
+
+def build(context: RecipeContext) -> FlowTrainer:
+    """Make the trainer for images of any channels and size that the levels can halve."""
+    config: FlowNetworkConfig = context.model
+    channels, height, width = context.sample_shape
+    whole = config.patch * 2 ** (len(config.multipliers) - 1)
+    if height != width or height % whole:
+        raise ConfigError(
+            f"image/flow with model.patch={config.patch} and {len(config.multipliers)} "
+            f"model.multipliers makes square images whose side is divisible by {whole}, and these "
+            f"have {height}x{width} pixels. Set dataset.options.size, or fewer multipliers."
+        )
+    classes = context.classes_if(config.condition == "class")
+    return FlowTrainer(ImageFlow(config, channels, height, classes), context.trainer)
