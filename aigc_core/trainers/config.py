@@ -21,8 +21,8 @@ class AdversarialConfig(ConfigModel):
     r1_penalty: float = Field(default=0.0, ge=0)
     """Weight γ of the R1 penalty (Mescheder et al. 2018); 0 for none."""
     r1_every: int = Field(default=16, ge=1, le=10_000)
-    """Apply the R1 penalty only every this many steps, multiplied by as many: lazily, as in Karras
-    et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", appendix B."""
+    """Apply the R1 penalty lazily: only every this many steps, multiplied by this number (Karras
+    et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", appendix B)."""
     classification: float = Field(default=1.0, ge=0)
     """Weight of the classification loss if the discriminator predicts classes (Odena et al. 2017,
     "Conditional Image Synthesis with Auxiliary Classifier GANs")."""
