@@ -65,7 +65,7 @@ class ConfigModel(BaseModel, metaclass=_ReadableErrors):
     @field_validator("*", mode="before")
     @classmethod
     def _no_bool_as_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false for numbers: pydantic takes them for 1 and 0, but nobody does."""
+        """Refuse true and false for numbers: pydantic takes them as 1 and 0, which nobody means."""
         if _holds_bool(value) and info.field_name:
             types = _types_in(cls.model_fields[info.field_name].annotation)
             if types & {int, float} and not types & {bool, Any}:
