@@ -1,7 +1,7 @@
-"""Unpacking an archive that somebody else made, member by member, without trusting it.
+"""Unpacking an untrusted archive, member by member.
 
 The extractors of ``tarfile`` and ``zipfile`` are not used: a filter of ``tarfile`` was bypassed
-through links (CVE-2025-4517). Nothing here makes a link, follows one, or names a file by itself.
+through links (CVE-2025-4517). Nothing here creates or follows a link, or chooses a file's name.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from aigc_core.files import atomic_folder
 
 _BLOCK_BYTES = 1 << 20
 _FACTOR = 10
-"""How many times what is allowed to be kept an archive may hold."""
+"""How many times the amount that may be kept an archive may hold."""
 _OVERHEAD_BYTES = 1024
-"""About what a tar adds to a file: a header, and what fills its last block."""
+"""Roughly what a tar adds to each file: a header, and padding of the last block."""
 
 
 def extract_archive(
@@ -35,27 +35,27 @@ def extract_archive(
 ) -> list[str]:
     """Unpack files of a .zip, .tar or .tar.gz, recognised by its content, into a new folder.
 
-    The folder appears complete or not at all, also when the process is killed.
+    The folder appears complete or not at all, even if the process is killed.
 
     Args:
         archive: the file.
-        folder: must not exist; its parents are made.
+        folder: must not exist; its parents are created.
         wanted: called with the name of each regular file in the archive; returns where it goes in
             ``folder``, with ``/`` between the parts, or None to leave it out. Links, devices and
             sparse files are left out without asking.
-        max_files: more than that is refused. So are more than ten times as many members and 1,000,
-            wanted or not, of any kind.
-        max_bytes: more than that in all, counted while unpacking, is refused. So is a .tar.gz that
-            holds more than ten times as much, and 10 KiB for each of ``max_files`` and 1 MiB,
-            wanted or not: what is left out is unpacked on the way, although not kept.
+        max_files: an archive with more wanted files is refused. So is one with more than ten times
+            this plus 1,000 members of any kind, wanted or not.
+        max_bytes: an archive with more wanted bytes, counted while unpacking, is refused. So is a
+            .tar.gz that holds more than ten times this, plus 10 KiB for each of ``max_files``, plus
+            1 MiB, wanted or not: what is left out still has to be unpacked on the way.
 
     Returns:
         Where the files went, relative to ``folder``, in the archive's order.
 
     Raises:
-        DataError: the archive cannot be read, is damaged, too large, or a file would go where it
-            must not: outside the folder, over another one; names the archive.
-        OSError: the folder exists or cannot be written; ``locked_cache`` makes a message of it.
+        DataError: the archive cannot be read, is damaged or too large, or a file would go outside
+            the folder or over another file; names the archive.
+        OSError: the folder exists or cannot be written; ``locked_cache`` turns it into a message.
     """
     if os.path.lexists(folder):
         raise FileExistsError(errno.EEXIST, f"{folder} is there already")
@@ -76,7 +76,7 @@ def extract_archive(
 
 
 class _Names:
-    """The targets so far: every further one must be a new path inside the folder.
+    """The targets so far; each new one must be an unused path inside the folder.
 
     Names that differ only in case, or in how accents are encoded, are one file on some systems.
     """
@@ -106,7 +106,7 @@ class _Names:
 
 
 def _copy(archive: Path, member: Member, path: Path, allowed: int) -> int:
-    """Write a member's content to a new file, and return how long it is."""
+    """Write a member's content to a new file, and return its length."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with _reading(archive):
@@ -142,10 +142,10 @@ def _reading(archive: Path) -> Iterator[None]:
     except TooLargeError as error:
         raise _refused(archive, f"it {error}") from error
     except OSError as error:
-        if error.errno is None:  # gzip's way to say that it is damaged
+        if error.errno is None:  # how gzip reports damage
             raise DataError(f"{archive} is damaged: {reason(error).rstrip('.')}.") from error
         raise DataError(f"{archive} cannot be read: {reason(error)}.") from error
-    except Exception as error:  # there is no narrower class: the readers raise almost anything
+    except Exception as error:  # nothing narrower will do: the readers raise almost anything
         why = str(error).rstrip(".") or type(error).__name__
         raise DataError(f"{archive} is damaged, or no .zip, .tar or .tar.gz: {why}.") from error
 

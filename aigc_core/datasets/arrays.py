@@ -1,4 +1,4 @@
-"""Arrays in the cache, with what is known of them."""
+"""Arrays in the cache, with facts about them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import Tensor
 from aigc_core.files import atomic_file
 
 _KEY = "aigc"
-"""One key for all facts: the order of several would differ from one writing to the next."""
+"""One key for all facts: the order of several keys would vary from write to write."""
 
 
 def read_arrays(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Return the arrays and facts that ``write_arrays`` wrote; None where missing or damaged."""
+    """Return the arrays and facts that ``write_arrays`` wrote; None if missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()[_KEY])
@@ -27,7 +27,7 @@ def read_arrays(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         return None
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
         return None
-    except OSError:  # a file system that cannot be mapped: the file is read
+    except OSError:  # a file system that cannot map files into memory: read the file
         return _read_whole(path)
     return (arrays, facts) if isinstance(facts, dict) else None
 
@@ -44,15 +44,15 @@ def _read_whole(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write contiguous arrays and JSON facts to a safetensors file, which appears whole.
+    """Write contiguous arrays and JSON facts to a safetensors file, atomically.
 
-    The folder is made. The same arrays and facts give the same bytes.
+    Its folder is created if missing. The same arrays and facts give the same bytes.
 
     Raises:
-        OSError: it could not be written; what was there before stands.
+        OSError: it could not be written; an existing file is unchanged.
     """
     with atomic_file(path) as scratch:
         try:
             save_file(dict(arrays), scratch, metadata={_KEY: json.dumps(dict(facts))})
-        except SafetensorError as error:  # its way to say that the disk is full
+        except SafetensorError as error:  # how it reports a full disk
             raise OSError(str(error)) from error

@@ -1,4 +1,4 @@
-"""The cache folder, held by one process at a time, with errors that name it."""
+"""The cache folder, locked by one process at a time, with errors that name it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ if TYPE_CHECKING:
 
 
 _SCRATCH = re.compile(r"\..+\.(?:[0-9a-f]{8}|[0-9]+|[0-9a-f]{8}\.tmp|[0-9]+\.tmp)|tmp[a-z0-9_]{8}")
-"""What ``aigc_core.files`` and ``tempfile`` call scratch files and folders, and what older versions
-did."""
+"""Names of scratch files and folders from ``aigc_core.files``, ``tempfile`` and older versions."""
 
 
 @contextmanager
 def locked_cache(folders: DataFolders, name: str) -> Iterator[Path]:
-    """Give the cache folder to one process at a time per dataset; others wait.
+    """Lock the cache folder to one process at a time per dataset; others wait.
 
-    What processes that were killed were still writing is removed: whoever holds the lock is the
-    only one who prepares. Every ``OSError`` inside is taken for one of writing in the cache: what
-    reads elsewhere must turn its own into a ``DataError``.
+    Leftovers of killed processes are removed, since only the lock's holder prepares the dataset.
+    Any ``OSError`` inside is taken for a failure to write the cache: code that reads elsewhere must
+    turn its own into a ``DataError``.
 
     Raises:
         DataError: the folder cannot be written.

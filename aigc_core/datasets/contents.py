@@ -1,8 +1,8 @@
-"""What files hold, as digests: the only thing that tells one folder's data from another's.
+"""Digests of files' contents: the only thing that tells one folder's data from another's.
 
 Two files can have the same name, size and time: archives with fixed times, ``cp -p``, an edit
-whose time was put back. So prepared data is found by content. For sets that are too large to be
-read at each start, digests are remembered by what a file system changes with every write.
+whose time was put back. So prepared data is found by content. For sets too large to be read at
+every start, digests are remembered, keyed by what a file system changes with every write.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from aigc_core.errors import DataError, StorageError, reason
 from aigc_core.files import write_text_atomically
 
 ALWAYS_READ_BYTES = 256 << 20
-"""Sets up to this size are read at each start: a fraction of a second."""
+"""Sets up to this size are read at every start, which takes a fraction of a second."""
 SETTLED_NS = 3 * 10**9
-"""A file that was changed less than this before it was read may change again within one tick of
-the file system's clock, which would not show."""
+"""A file changed less than this before it was read might change again within one tick of the file
+system's clock, unnoticed."""
 FOLDER = "digests"
 _BLOCK_BYTES = 1 << 20
 _MAX_THREADS = 8
@@ -34,11 +34,11 @@ Identity = list[int]
 
 
 def content_digests(base: Path, files: Sequence[DataFile], cache: Path) -> list[str]:
-    """Return the digest of each file's content, in their order.
+    """Return the digest of each file's content, in the order of ``files``.
 
     Args:
         base: the folder that the files' paths are relative to.
-        files: as ``list_files`` gives them.
+        files: as ``list_files`` returns them.
         cache: where digests of large sets are remembered, below ``digests/``.
 
     Raises:
@@ -77,9 +77,9 @@ def content_digests(base: Path, files: Sequence[DataFile], cache: Path) -> list[
 
 
 def identity(path: Path) -> Identity:
-    """Return what changes when a file's content does, and whatever is done to its times.
+    """Return facts that change whenever a file's content does, even if its times are set back.
 
-    The time of change of the inode (ctime) cannot be set by a program, as that of the content can.
+    A program can set the modification time (mtime), but not the inode's change time (ctime).
 
     Raises:
         DataError: the file is gone, or cannot be reached.
@@ -111,7 +111,7 @@ def _remembered(memory: Path) -> dict[str, Any]:
 
 
 def _remember(memory: Path, base: Path, entries: dict[str, list[Any]]) -> None:
-    # Without it, the files are read again: slower, and nothing worse.
+    # If this fails, the files are read again: slower, but nothing worse.
     with contextlib.suppress(OSError, StorageError):
         memory.parent.mkdir(parents=True, exist_ok=True)
         folder = os.fsencode(base.absolute()).decode(errors="replace")

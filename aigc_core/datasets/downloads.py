@@ -1,4 +1,4 @@
-"""Getting one file from the network: whole, as large as allowed, and verified."""
+"""Downloading one file: complete, no larger than allowed, and verified."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def download(
     timeout_s: float = 60.0,
     otherwise: str = "",
 ) -> None:
-    """Download ``url`` to the file ``target``, which appears whole; its folder is made.
+    """Download ``url`` to the file ``target``, atomically; its folder is created if missing.
 
     Args:
-        url: begins with ``https://`` or ``http://``; no redirection leads elsewhere, nor from the
-            first to the second.
-        target: replaced if it is there.
-        max_bytes: more than that is refused, whatever the server announces.
-        sha256: the file's SHA-256 in hexadecimal digits, if it is known.
+        url: begins with ``https://`` or ``http://``; redirects to other schemes, or from the first
+            to the second, are refused.
+        target: replaced if it exists.
+        max_bytes: a larger file is refused, whatever size the server announces.
+        sha256: the file's SHA-256 in hexadecimal digits, if known.
         timeout_s: how long the server may be silent.
-        otherwise: appended to every message: what the user can do instead.
+        otherwise: what the user can do instead; appended to every message.
 
     Raises:
-        DataError: the file cannot be had, or is not the one that was meant; names the URL.
-        OSError: the target cannot be written; ``locked_cache`` makes a message of it.
+        DataError: the file cannot be downloaded, or is not the expected one; names the URL.
+        OSError: the target cannot be written; ``locked_cache`` turns it into a message.
     """
     logger.info("Downloading %s", url)
     ways_out = otherwise and f" {otherwise}"
@@ -69,11 +69,11 @@ def download(
 
 
 class _Failed(Exception):
-    """Why a download failed, in words that end a sentence."""
+    """Why a download failed, as the end of a sentence."""
 
 
 def _received(url: str, max_bytes: int, timeout_s: float) -> Generator[bytes, None, None]:
-    """Yield what the server sends; every error of the network becomes a ``_Failed``."""
+    """Yield what the server sends; every network error becomes a ``_Failed``."""
     count = 0
     try:
         _check_address(url)
@@ -81,7 +81,7 @@ def _received(url: str, max_bytes: int, timeout_s: float) -> Generator[bytes, No
         with urllib.request.build_opener(_Redirects).open(request, timeout=timeout_s) as answer:
             if answer.status != 200:
                 raise _Failed(f"the server answered {answer.status} {answer.reason}")
-            announced: int | None = answer.length  # None where it is sent in chunks
+            announced: int | None = answer.length  # None if it is sent in chunks
             too_long = _Failed(f"it is longer than the {max_bytes:,} bytes that are allowed")
             if announced is not None and announced > max_bytes:
                 raise too_long
@@ -95,7 +95,7 @@ def _received(url: str, max_bytes: int, timeout_s: float) -> Generator[bytes, No
     except HTTPError as error:
         error.close()
         raise _Failed(f"the server answered {error.code} {error.reason}") from error
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: not an address
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: not a valid address
         cause = error.reason if isinstance(error, URLError) else error
         raise _Failed(" ".join(str(cause).split()).rstrip(".") or type(cause).__name__) from error
 
@@ -107,7 +107,7 @@ def _check_address(url: str) -> None:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows an answer that the file is elsewhere, as long as that is no step down."""
+    """Follows redirects, but not from https to http or to other schemes."""
 
     def redirect_request(
         self,

@@ -1,4 +1,4 @@
-"""Any folder of files, decoded once and cached: what datasets of the user's own files share."""
+"""The base of datasets of the user's own files: a folder, decoded once and cached."""
 
 from __future__ import annotations
 
@@ -30,38 +30,38 @@ _MAX_THREADS = 8
 
 
 class DecodedFile(NamedTuple):
-    """What became of one file."""
+    """The result of decoding one file."""
 
     samples: NDArray[Any]
     """``(P, *shape)``, at least one: a file may hold several frames or clips."""
     remarks: tuple[str, ...] = ()
-    """Names of what was odd about it: keys of ``FolderDataset.remarks``."""
+    """What was odd about it: keys of ``FolderDataset.remarks``."""
 
 
 class UnreadableError(Exception):
-    """Why a file cannot be used, in words that stand in brackets."""
+    """Why a file cannot be used; the message is to go in brackets."""
 
 
 class FolderDataset(Dataset):
     """The files below ``--data-root``; sub-folders, if every file is in one, are classes.
 
     Decoded samples are kept in ``<cache>/<name>/<hash>.safetensors``. The hash covers the options
-    and every file's path and content, so a folder that is moved or copied is not decoded again, and
-    one that was changed in any way is. Every file is used, or counted in a note.
+    and every file's path and content, so a folder that is moved or copied is not decoded again, but
+    one that has changed in any way is. Every file is used, or counted in a note.
     """
 
     name: ClassVar[str]
     kind: ClassVar[tuple[str, str]]
-    """What a file is, and several: ``("image", "images")``."""
+    """What to call one file, and several: ``("image", "images")``."""
     suffixes: ClassVar[tuple[str, ...]]
-    """Of files that are read, in lower case."""
+    """Suffixes of the files to read, in lower case."""
     hints: ClassVar[Mapping[str, str]] = {}
-    """What to do about files of other suffixes: ``{".heic": "install pillow-heif"}``."""
+    """What to do about files with other suffixes: ``{".heic": "install pillow-heif"}``."""
     remarks: ClassVar[Mapping[str, str]] = {}
-    """Sentences for what can be odd about files; ``{count}`` is how many it was, ``{total}`` of how
-    many, ``{files}`` the names of a few."""
+    """Sentences about odd files; ``{count}`` is how many there were, ``{total}`` out of how many,
+    and ``{files}`` the names of a few."""
     format: ClassVar[int]
-    """Raise it when the same files and options give other samples: old caches are not used then."""
+    """Increase it when the same files and options give other samples: invalidates old caches."""
     single_file: ClassVar[bool] = False
     """Whether ``--data-root`` may name one file."""
 
@@ -75,15 +75,16 @@ class FolderDataset(Dataset):
         """Read one file; called in several threads at once.
 
         Raises:
-            UnreadableError: it cannot be used. Whatever else is raised is taken for damage, too.
+            UnreadableError: it cannot be used, and is skipped. Any other exception ends
+                ``prepare``.
         """
 
     def prepare(self) -> None:
-        """Decode the files unless that was done before.
+        """Decode the files unless they are in the cache.
 
         Raises:
-            DataError: no folder was given, it holds no file of a suffix that is read, or none that
-                can be read; or a file was changed meanwhile.
+            DataError: no folder was given, it holds no file with a suffix to read or none that can
+                be read, or a file changed meanwhile.
         """
         target = self._target
         if read_arrays(target) is not None:
@@ -117,10 +118,10 @@ class FolderDataset(Dataset):
         )
 
     def decode_all(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Decode the files in threads: libraries release the interpreter while they decode."""
+        """Decode the files in threads: libraries release the interpreter lock while decoding."""
         threads = min(_MAX_THREADS, os.cpu_count() or 1)
         with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-            warnings.simplefilter("ignore")  # of libraries, on odd but readable files
+            warnings.simplefilter("ignore")  # from libraries, about odd but readable files
             results = list(pool.map(self._decoded, [file.path for file in self._files]))
         pairs = list(zip(self._files, results, strict=True))
         found = [(file.path, r) for file, r in pairs if isinstance(r, DecodedFile)]
@@ -145,7 +146,7 @@ class FolderDataset(Dataset):
             return str(error)
 
     def _remarks(self, remarks: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:
-        """Return a sentence for each kind of oddity, in the order in which they are declared."""
+        """Return a sentence for each kind of oddity, in the order of ``FolderDataset.remarks``."""
         sentences = []
         for key, sentence in self.remarks.items():
             files = [path for path, keys in remarks if key in keys]
@@ -215,7 +216,7 @@ class FolderDataset(Dataset):
 
 
 def _joined(results: list[DecodedFile | str], count: int) -> NDArray[Any]:
-    """Return all samples as one array, and let go of each file's own on the way."""
+    """Join all samples into one array, freeing each file's own on the way."""
     whole: NDArray[Any] | None = None
     start = 0
     for index, result in enumerate(results):

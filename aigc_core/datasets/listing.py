@@ -19,18 +19,18 @@ class DataFile(NamedTuple):
     """A file of a data folder."""
 
     path: str
-    """Relative to the folder that was listed, with ``/`` between its parts; or a file's name."""
+    """Relative to the listed folder, with ``/`` between its parts; for a listed file, its name."""
     bytes: int
     mtime_ns: int
 
 
 class FileListing(list[DataFile]):
-    """The files of some suffixes, sorted by path, and what else was there."""
+    """The files with some suffixes, sorted by path, and what was left out."""
 
     def __init__(self, files: Sequence[DataFile] = ()) -> None:
         super().__init__(files)
         self.left_out: Counter[str] = Counter()
-        """Files of other suffixes, by suffix; hidden ones as ``hidden``."""
+        """How many files had other suffixes, by suffix; hidden ones count as ``hidden``."""
         self.unreadable: list[str] = []
         """Files and folders that cannot be used, each with the reason in brackets."""
 
@@ -63,9 +63,9 @@ def list_files(root: Path, suffixes: Collection[str]) -> FileListing:
     """Return the files below ``root`` with one of the suffixes in any case, sorted by path.
 
     Hidden files and folders are left out; linked folders are followed, each real folder once.
-    Folders and files that cannot be read are left out, and so is what is no regular file (pipes
+    Unreadable folders and files are left out, and so is anything that is not a regular file (pipes
     and devices, which are never opened, and links to nothing); the listing says which.
-    A root that is a file is returned whatever its suffix.
+    If the root is a file, it is returned whatever its suffix.
 
     Raises:
         DataError: the root itself cannot be read.
@@ -124,9 +124,9 @@ def _suffix(name: str) -> str:
 
 
 def folder_labels(paths: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Return each path's label, by its first folder, and the labels' names, sorted.
+    """Return each path's label, from its first folder, and the sorted label names.
 
-    Both are empty if any of the paths is in no folder.
+    Both are empty if any of the paths is not in a folder.
     """
     tops = [path.partition("/")[0] for path in paths if "/" in path]
     if len(tops) < len(paths):
@@ -137,7 +137,7 @@ def folder_labels(paths: Sequence[str]) -> tuple[list[int], list[str]]:
 
 
 def label_notes(names: Sequence[str]) -> list[str]:
-    """Return a sentence about classes whose names are those of splits, if that is what they are."""
+    """Return a sentence about classes that are named like splits, if there are any."""
     splits = [name for name in names if name.lower() in _SPLITS]
     if not splits:
         return []

@@ -1,4 +1,4 @@
-"""The regular files in an archive, read so that a hostile one costs no memory."""
+"""The regular files in an archive, read so that a hostile one cannot exhaust the memory."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 _LARGEST_READ = 1 << 20
-"""A tar's header that claims to be longer would be read into memory whole."""
+"""The limit of one read: ``tarfile`` reads a header whole, however long it claims to be."""
 _BLOCK = 512
-"""A tar consists of blocks of that size."""
+"""A tar consists of blocks of this size."""
 
 
 class TooLargeError(Exception):
-    """The archive goes beyond a limit, in words that follow "it"."""
+    """The archive exceeds a limit; the message is to follow "it"."""
 
 
 class Member(NamedTuple):
     """A regular file in an archive."""
 
     name: str
-    """As it stands in the archive: anything at all."""
+    """As given in the archive: may be anything at all."""
     size: int
     """How many bytes the archive says it has."""
     open: Callable[[], IO[bytes]]
-    """To be called before the next member is asked for."""
+    """Must be called before asking for the next member."""
 
 
 def members(archive: Path, *, max_members: int, max_inflated: int) -> Iterator[Member]:
-    """Yield the regular files in a .zip, .tar or .tar.gz, by its first bytes, in its order.
+    """Yield the regular files in a .zip, .tar or .tar.gz, recognised by its first bytes, in order.
 
     Args:
         archive: the file.
-        max_members: how many members it may have, links, folders and devices among them.
-        max_inflated: how many bytes the tar in a .tar.gz may have. Of other archives, nothing is
-            unpacked but what is read of the members.
+        max_members: how many members it may have, including links, folders and devices.
+        max_inflated: how many bytes the tar in a .tar.gz may have. In other archives, only what is
+            read of the members is unpacked.
 
     Raises:
-        TooLargeError: it goes beyond one of them; noticed on the way, not at the archive's end.
+        TooLargeError: it exceeds one of these; noticed on the way, not at the archive's end.
         Exception: it is damaged or of another kind; the readers raise almost anything.
     """
     with archive.open("rb") as file:
@@ -64,7 +64,7 @@ def _zip_members(file: IO[bytes], max_members: int) -> Iterator[Member]:
         if len(archive.infolist()) > max_members:
             raise _too_many(max_members)
         for info in archive.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the writer knew no kinds
+            kind = stat.S_IFMT(info.external_attr >> 16)  # 0 if the writer set no kind
             if info.is_dir() or kind not in (0, stat.S_IFREG):
                 continue
             # Not info.filename, which ends at the first NUL.
@@ -73,7 +73,7 @@ def _zip_members(file: IO[bytes], max_members: int) -> Iterator[Member]:
 
 def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # LZMA's header says how many gigabytes of memory to take.
+        # LZMA's header can demand gigabytes of memory.
         raise ValueError(f"{info.filename} is compressed in an unusual way")
     return archive.open(info)
 
@@ -86,7 +86,7 @@ def _tar_members(guarded: _Guarded, max_members: int) -> Iterator[Member]:
     with tarfile.open(fileobj=cast(IO[bytes], guarded), mode="r:") as archive:
         position, count = -1, 0
         while (info := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # of millions none is kept
+            archive.members = []  # type: ignore[attr-defined]  # there may be millions: keep none
             if info.offset <= position:  # would never end (CVE-2025-8194)
                 raise tarfile.ReadError("its members overlap")
             position = info.offset
@@ -95,7 +95,7 @@ def _tar_members(guarded: _Guarded, max_members: int) -> Iterator[Member]:
                 raise _too_many(max_members)
             if info.isreg() and not info.issparse():
                 yield Member(info.name, info.size, partial(_extracted, archive, info))
-        # tarfile takes a header that is damaged or cut off for the end.
+        # tarfile takes a damaged or truncated header for the end.
         if guarded.last != bytes(_BLOCK):
             raise tarfile.ReadError("it ends too early")
         while guarded.read(_LARGEST_READ):  # the checksum of gzip comes last
@@ -109,9 +109,9 @@ def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 
 
 class _Guarded:
-    """A file for ``tarfile`` that reads little at a time, keeps what it read last, and has an end.
+    """A file for ``tarfile`` that limits each read and the total size, and keeps its last read.
 
-    Every byte before a place of the file is inflated on the way there, also by ``seek``.
+    Every byte before a position is inflated on the way there, even by ``seek``.
     """
 
     def __init__(self, file: IO[bytes], max_bytes: int | None) -> None:

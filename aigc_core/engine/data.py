@@ -1,4 +1,4 @@
-"""Batches out of data that is resident: whole, in its stored form, beside the computation."""
+"""Batches from data held whole in memory, in its stored form, on the device if it fits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aigc_core.interfaces import Batch
 
 
 class ResidentData:
-    """Named arrays with one first dimension, on the device where they fit, else in host memory."""
+    """Named arrays of equal length, on the device if they fit, else in host memory."""
 
     def __init__(
         self,
@@ -23,15 +23,15 @@ class ResidentData:
         """Take the arrays.
 
         Samples may overlap in memory, as windows of one long tensor do
-        (``tokens.unfold(0, length, 1)``): they are kept as they are, and not written out.
+        (``tokens.unfold(0, length, 1)``): they are kept as views, never copied out.
 
         Args:
-            arrays: ``samples`` and, where there are, ``labels``, …; equal first dimensions >= 1.
+            arrays: ``samples`` and, if there are any, ``labels``, …; equal first dimensions >= 1.
             device: where batches are needed.
             transform: maps a batch of stored ``samples`` to the model's form, on the device.
 
         Raises:
-            DataError: arrays that are missing, empty or of unequal length.
+            DataError: arrays are missing, empty or of unequal length.
         """
         lengths = {name: len(array) for name, array in arrays.items()}
         if not lengths.get("samples") or len(set(lengths.values())) != 1:
@@ -74,7 +74,7 @@ class ResidentData:
 
 
 class _Staging:
-    """Two pinned buffers in turn, so that gathering a batch overlaps with copying the last one."""
+    """Two alternating pinned buffers: gathering a batch overlaps with copying the last one."""
 
     def __init__(self) -> None:
         self._buffers: list[Tensor] = []
@@ -104,7 +104,7 @@ def _bytes(array: Tensor) -> int:
 
 
 def _moved(array: Tensor, device: torch.device) -> Tensor:
-    """Return an array on a device, with samples that overlap overlapping there too."""
+    """Move an array to a device; samples that overlap in memory overlap there too."""
     if array.device == device or array.numel() * array.element_size() <= _bytes(array):
         return array.to(device)
     storage = array.untyped_storage()
@@ -113,7 +113,7 @@ def _moved(array: Tensor, device: torch.device) -> Tensor:
 
 
 def _memory_for_data(device: torch.device) -> int:
-    """Return how many bytes of the device data may take: half of what is free."""
+    """Return how many bytes data may take on the device: half of what is free (MPS: usable)."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 2
     return torch.mps.recommended_max_memory() // 2

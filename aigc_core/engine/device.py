@@ -19,10 +19,10 @@ _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` into a device that is there.
+    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` into an available device.
 
     Raises:
-        ConfigError: the device is not there.
+        ConfigError: the device is unknown or not available.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -57,7 +57,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until a device has done what it was given."""
+    """Wait until a device has finished its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -67,8 +67,8 @@ def wait_for(device: torch.device) -> None:
 def native_bf16(device: torch.device) -> bool:
     """Return whether the device computes bf16 in hardware.
 
-    Where it does not, autocast is emulated and up to hundreds of times slower than fp32
-    (pytorch #146508), so ``auto`` asks and never assumes.
+    If it does not, autocast is emulated and up to hundreds of times slower than fp32
+    (pytorch #146508), so ``auto`` always checks.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -78,9 +78,9 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def choose_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]:
-    """Turn ``auto`` into ``bf16`` where the device has it natively, else ``fp32``.
+    """Turn ``auto`` into ``bf16`` if the device has it natively, else ``fp32``.
 
-    ``fp32`` and ``bf16`` are taken as they are: asking for emulated bf16 is allowed.
+    ``fp32`` and ``bf16`` are returned unchanged: asking for emulated bf16 is allowed.
     """
     if name == "auto":
         return "bf16" if native_bf16(device) else "fp32"
@@ -95,7 +95,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def choose_channels_last(
     wanted: bool | None, networks: Iterable[nn.Module], device: torch.device, precision: str
 ) -> bool:
-    """Return what was asked for, else whether it is faster: for 2-D convolutions, mostly."""
+    """Return ``wanted``; if None, whether it is usually faster: 2-D convolutions, CUDA or bf16."""
     if wanted is not None:
         return wanted
     has_2d = any(isinstance(m, _CONVOLUTIONS) for network in networks for m in network.modules())
@@ -104,7 +104,7 @@ def choose_channels_last(
 
 @torch.no_grad()
 def weights_channels_last(network: nn.Module) -> None:
-    """Let a network's weights of 2-D and 3-D convolutions lie channels last, each in its format.
+    """Store a network's weights of four and five dimensions channels last, each in its format.
 
     ``Module.to(memory_format=torch.channels_last)`` refuses weights of five dimensions.
     """
@@ -114,7 +114,7 @@ def weights_channels_last(network: nn.Module) -> None:
 
 
 def samples_channels_last(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a batch whose ``samples``, where they are pictures or volumes, lie channels last.
+    """Return a batch whose ``samples`` are channels last, if they are pictures or volumes.
 
     Those are ``(B, C, H, W)`` and ``(B, C, D, H, W)``.
     """
@@ -129,15 +129,15 @@ def torch_settings(device: torch.device, deterministic: bool) -> Iterator[None]:
     """Choose algorithms by speed, or only deterministic ones; keep the global random state.
 
     Args:
-        device: that the training runs on.
-        deterministic: repeatable to the bit on a GPU too, and slower.
+        device: the device that the training runs on.
+        deterministic: bit-for-bit repeatable on a GPU too, but slower.
     """
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
     try:
         if deterministic:
-            if device.type == "cuda":  # cuBLAS asks for it, before its first call
+            if device.type == "cuda":  # cuBLAS needs it before its first call
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = not deterministic

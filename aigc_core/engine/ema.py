@@ -12,11 +12,11 @@ from aigc_core.interfaces import Generator
 class ExponentialMovingAverage:
     """A copy of a generator whose parameters follow the original's average.
 
-    What is no parameter is copied: an average of flags and counters is neither, and running
-    statistics are averages themselves.
+    Buffers are copied, not averaged: the average of a flag or counter is neither, and running
+    statistics are averages already.
 
-    At step t the decay is min(decay, (1 + t) / (10 + t)), so that a short run is not an average
-    over its random start. All updates are fused and need nothing from the host.
+    At step t the decay is min(decay, (1 + t) / (10 + t)), so that a short run does not average in
+    its random start. All updates are fused and never wait for the device.
     """
 
     def __init__(self, generator: Generator, decay: float) -> None:
@@ -37,7 +37,7 @@ class ExponentialMovingAverage:
         """Follow the original after the step with this number, counted from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(*self._averaged, 1 - decay)
-        # Asked for each time: a forward pass may have put another tensor in a buffer's place.
+        # Looked up each time: a forward pass may have replaced a buffer.
         copies = list(self.generator.buffers()), list(self._source.buffers())
         if copies[0]:
             torch._foreach_copy_(*copies)

@@ -1,4 +1,4 @@
-"""The engine: any trainer, a stream of batches, observers, and the loop between them."""
+"""The engine: the loop that connects a trainer, a stream of batches and observers."""
 
 from __future__ import annotations
 
@@ -50,37 +50,37 @@ logger = logging.getLogger("aigc")
 
 
 class EngineObserver:
-    """Base of what watches an engine; every method may be left out.
+    """Base class for whatever watches an engine; override only the methods you need.
 
     The engine writes nothing itself: an observer that wants a checkpoint on disk takes
     ``engine.state()`` when ``checkpoint_due`` is called.
 
     Any method may raise ``StopTraining`` to end the training after this step or the next one, with
-    a checkpoint. One that raises anything else is reported and switched off, and training
+    a checkpoint. An observer that raises anything else is reported and switched off, and training
     continues; but a ``required`` observer's exceptions, and every ``AigcError``, end the training.
     """
 
     required = False
-    """Whether the training is worth nothing without this observer."""
+    """Whether the training is pointless without this observer."""
 
     def fit_started(self, engine: Engine) -> None:
         """Called before the first step."""
 
     def metrics_logged(self, engine: Engine, metrics: Mapping[str, float]) -> None:
-        """Called at every log interval and after the last step."""
+        """Called at every log interval, after each validation and after the last step."""
 
     def samples_due(self, engine: Engine) -> None:
         """Called at every sample interval and after the last step."""
 
     def checkpoint_due(self, engine: Engine) -> None:
-        """Called at every checkpoint interval, after the last step, and when interrupted."""
+        """Called at every checkpoint interval, new best, signal, and after the last step."""
 
     def fit_ended(self, engine: Engine) -> None:
-        """Called when ``fit`` ends, also by an exception."""
+        """Called when ``fit`` ends, even with an exception."""
 
 
 class Due(NamedTuple):
-    """What is to be done after a step."""
+    """What to do after a step."""
 
     validation: bool = False
     log: bool = False
@@ -109,24 +109,24 @@ class Engine:
         compare: Comparison | None = None,
         observers: Sequence[EngineObserver] = (),
     ) -> None:
-        """Move a trainer's networks to the device and make ready.
+        """Move a trainer's networks to the device and prepare to train.
 
         Args:
-            trainer: networks and phases; the networks' weights are taken as they are.
+            trainer: networks and phases; training starts from the networks' current weights.
             data: arrays by name, ``samples`` ``(N, ...)`` and others of the same length, in their
-                stored form; or what ``as_arrays`` makes that of: one array of samples, or a
+                stored form; or anything else ``as_arrays`` takes: one array of samples, or a
                 map-style ``torch.utils.data.Dataset`` that fits in memory.
             config: how to run.
             transform: maps a batch of stored samples to the model's form, on the device.
-            validation: held-out data of the same form, for what is measured at validations.
-            compare: what ``validation_metrics`` stand for: compares some of that data with
+            validation: held-out data in the same form, to measure on at validations.
+            compare: computes the ``validation_metrics``: compares some of that data with
                 generated samples at each validation.
             observers: are called with metrics, and when samples and checkpoints are due.
 
         Raises:
-            ConfigError: a device that is not there, a phase that is not valid, or an argument of
-                another kind.
-            DataError: no data, or data that the engine cannot take.
+            ConfigError: the device is not available, a phase is not valid, or an argument has the
+                wrong type.
+            DataError: there is no data, or the engine cannot take it.
         """
         check_trainer(trainer, config)
         for observer in observers:
@@ -170,19 +170,19 @@ class Engine:
         )
         self._interval = LogInterval(phases, self.device, self.samples_per_step, len(self.data))
         self._observers = list(observers)
-        self._stop_reason: str | None = None  # an observer's, until it is acted upon
+        self._stop_reason: str | None = None  # an observer's, until it is acted on
         self.step = 0
         self._halfway = False  # inside a step, or an exception left one unfinished
         self.train_seconds = 0.0
 
     def check_validation(self) -> None:
-        """Check, before the first step, that validations will measure what settings ask for.
+        """Check, before the first step, that validations will measure what the settings ask for.
 
-        ``fit`` does it too. Training is not disturbed. A metric that refuses the samples of a
-        loaded state is a warning, as it would have been without the interruption.
+        ``fit`` does this too. Training is not disturbed. After a resume, a metric that refuses the
+        samples only gives a warning, as it would have without the interruption.
 
         Raises:
-            UserError: nothing is measured, or not that; or a metric refuses the samples.
+            UserError: what the settings ask for is not measured, or a metric refuses the samples.
         """
         if self._checked:
             return
@@ -197,13 +197,13 @@ class Engine:
         self._checked = True
 
     def add_observer(self, observer: EngineObserver) -> None:
-        """Add an observer, to be called after those that are there."""
+        """Add an observer, to be called after the existing ones."""
         _check_observer(observer)
         self._observers.append(observer)
 
     @property
     def generator(self) -> Generator:
-        """The network that samples are drawn from: the averaged copy where there is one."""
+        """The network that samples are drawn from: the averaged copy if there is one."""
         return self.ema.generator if self.ema else self.trainer.generator()
 
     def sample(self, count: int, *, seed: int) -> Tensor:
@@ -216,13 +216,13 @@ class Engine:
         return self._stopping.best
 
     def schedule_jumps(self, before: int) -> list[tuple[str, float, float]]:
-        """Return where the learning rate jumps up because schedules end later than they did.
+        """Return the phases whose learning rate jumps up because schedules now end later.
 
         Args:
-            before: the step at which they ended, for phases without ``decay_steps``.
+            before: the step at which schedules without ``decay_steps`` used to end.
 
         Returns:
-            The phase, its rate of the last step, and that of the next one.
+            For each: the phase's name, its rate at the last step, and at the next one.
         """
         jumps = []
         for runner in self._steps.runners:
@@ -234,23 +234,24 @@ class Engine:
         return jumps
 
     def forget_best(self) -> None:
-        """Let the next validation be the best, as when the checkpoint of the last one is gone."""
+        """Let the next validation be the best, as when the best one's checkpoint is gone."""
         self._stopping.forget_best()
 
     def fit(self, until_step: int | None = None) -> FitResult:
-        """Train until the standard is reached, patience is lost or ``total_steps`` are done.
+        """Train until the standard is reached, patience runs out or ``total_steps`` are done.
 
-        A signal such as Ctrl-C ends it after a step.
+        A signal such as Ctrl-C ends it after a step; so does an observer's ``StopTraining``.
 
         Args:
-            until_step: pause after this step, counted from the training's start. What is done
-                after the last step is not done then, and a later call trains on as if there had
-                been no pause.
+            until_step: pause after this step, counted from the training's start. The work that
+                follows a last step is skipped, and a later call continues as if there had been no
+                pause.
 
         Raises:
             TrainingError: a phase's losses or gradients were not finite for ``max_skipped_steps``
-                updates in a row, or an earlier call ended in the middle of a step.
-            UserError: settings that ask for a validation that there is not.
+                updates in a row, a parameter was not finite when a checkpoint was due, or an
+                earlier call ended in the middle of a step.
+            UserError: the settings need a validation that is not available.
         """
         if self._halfway:
             raise TrainingError(
@@ -283,7 +284,7 @@ class Engine:
                 self._stop_clock(clock)
                 due = self._do(due)
                 clock = time.perf_counter()
-            if stop.save:  # asked for by a signal, also while that was done
+            if stop.save:  # requested by a signal, perhaps during the work above
                 self._stop_clock(clock)
                 if not due.checkpoint:
                     self._save()
@@ -311,7 +312,7 @@ class Engine:
         )
 
     def _do(self, due: Due) -> Due:
-        """Do what is due, and return all that was done."""
+        """Do what is due, and return everything that was done."""
         measured: dict[str, float] = {}
         if due.validation and self._validation is not None:
             measured = self._validation.run(self.step, self.generator)
@@ -331,7 +332,7 @@ class Engine:
         return due
 
     def _with_ending(self, due: Due) -> Due:
-        """Return what is due, which is everything where the training ends with this step."""
+        """Return what is due; if the training ends here, also log, checkpoint and samples."""
         if self._stop_reason is not None:
             self._stopping.stop(self.step, self._stop_reason)
         if self.step == self.total_steps:
@@ -341,11 +342,11 @@ class Engine:
         return due._replace(log=True, checkpoint=True, samples=True)
 
     def _save(self) -> None:
-        """Let a checkpoint be written, unless it would not be worth keeping.
+        """Have observers write a checkpoint, unless it is not worth keeping.
 
         Raises:
-            TrainingError: a parameter is not finite. Nothing trains it back, and its checkpoints
-                would replace those of before.
+            TrainingError: a parameter is not finite. Training cannot recover from that, and new
+                checkpoints would replace the good ones.
         """
         lost = self._not_finite()
         if lost is not None:
@@ -358,7 +359,7 @@ class Engine:
 
     @torch.no_grad()
     def _not_finite(self) -> str | None:
-        """Return the name of a trained parameter that is not finite; one wait for the device."""
+        """Return the name of a trained parameter that is not finite; waits for the device once."""
         named = {
             f"{name}.{key}": parameter
             for name, module in self._modules().items()
@@ -380,7 +381,7 @@ class Engine:
             return samples_channels_last(batch) if self.channels_last else batch
 
         seed = derive_seed(config.seed, "step", step)
-        seed_global(seed, self.device)  # dropout and the like draw from there
+        seed_global(seed, self.device)  # dropout and the like draw from it
         self._halfway = True
         self._steps.run(step, seed, batch_of, self._interval.meter.add)
         self._halfway = False

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 class Guard:
     """Decides on the device whether an update may happen, and counts those that did not.
 
-    The optimiser skips the update by itself (``found_inf``). What a forward pass changes beside
-    the weights, such as the running statistics of batch normalisation or the use of a codebook, is
-    put back here: a single non-finite batch would otherwise spoil it for good.
+    The optimiser skips the update by itself (``found_inf``). Whatever else a forward pass changes,
+    such as the running statistics of batch normalisation or a codebook's usage, is restored here:
+    a single non-finite batch would otherwise spoil it for good.
     """
 
     def __init__(self, networks: Sequence[nn.Module], device: torch.device) -> None:
         self.counts = torch.zeros(2, device=device)
-        """(2,) float32: updates skipped in a row until now, and in all."""
-        # Where buffers are, and not which: a forward pass may put another tensor in a place.
+        """(2,) float32: updates skipped in a row so far, and in total."""
+        # Places of buffers, not the tensors: a forward pass may replace a tensor.
         places = {
             (module, name): None
             for network in networks
@@ -42,7 +42,7 @@ class Guard:
     def check(self, values: Sequence[Tensor]) -> Tensor:
         """Return () float32: 1 if any of the scalar ``values`` is not finite, else 0.
 
-        In the first case the buffers become what they were when last remembered.
+        If it is 1, the buffers are restored to what ``remember_buffers`` last saved.
         """
         finite = torch.isfinite(torch.stack(list(values))).all()
         buffers = [buffer for buffer in self._buffers() if buffer is not None]

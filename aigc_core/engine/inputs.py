@@ -1,4 +1,4 @@
-"""What a program may give an engine, and a sentence for what it may not."""
+"""What a program may pass to an engine, with a clear error for anything else."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aigc_core.interfaces import Generator, Trainer
 
 
 def check_trainer(trainer: object, config: object) -> None:
-    """Check a trainer and its settings for being what they should be.
+    """Check the types of a trainer and its settings.
 
     Raises:
-        ConfigError: it is not; says what to give instead.
+        ConfigError: one is of another type; says what to pass instead.
     """
     if not isinstance(trainer, Trainer):
         raise ConfigError(
@@ -39,7 +39,7 @@ def generator_of(trainer: Trainer) -> Generator:
     """Return a trainer's generator.
 
     Raises:
-        ConfigError: it is a network that cannot be drawn from.
+        ConfigError: it is not a ``Generator``.
     """
     generator: object = trainer.generator()
     if not isinstance(generator, Generator):
@@ -52,14 +52,14 @@ def generator_of(trainer: Trainer) -> Generator:
 
 
 def described(value: object) -> str:
-    """Return what a value is, as a part of a sentence: ``a Linear``, ``the class Linear``."""
+    """Return what a value is, as part of a sentence: ``a Linear``, ``the class Linear``."""
     name = value.__name__ if isinstance(value, type) else type(value).__name__
     article = "an" if name[:1].lower() in "aeiou" else "a"
     return f"the class {name}" if isinstance(value, type) else f"{article} {name}"
 
 
 def as_arrays(data: object) -> dict[str, Tensor]:
-    """Return named tensors for what an engine was given as its data.
+    """Turn the data passed to an engine into named tensors.
 
     Args:
         data: tensors or NumPy arrays by name; one of them, which is then ``samples``; or a
@@ -67,7 +67,7 @@ def as_arrays(data: object) -> dict[str, Tensor]:
             together. An item is a sample, a pair of a sample and its label, or a mapping.
 
     Raises:
-        DataError: it is something else; says what to give instead.
+        DataError: it is something else; says what to pass instead.
     """
     if isinstance(data, Tensor | np.ndarray):
         return {"samples": _as_tensor("samples", data)}
@@ -107,7 +107,7 @@ def _as_tensor(name: str, array: object) -> Tensor:
 
 
 def _read_dataset(dataset: Dataset[Any]) -> dict[str, Tensor]:
-    """Read a map-style dataset whole."""
+    """Read a whole map-style dataset into memory."""
     name = type(dataset).__name__
     if isinstance(dataset, TensorDataset) and len(dataset.tensors) <= 2:
         return dict(zip(("samples", "labels"), dataset.tensors, strict=False))
@@ -165,7 +165,7 @@ def _item(dataset: Dataset[Any], index: int) -> dict[str, Tensor]:
 
 
 def _host_memory() -> int:
-    """Return how many bytes of memory this machine has; without an answer, 16 GiB."""
+    """Return how many bytes of memory this machine has; 16 GiB if unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows

@@ -1,4 +1,4 @@
-"""A training's numbers: summed on the device, and read from it in one wait per log interval."""
+"""Training metrics: summed on the device, read back with one wait per log interval."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Meter:
         self.counts[name] += 1
 
     def read(self, extra: Sequence[Tensor] = ()) -> tuple[dict[str, float], list[float]]:
-        """Return the means since the last reading, and further scalars read in the same wait.
+        """Return the means since the last read, and further scalars read in the same wait.
 
         Returns:
-            The means by name, in the order of their first appearance, and the values of ``extra``.
+            The means by name, in order of first appearance, and the values of ``extra``.
         """
         names = list(self.sums)
         values = torch.stack([*(self.sums[name] for name in names), *extra]).tolist()
@@ -42,7 +42,7 @@ class Meter:
 
 
 class LogInterval:
-    """From the last log to this one: means, rate, and updates that were skipped."""
+    """Means and rate since the last log, and all updates skipped so far."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class LogInterval:
         samples_per_step: int,
         samples: int,
     ) -> None:
-        """Watch steps over ``samples`` samples of data."""
+        """Start the first interval; ``samples`` is the size of the data."""
         self._runners = runners
         self._samples_per_step = samples_per_step
         self._samples = samples
@@ -61,7 +61,7 @@ class LogInterval:
         """Step and seconds of training at the last log."""
 
     def read(self, step: int, seconds: float, schedule_steps: int) -> dict[str, float]:
-        """Return the interval's metrics by flat name, and begin another."""
+        """Return the interval's metrics by flat name, and start the next interval."""
         counts = torch.stack([runner.guard.counts for runner in self._runners])  # (P, 2)
         extra = [counts[:, 0].max(), counts[:, 1].sum()]
         metrics, (self._skipped_in_a_row, skipped) = self.meter.read(extra)
@@ -77,7 +77,7 @@ class LogInterval:
         return metrics
 
     def check(self, step: int, max_skipped_steps: int) -> None:
-        """Raise ``TrainingError`` if, when last read, too many updates in a row were skipped."""
+        """Raise ``TrainingError`` if too many updates in a row were skipped at the last read."""
         if self._skipped_in_a_row >= max_skipped_steps:
             raise TrainingError(
                 f"Training diverged: at step {step}, the last {self._skipped_in_a_row:.0f} updates "

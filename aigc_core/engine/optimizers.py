@@ -1,4 +1,4 @@
-"""Optimisers of phases, and their learning rates."""
+"""The phases' optimisers and their learning rates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aigc_core.interfaces import OptimizerConfig
 
 
 def build_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> Optimizer:
-    """Make a fused optimiser: one kernel for all parameters, which can skip on the device."""
+    """Make a fused optimiser: one kernel for all parameters, which can skip an update by itself."""
     common: dict[str, Any] = {
         "lr": config.lr,
         "weight_decay": config.weight_decay,
@@ -29,8 +29,8 @@ def build_optimizer(config: OptimizerConfig, parameters: list[Tensor]) -> Optimi
     if config.name == "sgd":
         optimizer = torch.optim.SGD(groups, momentum=config.momentum, **common)
         if config.momentum:
-            # PyTorch makes these uninitialised and lets the first update fill them, which the
-            # guard may skip. From zeros, the first update is the same: 0 * momentum + gradient.
+            # PyTorch leaves these uninitialised for the first update to fill, which the guard
+            # may skip. From zeros, the first update is the same: 0 * momentum + gradient.
             for parameter in parameters:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         return optimizer
@@ -42,7 +42,7 @@ def learning_rate(config: OptimizerConfig, step: int, total_steps: int) -> float
     """Return the learning rate of a step, counted from 0: a pure function, so nothing is saved.
 
     It rises linearly over ``warmup_steps``, from lr/(warmup + 1) to lr, and then follows the
-    schedule down to ``final_lr`` at ``decay_steps`` (or the run's end), where it stays. Cosine:
+    schedule down to ``final_lr`` at ``decay_steps`` (or ``total_steps``), where it stays. Cosine:
     Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts.
     """
     if step < config.warmup_steps:

@@ -1,10 +1,10 @@
 """Which samples a step sees: a pure function of seed and position, so resuming costs nothing.
 
-An order of too many samples to be kept is computed where it is needed. A Feistel network
-(Luby & Rackoff 1988) is a bijection of [0, 4^k) whatever its round function is. Where a result is
-not below the count, it is permuted again until it is (cycle walking: Black & Rogaway 2002, "Ciphers
+With too many samples to keep the order in memory, it is computed on demand. A Feistel network
+(Luby & Rackoff 1988) is a bijection of [0, 4^k) whatever its round function is. A result that is
+not below the count is permuted again until it is (cycle walking: Black & Rogaway 2002, "Ciphers
 with Arbitrary Finite Domains"), which makes it a bijection of [0, count). That needs no memory, and
-four rounds of walking per index at most on average.
+on average at most four rounds of walking per index.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from aigc_core.engine.seeds import derive_seed
 
 MAX_KEPT = 1 << 24
-"""Permutations of more samples than this are not kept (128 MiB) but computed as they are needed."""
+"""Permutations of more samples than this (128 MiB) are not kept but computed on demand."""
 _BLOCK = 1 << 16
 _ROUNDS = 6
 _MULTIPLIERS = (0x2545F4914F6CDD1D, 0x369DEA0F31A53F85)  # Steele & Vigna 2021, odd and well mixed
@@ -29,7 +29,7 @@ class ShuffledOrder:
     """
 
     def __init__(self, count: int, seed: int, device: torch.device) -> None:
-        """Order ``count`` >= 1 samples by ``seed``; indices come as int64 on ``device``."""
+        """Order ``count`` >= 1 samples by ``seed``; indices are int64 on ``device``."""
         self.count = count
         self._seed = seed
         self._device = device
@@ -59,7 +59,7 @@ class ShuffledOrder:
         return self._permutation
 
     def _computed(self, epoch: int, offset: int, size: int) -> Tensor:
-        """Return up to ``size`` indices, out of a block of them that is computed at once."""
+        """Return up to ``size`` indices, from a block that is computed at once."""
         block, start = divmod(offset, _BLOCK)
         if (epoch, block) != self._block:
             first = block * _BLOCK
@@ -76,7 +76,7 @@ class ShuffledOrder:
 
 
 def permuted(positions: Tensor, count: int, seed: int) -> Tensor:
-    """Return where a random permutation of ``range(count)`` takes ``positions``.
+    """Return what a random permutation of ``range(count)`` maps ``positions`` to.
 
     Args:
         positions: int64 ``(B,)`` on the CPU, each in [0, count).

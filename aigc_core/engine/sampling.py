@@ -1,4 +1,4 @@
-"""Drawing samples from a generator, the same bytes for the same seed however many are asked."""
+"""Drawing samples from a generator: same seed, same bytes, however many are asked for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aigc_core.interfaces import ConfigModel, Generator
 
 @contextlib.contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network and all its parts into evaluation mode, and each back as it was."""
+    """Put a network and all its modules into evaluation mode, and restore each afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -74,8 +74,8 @@ def draw_chunks(
         controls: of the generator's own kind; None for their defaults.
 
     Yields:
-        ``(n, *sample_shape)`` in the model's range, on ``device``; n is ``sample_chunk``, the last
-        one cut to fit.
+        ``(n, *sample_shape)`` in the model's range, on ``device``; n is ``sample_chunk``, and the
+        last chunk is cut to fit.
     """
     size = generator.sample_chunk
     given = {name: value.to(device) for name, value in (conditions or {}).items()}
@@ -94,8 +94,8 @@ def draw_chunks(
 def interpolate_latents(first: Tensor, last: Tensor, count: int) -> Tensor:
     """Return ``(count, *shape)`` latents on the way from one to another, both ends included.
 
-    Along the great circle (Shoemake 1985; White 2016, "Sampling Generative Networks"): on the
-    straight line a normal latent's length would shrink to what a generator has rarely seen.
+    The way is a great circle (Shoemake 1985; White 2016, "Sampling Generative Networks"): on a
+    straight line, a normal latent's length would shrink to values a generator has rarely seen.
     """
     a, b = first.flatten().double(), last.flatten().double()
     cosine = (a @ b / (a.norm() * b.norm())).clamp(-1, 1)

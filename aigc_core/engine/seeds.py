@@ -29,11 +29,11 @@ def seed_global(seed: int, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def isolated_rng(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Keep what happens inside from changing torch's global random state.
+    """Restore torch's global random state when the block ends.
 
     Args:
-        device: whose global generator is kept, besides the CPU's.
-        seed: seeds these global generators inside; None leaves them as they are.
+        device: its global generator is restored, besides the CPU's.
+        seed: seeds these generators for the block; None leaves them as they are.
     """
     mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
     try:

@@ -1,4 +1,4 @@
-"""Signals as requests, done between steps: to stop, or to write a checkpoint."""
+"""Signals as requests, handled between steps: to stop, or to write a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _STOP = ("SIGINT", "SIGTERM", "SIGHUP")
-"""Ctrl-C, what ends a job, and a dropped connection."""
+"""Ctrl-C, a job being ended, and a dropped connection."""
 _STOP_UNLESS_USED = ("SIGQUIT", "SIGXCPU", "SIGALRM")
-"""Ctrl-\\, and limits of time: a program that calls the engine may use them otherwise."""
+"""Ctrl-\\, and time limits: left alone if the calling program handles them itself."""
 _SAVE = "SIGUSR1"
-"""What job schedulers send before a limit; a checkpoint is written, and training continues."""
+"""Sent by job schedulers before a limit; a checkpoint is written, and training continues."""
 
 
 class StopRequest:
     """While entered, the first signal sets ``received``; a second SIGINT interrupts at once.
 
-    Handlers only note what came: it is done between steps. Signals that are ignored, as under
-    nohup, stay so. What is not there on a platform is left out.
+    Handlers only record the signal; the engine acts on it between steps. Signals that are ignored,
+    as under nohup, stay ignored. Signals that a platform lacks are left out.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.save = False
-        """Whether a checkpoint is asked for; whoever writes it takes it back."""
+        """Whether a checkpoint is requested; whoever writes it resets this."""
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:

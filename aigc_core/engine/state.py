@@ -1,4 +1,4 @@
-"""A training's state, taken out of the networks, optimisers and counters, and put back."""
+"""Reading a training's state from networks, optimisers and counters, and restoring it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aigc_core.state import Outcome, State
 
 
 class Scalars(BaseModel):
-    """Counters as a checkpoint should have them; more is not looked at."""
+    """The counters a checkpoint must have; other keys are ignored."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -34,7 +34,7 @@ def read_scalars(state: State) -> Scalars:
     """Return a state's counters.
 
     Raises:
-        RunError: they are not what a checkpoint has; names the first.
+        RunError: one is missing or not valid; names the first.
     """
     try:
         found = Scalars.model_validate(dict(state.scalars))
@@ -49,10 +49,10 @@ def read_scalars(state: State) -> Scalars:
 
 
 def renaming(networks: Mapping[str, nn.Module]) -> Callable[[str], str]:
-    """Return a function from a name in an older checkpoint to what it is called now.
+    """Return a function that maps a tensor's name in an older checkpoint to its current name.
 
-    A network, or a module within it, may say in ``former_names`` what its parameters were called:
-    regular expressions of whole names, and what takes their place.
+    A network, or a module within it, may list its old parameter names in ``former_names``:
+    regular expressions that match whole names, with their replacements.
     """
     rules = []
     for network, module in networks.items():
@@ -90,7 +90,7 @@ def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 
 def tensors_of(runners: Sequence[PhaseRunner], meter: Meter) -> dict[str, Tensor]:
-    """Return the live tensors of optimisers, guards and the means of an unfinished interval."""
+    """Return the live tensors of optimisers, guards and the unfinished log interval's sums."""
     tensors = {f"meter/{name}": value for name, value in meter.sums.items()}
     for runner in runners:
         prefix = f"phase/{runner.phase.name}/"
@@ -106,10 +106,10 @@ def put_back(
     runners: Sequence[PhaseRunner],
     meter: Meter,
 ) -> None:
-    """Copy a state's tensors back to where they came from; all or, on an error, none.
+    """Copy a state's tensors back into place; on an error, none of them.
 
     Raises:
-        RunError: the state is of other phases, optimisers or networks.
+        RunError: the state belongs to other phases, optimisers or networks.
     """
     for runner in runners:
         own = below(state.tensors, f"phase/{runner.phase.name}/")
@@ -131,7 +131,7 @@ def put_back(
 
 @torch.no_grad()
 def load_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tensor]) -> None:
-    """Copy ``<module>.<name>`` weights into modules, in place; all or, on an error, none.
+    """Copy ``<module>.<name>`` weights into modules, in place; on an error, none of them.
 
     Raises:
         RunError: names or shapes differ; the message gives the first.
@@ -151,7 +151,7 @@ def load_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tensor]
 
 
 def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
-    """Return an optimiser's tensors as ``<parameter>/<key>``; what is not yet there is left out."""
+    """Return an optimiser's tensors as ``<parameter>/<key>``; only those that exist yet."""
     return {
         f"{names[parameter]}/{key}": value
         for parameter, values in optimizer.state.items()
@@ -170,7 +170,7 @@ _KEYS = {
 def check_optimizer_state(
     config: OptimizerConfig, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Raise ``RunError`` for state that is not of this kind of optimiser and these parameters."""
+    """Raise ``RunError`` unless the state fits this kind of optimiser and these parameters."""
     found: dict[str, set[str]] = {}
     shapes = {name: parameter.shape for parameter, name in names.items()}
     for full_name, tensor in tensors.items():
@@ -194,10 +194,10 @@ def check_optimizer_state(
 def restore_optimizer(
     optimizer: Optimizer, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what ``optimizer_state`` returned, each tensor in its own type, device and layout.
+    """Restore what ``optimizer_state`` returned, each tensor in its own type, device and layout.
 
-    ``load_state_dict`` would cast to the parameter's type and forget channels_last strides
-    (pytorch #103256), and fused kernels want both right. ``check_optimizer_state`` comes first.
+    ``load_state_dict`` would cast to the parameter's type and lose channels_last strides
+    (pytorch #103256); fused kernels need both right. Call ``check_optimizer_state`` first.
     """
     by_name = {name: parameter for parameter, name in names.items()}
     optimizer.state.clear()

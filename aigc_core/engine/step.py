@@ -1,4 +1,4 @@
-"""One training step: every phase's turn, from the batch to the update, without a host sync."""
+"""One training step: each phase's turn, from batch to update, without a host sync except on MPS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aigc_core.interfaces import Batch, Phase, StepState
 
 @dataclass
 class PhaseRunner:
-    """A phase with what it trains."""
+    """A phase, the parameters it trains, its optimiser and its guard."""
 
     phase: Phase
     parameters: list[nn.Parameter]
@@ -34,7 +34,7 @@ def build_phases(
     """Check a trainer's phases and give each its optimiser.
 
     Raises:
-        ConfigError: a phase that is not valid; the message names it.
+        ConfigError: a phase or a network's name is not valid; the message names it.
     """
     for name in networks:
         if name == "ema" or not name or "." in name or "/" in name:
@@ -76,12 +76,12 @@ def freeze(
     """Put networks that are never trained into evaluation mode, without gradients.
 
     Args:
-        networks: of the trainer.
-        named: by ``Trainer.frozen``; None for all that no phase updates.
+        networks: the trainer's networks.
+        named: the names from ``Trainer.frozen``; None for all that no phase updates.
         runners: the phases.
 
     Raises:
-        ConfigError: a name that is no network's, or of one that a phase updates.
+        ConfigError: a name is not a network's, or a phase updates that network.
     """
     updated = {network for runner in runners for network in runner.phase.updates}
     trained = {module for network in updated for module in networks[network].modules()}
@@ -94,7 +94,7 @@ def freeze(
             )
         if name in updated:
             raise ConfigError(f"The trainer freezes '{name}', and a phase of its updates it.")
-        for module in networks[name].modules():  # but what it shares with what is trained
+        for module in networks[name].modules():  # except those shared with trained networks
             module.training &= module in trained
         for parameter in networks[name].parameters():
             if parameter not in parameters:
@@ -130,10 +130,10 @@ class StepRunner:
         """Run one step.
 
         Args:
-            step: steps completed before.
-            seed: of this step; seeds the generator that phases draw from.
+            step: steps completed before this one.
+            seed: the step's seed, for the generator that phases draw from.
             batch_of: ``(repeat, part) -> Batch``, part in ``range(accumulate)``.
-            log: takes losses, gradient norms and what the trainer logs: a name and a scalar.
+            log: called with a name and a scalar for losses, gradient norms and trainer logs.
         """
         self._rng.manual_seed(seed)
         batches: dict[tuple[int, int], Batch] = {}
@@ -159,7 +159,7 @@ class StepRunner:
                 self._update(runner, losses, log)
 
     def _backward(self, runner: PhaseRunner, batch: Batch, state: StepState) -> Tensor:
-        """Add one part's gradients, to the phase's own parameters and to nothing else."""
+        """Add one part's gradients to the phase's own parameters, and to no others."""
         phase = runner.phase
         with autocast(self.device, self.precision):
             terms: object = phase.loss(batch, state)
@@ -174,8 +174,8 @@ class StepRunner:
         if not loss.requires_grad:
             raise _reaches_nothing(phase)
         # inputs=… accumulates gradients in this phase's parameters alone: the other networks are
-        # frozen, autograd skips the work for them, and graphs that a later phase of the step
-        # back-propagates through stay intact.
+        # in effect frozen, autograd skips the work for them, and graphs that a later phase of the
+        # step back-propagates through stay intact.
         (loss / self.accumulate).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
         state.log(f"loss/{phase.name}", loss)
         if len(terms) > 1:
@@ -186,7 +186,7 @@ class StepRunner:
     def _update(
         self, runner: PhaseRunner, losses: list[Tensor], log: Callable[[str, Tensor], None]
     ) -> None:
-        """Clip, and step unless a loss or gradient is not finite; decided on the device."""
+        """Clip, then step unless a loss or gradient is not finite; decided on the device."""
         phase = runner.phase
         gradients = [p.grad for p in runner.parameters if p.grad is not None]
         if not gradients:

@@ -1,4 +1,4 @@
-"""What validations decide: which was the best so far, and whether the training may end."""
+"""What validations decide: which one is the best so far, and whether the training may end."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class FitResult:
 
     step: int
     signal: int | None
-    """The signal that stopped it, or None when it came to its end."""
+    """The signal that stopped it, or None."""
     ending: Ending | None = None
-    """Why it came to its end: all steps are done, a standard was reached, patience was lost."""
+    """Why the training ended: all steps done, standard reached, patience lost, or stopped by an
+    observer. None if it was paused, or stopped by a signal."""
 
 
 class Stopping:
@@ -37,9 +38,9 @@ class Stopping:
         """Judge by a configuration.
 
         Args:
-            config: what is asked for.
-            measured: what the trainer measures that is better when higher.
-            compare: knows the same of what it measures; all else is better when lower.
+            config: the engine's settings.
+            measured: the trainer's measures that are better when higher.
+            compare: declares the same for its own; all others are better when lower.
         """
         self._config = config
         self._compares = compare is not None
@@ -58,10 +59,10 @@ class Stopping:
         self.ending: Ending | None = None
 
     def check(self, names: Collection[str] | None) -> None:
-        """Check settings against the names of what validations measure; None without held-out data.
+        """Check the settings against what validations measure, by name; None: no held-out data.
 
         Raises:
-            ConfigError: nothing is measured, or not that; or a bound on the wrong side.
+            ConfigError: what a setting names is not measured, or a bound is on the wrong side.
         """
         if not names:
             lacking = "no held-out data" if names is None else "nothing that is measured there"
@@ -148,15 +149,15 @@ class Stopping:
 
     @property
     def outcome(self) -> Outcome:
-        """All that was judged, for a checkpoint."""
+        """The outcome of all validations so far, for a checkpoint."""
         return Outcome(best=self.best, stale=self._stale, ending=self.ending)
 
     def resume_from(self, outcome: Outcome) -> None:
-        """Take what a checkpoint says, but its ending: whoever resumes wants more steps."""
+        """Restore a checkpoint's outcome except its ending: whoever resumes wants more steps."""
         self.best, self.ending = outcome.best, None
         self._stale = 0 if outcome.ending else outcome.stale
 
     def forget_best(self) -> None:
-        """Let the next validation be the best, as when its checkpoint is gone."""
+        """Let the next validation be the best, as when the best one's checkpoint is gone."""
         self.best = None
         self._stale = 0

@@ -1,4 +1,4 @@
-"""What is measured on held-out data: the same samples and the same randomness every time."""
+"""Measuring on held-out data: the same samples and the same randomness every time."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ from aigc_core.interfaces import Batch, Generator, StepState, Trainer
 logger = logging.getLogger("aigc")
 
 Measure = Callable[[Batch, StepState], Mapping[str, Tensor]]
-_FEW = 8  # samples to try a metric out on, or as many as the generator always draws together
+_FEW = 8  # samples to try a metric on; more if the generator's chunk is larger
 
 
 class Comparison(Protocol):
-    """Says in numbers how near generated samples come to real ones."""
+    """Measures how close generated samples are to real ones."""
 
     @property
     def higher_is_better(self) -> Collection[str]:
-        """Names of the values that are better when higher; all others when lower."""
+        """Names of the values that are better when higher; all others are better when lower."""
 
     def __call__(self, real: Tensor, generated: Tensor) -> Mapping[str, float]:
         """Return values by name.
 
         Args:
-            real: held-out samples ``(N, ...)`` in their stored form, as the engine was given them.
-            generated: as many ``(N, *sample_shape)`` in the model's form, on the engine's device.
+            real: held-out samples ``(N, ...)`` in their stored form, as passed to the engine.
+            generated: equally many ``(N, *sample_shape)`` in the model's form, on the engine's
+                device.
         """
 
 
 class Validation:
-    """Everything that is measured at a validation, by flat name: ``validation/loss``."""
+    """Everything a validation measures, by flat name: ``validation/loss``."""
 
     def __init__(
         self, measures: TrainerMeasures | None, comparison: SampleComparison | None
     ) -> None:
-        """Take what the trainer measures, and what compares samples, if anything does."""
+        """Combine the trainer's measures and the comparison of samples; each may be None."""
         self._measures = measures
         self._comparison = comparison
 
     def run(self, step: int, generator: Generator) -> dict[str, float]:
-        """Return the values; metrics that fail are a warning, since the training is worth more."""
+        """Return the values; a failing metric is only a warning, as the training matters more."""
         found = self._measures.run(step) if self._measures else {}
         if self._comparison is not None:
             try:
@@ -61,7 +62,7 @@ class Validation:
         return {f"validation/{name}": value for name, value in found.items()}
 
     def names(self, generator: Generator) -> list[str]:
-        """Return what will be measured: tried on one batch, and the comparison on few samples.
+        """Return the names of what will be measured, found by trying it on a few samples.
 
         Raises:
             UserError: the comparison refuses the samples, or fails.
@@ -83,7 +84,7 @@ class TrainerMeasures:
         device: torch.device,
         config: EngineConfig,
     ) -> None:
-        """Choose at most ``validation_samples``, at random, to be seen in batches."""
+        """Choose at most ``validation_samples`` at random, to be measured in batches."""
         self._measure = measure
         self._networks = list(networks)
         self._data = data
@@ -96,7 +97,7 @@ class TrainerMeasures:
         self._indices = chosen.to(data.index_device)
 
     def run(self, step: int, *, batches: int | None = None) -> dict[str, float]:
-        """Return the means over all samples, or some batches of them, by name.
+        """Return the means over all chosen samples, or the first ``batches``, by name.
 
         Training is not disturbed.
         """
@@ -119,14 +120,14 @@ class TrainerMeasures:
 
 
 class SampleComparison:
-    """Compares the same held-out samples with those of the same latents, every time."""
+    """Compares the same held-out samples with samples of the same seed, every time."""
 
     def __init__(
         self, compare: Comparison, stored: Tensor, device: torch.device, config: EngineConfig
     ) -> None:
         """Choose at most ``validation_metric_samples`` of the stored ones, at random.
 
-        Not evenly spread: data may repeat itself with a period, such as class after class.
+        Not at regular intervals: data may be periodic, such as class after class.
         """
         self._compare = compare
         count = min(config.validation_metric_samples, len(stored))
@@ -141,7 +142,7 @@ class SampleComparison:
         return self._run(generator, self._real)
 
     def try_out(self, generator: Generator) -> dict[str, float]:
-        """Return values of as few samples as will do, for their names; all where few are refused.
+        """Compare a small sample, only to learn the values' names; all samples if it is refused.
 
         Raises:
             UserError: all samples are refused, too.
@@ -174,7 +175,7 @@ def build_validation(
     device: torch.device,
     transform: Callable[[Tensor], Tensor] | None,
 ) -> Validation | None:
-    """Return what is done at validations, or None without held-out data or where it is off."""
+    """Return what validations run; None without held-out data, or if they are switched off."""
     if arrays is None or not config.validation_samples:
         return None
     comparison = None

@@ -1,4 +1,4 @@
-"""Metrics for samples of any kind of content."""
+"""Metrics that work for any kind of content."""
 
 from aigc_core.evaluation.sliced_wasserstein import SlicedWasserstein, sliced_wasserstein
 

@@ -1,8 +1,8 @@
-"""The sliced Wasserstein distance: needs no network and no feature, so it fits any content.
+"""The sliced Wasserstein distance: needs no network and no features, so it fits any content.
 
 Rabin et al. 2012, "Wasserstein Barycenter and Its Application to Texture Mixing". It sees how
-values are distributed along random directions; it is a sanity check, no judge of
-meaning, and compares only with itself: same data, same count, same seed.
+values are distributed along random directions: a sanity check that knows nothing of meaning.
+Distances are comparable only for the same data, count and seed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _CHUNK = 64  # directions at once: bounds the memory
 def sliced_wasserstein(
     first: Tensor, second: Tensor, *, directions: int = 512, seed: int = 0
 ) -> float:
-    """Return the distance of two sets of as many points.
+    """Return the distance between two sets of equally many points.
 
-    The mean over random directions of the squared 2-Wasserstein distance of the projections,
-    which on a line is that of the sorted values; then its root.
+    It is the square root of the mean, over random directions, of the squared 2-Wasserstein distance
+    between the projections; on a line, that is the mean squared difference of the sorted values.
 
     Args:
         first: ``(N, ...)``; flattened and computed in float32.
         second: ``(N, ...)``.
-        directions: how many, uniform on the sphere.
-        seed: of the directions.
+        directions: how many directions, uniform on the sphere.
+        seed: seeds the directions.
     """
     first, second = first.flatten(1).float(), second.flatten(1).float()  # (N, ...) -> (N, D)
     rng = torch.Generator().manual_seed(seed)
@@ -45,10 +45,10 @@ def sliced_wasserstein(
 
 
 class SlicedWasserstein(Metric):
-    """The distance, and beside it that between two halves of the real samples.
+    """The distance, and for comparison that between two halves of the real samples.
 
-    A perfect generator comes to about the latter, or a little below it, as halves are smaller. The
-    halves are drawn at random: real samples often come sorted, by class for one.
+    A perfect generator scores about the latter, or a little below, since the halves are smaller.
+    The halves are drawn at random: real samples often come sorted, for example by class.
     """
 
     def compare(self, real: Tensor, generated: Tensor, modality: Modality) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""Generators that make a sample token by token, each drawn from what the network expects next."""
+"""Generators that make a sample token by token, each drawn from the network's prediction."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class AutoregressiveGenerator(Generator):
     """A network over sequences of tokens, integers in [0, vocabulary_size).
 
     Subclasses set ``vocabulary_size`` and ``sample_length`` and implement ``forward``. One that
-    can keep what it computed for earlier tokens also implements ``new_cache`` and ``next_logits``,
-    and then draws a token with the work of one instead of the whole sequence.
+    can cache its work on earlier tokens also implements ``new_cache`` and ``next_logits``; drawing
+    a token then costs the work of one token instead of the whole sequence.
     """
 
     sample_chunk: ClassVar[int] = 1
     controls: ClassVar[type[ConfigModel]] = TokenControls
     vocabulary_size: int
     sample_length: int
-    """Tokens of a sample, where no other number is asked for."""
+    """Tokens per sample, unless another number is asked for."""
     start_token: int = 0
-    """What stands before the first token, where there is no prompt; ``vocabulary_size`` for one of
-    its own, which is never drawn."""
+    """The token before the first, if there is no prompt; ``vocabulary_size`` for an extra token
+    that is never drawn."""
     learns_start: bool = False
-    """Whether samples begin where something begins, as clips do, and not in the middle of it, as
-    windows of a text: then what follows ``start_token`` is learned too."""
+    """Whether samples start at a real beginning, as clips do, and not in the middle of something,
+    as windows of a text do. If so, what follows ``start_token`` is learned too."""
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
@@ -42,26 +42,26 @@ class AutoregressiveGenerator(Generator):
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map int64 tokens ``(B, T)`` to logits ``(B, T, vocabulary_size)`` of what follows each.
 
-        Logits at t depend on tokens up to t alone.
+        Logits at t depend only on tokens up to t.
         """
 
     def to_tokens(self, samples: Tensor) -> Tensor:
-        """Map samples in the model's form to int64 tokens ``(B, T)``; here they are tokens."""
+        """Map samples in the model's form to int64 tokens ``(B, T)``; by default the identity."""
         return samples
 
     def from_tokens(self, tokens: Tensor) -> Tensor:
-        """Map int64 tokens ``(B, T)`` to samples in the model's form; here they are tokens."""
+        """Map int64 tokens ``(B, T)`` to samples in the model's form; by default the identity."""
         return tokens
 
     def new_cache(self, batch: int, condition: Tensor | None = None) -> Any:
-        """Return what ``next_logits`` keeps between calls, empty; here all tokens so far."""
+        """Return an empty cache for ``next_logits``; by default it keeps all tokens so far."""
         return {"tokens": None, "condition": condition}
 
     def next_logits(self, tokens: Tensor, cache: Any) -> Tensor:
         """Take further tokens ``(B, n)`` and return the logits ``(B, vocabulary_size)`` after them.
 
         Args:
-            tokens: int64; all of the prompt at first, then one column at a time.
+            tokens: int64; first the whole prompt, then one column at a time.
             cache: from ``new_cache``; changed in place.
         """
         known = cache["tokens"]
@@ -77,9 +77,9 @@ class AutoregressiveGenerator(Generator):
         conditions: Mapping[str, Tensor] | None = None,
         controls: ConfigModel | None = None,
     ) -> Iterator[Tensor]:
-        """Yield token after token, int64 ``(count,)`` each, without end.
+        """Yield one token after another, int64 ``(count,)`` each, endlessly.
 
-        Without gradients. The network's mode is the caller's business.
+        Without gradients. Setting the network's mode is up to the caller.
 
         Args:
             count: how many sequences.
@@ -100,12 +100,12 @@ class AutoregressiveGenerator(Generator):
             tokens = self.to_tokens(prompt).expand(count, -1)  # (count, T)
         seen: Tensor | None = None
         if sampling.repetition_penalty != 1:
-            size = self.vocabulary_size + 1  # the start token may be one of its own
+            size = self.vocabulary_size + 1  # the start token may be an extra one
             seen = torch.zeros(count, size, dtype=torch.bool, device=rng.device)
         while True:
             if seen is not None:
                 seen.scatter_(1, tokens, True)
-            with torch.inference_mode():  # not while the caller has the token
+            with torch.inference_mode():  # ended before the caller gets the token
                 known = None if seen is None else seen[:, : self.vocabulary_size]
                 logits = filtered(self.next_logits(tokens, cache).float(), sampling, known)
             tokens = drawn(logits.softmax(1), rng)  # (count, 1)
@@ -137,8 +137,8 @@ def _token_controls(controls: ConfigModel | None) -> TokenControls:
 def drawn(probabilities: Tensor, rng: torch.Generator) -> Tensor:
     """Draw one token for each row of ``(B, vocabulary)``, as int64 ``(B, 1)``.
 
-    The first of exponential arrivals with these rates, which is what ``torch.multinomial`` does,
-    to the bit; but that also checks its input, and makes the host wait for the device.
+    Takes the first of exponential arrivals with these rates, to the bit as ``torch.multinomial``
+    does; but that also checks its input, which makes the host wait for the device.
     """
     arrivals = torch.empty_like(probabilities).exponential_(generator=rng)
     return (probabilities / arrivals).argmax(1, keepdim=True)
@@ -152,9 +152,9 @@ def filtered(logits: Tensor, sampling: TokenControls, seen: Tensor | None = None
 
     Args:
         logits: float32 ``(B, vocabulary)``.
-        sampling: what to do.
-        seen: bool ``(B, vocabulary)``, the tokens that are in the sequence already; needed for the
-            penalty alone.
+        sampling: the settings to apply.
+        seen: bool ``(B, vocabulary)``, the tokens already in the sequence; needed only for the
+            penalty.
     """
     if seen is not None and sampling.repetition_penalty != 1:
         penalty = sampling.repetition_penalty
@@ -163,7 +163,7 @@ def filtered(logits: Tensor, sampling: TokenControls, seen: Tensor | None = None
     if sampling.temperature != 1:
         logits = logits / sampling.temperature
     if sampling.top_k is not None and sampling.top_k < logits.shape[1]:
-        # by place, not by value: of equal logits no more than k stay
+        # by index, not by value: at most k stay even if logits are equal
         best, places = logits.topk(sampling.top_k, dim=1)  # (B, k) each
         logits = torch.full_like(logits, -torch.inf).scatter_(1, places, best)
     if sampling.top_p < 1:

@@ -1,4 +1,4 @@
-"""The base of every configuration model, and the optimiser's, which every trainer needs."""
+"""The base class of all settings, and those of optimisers and sampling."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pydantic import (
 from aigc_core.complaints import Complaint, first_complaint
 from aigc_core.errors import ConfigError, did_you_mean, shown
 
-if TYPE_CHECKING:  # so that checkers see the signature that pydantic gives a class
+if TYPE_CHECKING:  # so that type checkers see the signature that pydantic gives a class
     from pydantic._internal._model_construction import ModelMetaclass as _ReadableErrors
 else:
 
     class _ReadableErrors(type(BaseModel)):
-        """Lets ``Config(...)`` in a program fail with a sentence, as a command line does.
+        """Makes ``Config(...)`` in a program fail with a readable message, as the CLI does.
 
-        Validation by ``model_validate``, which configurations go through, is not touched.
+        ``model_validate``, which configurations go through, is unchanged.
         """
 
         def __call__(cls, *args: Any, **values: Any) -> Any:
@@ -49,8 +49,8 @@ class ConfigModel(BaseModel, metaclass=_ReadableErrors):
     """A frozen pydantic model that rejects unknown keys and non-finite numbers.
 
     Derive from it for a recipe's ``model.*`` and ``trainer.*`` and a dataset's
-    ``dataset.options.*``. Keep the module that defines it free of torch: listings, ``aigc config``
-    and the checks of a command line import it, and nothing else, before a run starts.
+    ``dataset.options.*``. Keep the defining module free of torch: listings, ``aigc config`` and
+    the checks of a command line import it, and nothing else, before a run starts.
     """
 
     model_config = ConfigDict(
@@ -65,7 +65,7 @@ class ConfigModel(BaseModel, metaclass=_ReadableErrors):
     @field_validator("*", mode="before")
     @classmethod
     def _no_bool_as_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true for 1, which pydantic takes it for, and which nobody means."""
+        """Refuse true and false for numbers: pydantic takes them as 1 and 0, which nobody means."""
         if _holds_bool(value) and info.field_name:
             types = _types_in(cls.model_fields[info.field_name].annotation)
             if types & {int, float} and not types & {bool, Any}:
@@ -86,7 +86,7 @@ def _types_in(annotation: Any) -> set[Any]:
 
 
 class OptimizerConfig(ConfigModel):
-    """One optimiser of one phase."""
+    """A phase's optimiser."""
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     """Algorithm: Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019) or SGD."""
@@ -101,15 +101,16 @@ class OptimizerConfig(ConfigModel):
     weight_decay: float = Field(default=0.0, ge=0)
     """L2 penalty (adam, sgd) or decoupled decay (adamw)."""
     decay_matrices_only: bool = False
-    """Spare biases and norms' scales: only parameters of two or more dimensions decay."""
+    """Decay only parameters of two or more dimensions: no biases, no scales of norms."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """How the learning rate falls after the warm-up."""
     warmup_steps: int = Field(default=0, ge=0, le=10**9)
-    """Steps over which the learning rate rises from almost nothing."""
+    """Steps over which the learning rate rises linearly from near zero."""
     decay_steps: int | None = Field(default=None, ge=1, le=10**9)
-    """Step at which the schedule reaches final_lr; null for the run's last."""
+    """Step at which the schedule reaches final_lr; null for engine.schedule_steps, by default the
+    last step."""
     final_lr: float = Field(default=0.0, ge=0, le=10)
-    """What cosine and linear schedules end at."""
+    """Learning rate at the end of cosine and linear schedules."""
     clip_grad_norm: float | None = Field(default=None, gt=0)
     """Scale this phase's gradients down to this total L2 norm; null for no clipping."""
 
@@ -138,7 +139,7 @@ class NoControls(ConfigModel):
 
 
 class TokenControls(ConfigModel):
-    """How tokens are drawn from what a network expects next."""
+    """How tokens are drawn from a network's predictions."""
 
     tokens: int | None = Field(default=None, ge=1, le=1_000_000)
     """How many tokens a sample gets; null for as many as one of the data has."""
@@ -147,6 +148,6 @@ class TokenControls(ConfigModel):
     top_k: int | None = Field(default=None, ge=1)
     """Only the k most probable tokens; null for all, 1 for always the most probable."""
     top_p: float = Field(default=1.0, gt=0, le=1)
-    """Only the smallest set of tokens with this probability together."""
+    """Only the smallest set of tokens whose probabilities sum to at least this; 1 for all."""
     repetition_penalty: float = Field(default=1.0, ge=1, le=100)
-    """Makes tokens that were there less probable; 1 for no penalty."""
+    """Makes tokens that are already in the sequence less probable; 1 for no penalty."""

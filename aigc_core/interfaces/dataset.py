@@ -17,7 +17,7 @@ from aigc_core.interfaces.sample import SampleSpec
 
 @dataclass(frozen=True)
 class DataFolders:
-    """Where a dataset may look and where it may write."""
+    """Where a dataset may read and where it may write."""
 
     root: Path | None
     """The user's data (``--data-root`` or ``AIGC_DATA_DIR``), only ever read; None if not given.
@@ -27,20 +27,20 @@ class DataFolders:
 
     @property
     def writable_root(self) -> Path:
-        """The cache folder, created when missing."""
+        """The cache folder, created if missing."""
         os.makedirs(self.cache, exist_ok=True)
         return self.cache
 
 
 @dataclass(frozen=True)
 class SampleStore:
-    """Samples in their stored form, whole: named arrays with one first dimension.
+    """A split's samples in their stored form: named arrays of equal length.
 
-    Only a held-out split may be empty, where that is how the dataset was configured.
+    Only a held-out split may be empty, if the dataset is configured that way.
     """
 
     arrays: Mapping[str, Tensor]
-    """``samples`` ``(N, *spec.shape)`` and, where the data has them, ``labels`` int64 ``(N,)``."""
+    """``samples`` ``(N, *spec.shape)`` and, if the data has labels, ``labels`` int64 ``(N,)``."""
     spec: SampleSpec
     label_names: tuple[str, ...] = ()
     """Name of each label value, in order; empty without labels."""
@@ -65,16 +65,16 @@ class Dataset(ABC):
     """A named source of samples, with splits."""
 
     def __init__(self, options: ConfigModel | None, folders: DataFolders) -> None:
-        """Take the validated ``dataset.options`` (None where the dataset has none)."""
+        """Take the validated ``dataset.options`` (None if the dataset has none)."""
         self.options: Any = options
         self.folders = folders
 
     @abstractmethod
     def prepare(self) -> None:
-        """Download and verify, or find, the data.
+        """Find the data, or download and verify it.
 
         Called before ``load``. Idempotent, and safe when two processes race. Raises ``DataError``
-        with a sentence that names the ways out.
+        with a message that says what the user can do.
         """
 
     @abstractmethod

@@ -20,12 +20,12 @@ class Discriminator(nn.Module, ABC):
 
 
 class ClassifyingDiscriminator(Discriminator):
-    """A discriminator that also tells the class: the auxiliary classifier of an AC-GAN."""
+    """A discriminator that also predicts the class: the auxiliary classifier of an AC-GAN."""
 
     @abstractmethod
     def judge(self, samples: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Score ``(B, *sample_shape)`` samples in one pass.
 
         Returns:
-            Raw logits ``(B,)``, as from ``forward``, and those of the classes, ``(B, classes)``.
+            Raw logits ``(B,)``, as from ``forward``, and class logits ``(B, classes)``.
         """

@@ -27,10 +27,10 @@ class Condition:
 class Generator(nn.Module, ABC):
     """A network that can produce samples.
 
-    ``sample_chunk`` is how many samples are always computed together. Results of a network can
-    differ in the last bit between batch sizes, so a fixed size is what makes sample *i* of a seed
-    the same bytes however many are asked for. Choose it by cost: many for a network that answers
-    in one pass, one for a network that answers step by step.
+    ``sample_chunk`` is how many samples are always computed together. A network's results can
+    differ in the last bit between batch sizes; with a fixed size, sample *i* of a seed is the same
+    bytes however many are asked for. Choose it by cost: many for a network that samples in one
+    pass, one for a network that samples step by step.
     """
 
     sample_chunk: ClassVar[int] = 64
@@ -72,9 +72,9 @@ class Generator(nn.Module, ABC):
 class LatentGenerator(Generator):
     """A generator that maps latents to samples in one pass: the generator of a GAN or a VAE.
 
-    Subclasses set ``latent_shape`` and implement ``forward``. One that works in another form than
+    Subclasses set ``latent_shape`` and implement ``forward``. One that works in a form other than
     the model's, such as on spectrograms of waveforms, also implements ``represent`` and
-    ``restore``: trainers compare samples in that form, and what is drawn comes out of it.
+    ``restore``: trainers compare samples in that form, and drawn samples are restored from it.
     """
 
     latent_shape: tuple[int, ...]
@@ -87,13 +87,13 @@ class LatentGenerator(Generator):
         """
 
     def represent(self, samples: Tensor) -> Tensor:
-        """Map samples ``(B, *sample_shape)`` to the form ``forward`` gives; here the same."""
+        """Map samples ``(B, *sample_shape)`` to the form of ``forward``; by default the same."""
         return samples
 
     def restore(self, represented: Tensor) -> Tensor:
-        """Map what ``forward`` gives to samples ``(B, *sample_shape)``; here the same.
+        """Map outputs of ``forward`` to samples ``(B, *sample_shape)``; by default the same.
 
-        Called without gradients; the same input gives the same samples.
+        Called without gradients; the same input must give the same samples.
         """
         return represented
 

@@ -11,7 +11,7 @@ from aigc_core.interfaces.modality import Modality
 
 
 class Metric(ABC):
-    """Says in numbers how near generated samples come to real ones."""
+    """Measures how close generated samples are to real ones."""
 
     @abstractmethod
     def compare(self, real: Tensor, generated: Tensor, modality: Modality) -> Mapping[str, float]:
@@ -19,8 +19,8 @@ class Metric(ABC):
 
         Args:
             real: stored samples ``(N, *spec.shape)`` of the data, on the CPU.
-            generated: stored samples of the generator, as many.
-            modality: maps them to the model's form where that is what should be compared.
+            generated: equally many stored samples from the generator.
+            modality: maps them to the model's form, if that should be compared.
 
         Returns:
             One or more values by name, such as ``{"distance": 0.1}``. Raise ``ConfigError`` for

@@ -18,12 +18,12 @@ class Modality(ABC):
     formats: ClassVar[tuple[str, ...]]
     """File formats that ``save`` writes, the default first, such as ``("png",)``."""
     lossy_formats: tuple[str, ...] = ()
-    """Those of ``formats`` from which ``read`` gives only about the sample that was saved; an
-    instance may set its own, where that depends on the data."""
+    """Those of ``formats`` from which ``read`` restores the saved sample only approximately; an
+    instance may set its own, if that depends on the data."""
     sample_dtype: ClassVar[torch.dtype] = torch.float32
     """Type of samples in the model's form."""
     sample_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
-    """Least and greatest value of samples in the model's form; None for no bounds."""
+    """Smallest and largest value of samples in the model's form; None for no bounds."""
 
     def __init__(self, spec: SampleSpec) -> None:
         """Take the facts of the stored samples; raise ``DataError`` for what cannot be handled."""
@@ -33,7 +33,7 @@ class Modality(ABC):
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one sample as a network sees it, without the batch dimension.
 
-        That of the stored samples, unless ``to_model`` changes it.
+        Same as for the stored samples, unless ``to_model`` changes it.
         """
         return self.spec.shape
 
@@ -74,8 +74,8 @@ class Modality(ABC):
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write one file that shows all of ``(N, *spec.shape)``: a grid, a strip, a page.
 
-        Others may stand beside it under the same name with other suffixes, such as the sound of
-        what a picture shows.
+        It may write others beside it, with the same name and other suffixes, such as the sound
+        that a picture shows.
 
         Args:
             stored: the samples.
@@ -91,7 +91,7 @@ class TextCodec(Protocol):
     """A modality whose samples are tokens that stand for text."""
 
     def encode(self, text: str) -> Tensor:
-        """Return int64 tokens ``(T,)``; raise ``ConfigError`` for text that has none."""
+        """Return int64 tokens ``(T,)``; raise ``ConfigError`` for text that cannot be encoded."""
 
     def encode_sample(self, text: str) -> Tensor:
         """Return a text as one stored sample, ``spec.shape``, filled up to its length.
@@ -103,5 +103,5 @@ class TextCodec(Protocol):
     def decode(self, tokens: Tensor) -> str:
         """Return the text of tokens ``(T,)``; half a character at the end becomes U+FFFD.
 
-        Tokens decode to the same text alone as together, wherever no character is cut in half.
+        Decoding in pieces gives the same text as at once, unless a character is cut in half.
         """

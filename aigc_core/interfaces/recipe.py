@@ -1,4 +1,4 @@
-"""What a recipe's build function is given."""
+"""What a recipe's build function receives."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class RecipeContext:
     """How many classes the data has; 0 without labels."""
 
     def classes_if(self, conditional: bool) -> int:
-        """Return how many classes the networks are conditioned on: 0 if they are not to be.
+        """Return how many classes the networks are conditioned on; 0 if not ``conditional``.
 
         Raises:
-            ConfigError: they are, and the data has no labels.
+            ConfigError: ``conditional`` is true and the data has no labels.
         """
         if conditional and not self.label_count:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""What one stored sample is: the facts that a dataset states and a modality interprets."""
+"""What one stored sample is: facts that a dataset states and a modality interprets."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ class SampleSpec(ConfigModel):
     units: dict[str, float] = {}
     """What the numbers mean, with the unit in the name, such as ``sample_rate_hz``."""
     assets: dict[str, str] = {}
-    """Text that samples are read with, by name, such as a tokenizer's JSON."""
+    """Text needed to interpret samples, by name, such as a tokenizer's JSON."""

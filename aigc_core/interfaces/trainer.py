@@ -18,7 +18,7 @@ from aigc_core.interfaces.config import OptimizerConfig
 from aigc_core.interfaces.generator import Generator
 
 Batch = Mapping[str, Tensor]
-"""Named tensors with one first dimension: ``samples`` in the model's form, ``labels``, …"""
+"""Named tensors of equal length: ``samples`` in the model's form, ``labels``, …"""
 
 
 @dataclass
@@ -28,11 +28,11 @@ class StepState:
     step: int
     """Steps completed before this one."""
     repeat: int
-    """Which of the phase's repeats this is, from 0."""
+    """Index of this repeat of the phase, from 0."""
     parts: int
     """Parts that the batch is split into (``engine.accumulate``); this loss sees one of them."""
     rng: torch.Generator
-    """The step's random generator, on the engine's device: a function of seed and step."""
+    """The step's random generator, on the engine's device; depends only on seed and step."""
     scratch: dict[str, Any]
     """Shared by the phases of one step that see the same batch; empty at the step's start."""
     _log: Callable[[str, Tensor], None] = field(repr=False)
@@ -48,7 +48,7 @@ class StepState:
     def log(self, name: str, value: Tensor) -> None:
         """Log a scalar beside the losses, such as ``logits/real``.
 
-        The value stays on the device; its mean over the log interval is what observers see.
+        The value stays on the device; observers see its mean over the log interval.
         """
         self._log(name, value)
 
@@ -58,8 +58,8 @@ class Phase:
     """One optimiser's turn within a step.
 
     Only the parameters of the networks in ``updates`` receive gradients, whatever the loss reaches;
-    all others are frozen while the phase runs. With ``repeats``, repeat *r* of every phase of a
-    step sees the step's batch *r*, so phases can share what they computed for it.
+    all others are frozen while the phase runs. With ``repeats``, repeat *r* of every phase sees
+    the step's batch *r*, so phases can share what they computed for it.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Phase:
     updates: tuple[str, ...]
     """Names of the networks it trains, as in ``Trainer.networks``."""
     loss: Callable[[Batch, StepState], Mapping[str, Tensor] | Tensor]
-    """A scalar mean over the batch, or several by name, which the engine sums."""
+    """Returns a scalar mean over the batch, or several by name, which the engine sums."""
     optimizer: OptimizerConfig
     every: int = 1
     """Run on steps 0, every, 2·every, …"""
@@ -91,33 +91,33 @@ class Trainer(ABC):
         """Return the network that samples are drawn from; the engine swaps in its EMA copy."""
 
     def frozen(self) -> Collection[str] | None:
-        """Return the names of networks that are used and never trained, such as a teacher.
+        """Return the names of networks that are used but never trained, such as a teacher.
 
         They stay in evaluation mode, without gradients, their running statistics unchanged. None,
-        as here, means all those that no phase updates.
+        the default, means all networks that no phase updates.
         """
         return None
 
     def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]] | None:
-        """Return what is measured on held-out data, or None where there is nothing to measure.
+        """Return the function that measures held-out data, or None if there is nothing to measure.
 
-        It gives named scalar means over the batch. If present, ``loss`` picks the best checkpoint;
-        lower is better. It is called without gradients, in evaluation mode.
+        It returns named scalar means over the batch. If present, ``loss`` by default picks the
+        best checkpoint; lower is better. It is called without gradients, in evaluation mode.
         """
         return None
 
     @property
     def higher_is_better(self) -> Collection[str]:
-        """Names of what ``validation`` measures that are better when higher, such as an accuracy.
+        """Names of the validation measures that are better when higher, such as an accuracy.
 
-        All others are better when lower. It decides which checkpoint of a run is the best.
+        All others are better when lower. This decides which checkpoint of a run is the best.
         """
         return ()
 
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """A trainer that can give a sample back from what its networks keep of it."""
+    """A trainer that can reconstruct a sample from its networks' encoding of it."""
 
     def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return samples ``(B, *sample_shape)`` as they are given back, of the same shape."""
+        """Return the reconstructions of samples ``(B, *sample_shape)``, of the same shape."""

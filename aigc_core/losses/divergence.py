@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² - 1 - log σ²), by dimension, in nats.
+    """Return KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² - 1 - log σ²), per dimension, in nats.
 
     Kingma & Welling 2014, "Auto-Encoding Variational Bayes", appendix B.
 

@@ -13,11 +13,11 @@ def gradient_penalty(
 ) -> Tensor:
     """Return E (‖∇D(x̂)‖₂ - 1)², x̂ = ε x + (1 - ε) G(z), the penalty of WGAN-GP.
 
-    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3; the paper weighs it
-    with 10. Its gradient is a second derivative, so the critic must be twice differentiable.
+    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3; the paper's weight
+    is 10. Its gradient is a second derivative, so the critic must be twice differentiable.
 
     Args:
-        critic: maps samples to ``(B,)`` logits. Each logit must depend on its own sample alone:
+        critic: maps samples to ``(B,)`` logits. Each logit must depend only on its own sample:
             no batch normalisation (section 4 of the paper).
         real: ``(B, *sample_shape)`` real samples.
         fake: ``(B, *sample_shape)`` generated samples, detached.
@@ -26,7 +26,7 @@ def gradient_penalty(
     Returns:
         A scalar.
     """
-    # The norm is taken in float32: squares of bf16 gradients lose what the penalty looks at.
+    # The norm is taken in float32: squares of bf16 gradients lose what the penalty measures.
     with torch.autocast(real.device.type, enabled=False):
         mix = mix.view(-1, *[1] * (real.dim() - 1))  # (B,) -> (B, 1, ...)
         between = (mix * real.float() + (1 - mix) * fake.float()).requires_grad_()
@@ -43,7 +43,7 @@ def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     without its weight γ.
 
     Args:
-        critic: maps samples to ``(B,)`` logits. Each logit must depend on its own sample alone:
+        critic: maps samples to ``(B,)`` logits. Each logit must depend only on its own sample:
             no batch normalisation.
         real: ``(B, *sample_shape)`` real samples.
 

@@ -1,7 +1,7 @@
 """How badly a sample is reconstructed: negative log-likelihoods, in nats per sample.
 
 x is a sample in [-1, 1], r the network's raw output for it, of the same shape; m = tanh(r / 2) is
-the reconstruction. A sample's values are summed, its batch's mean is returned.
+the reconstruction. Losses are summed over a sample's values and averaged over the batch.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def reconstruction_of(raw: Tensor) -> Tensor:
 def bernoulli(raw: Tensor, samples: Tensor) -> Tensor:
     """Return -E log p with p(x) = σ(r)^b (1 - σ(r))^(1-b), b = (x + 1) / 2.
 
-    Kingma & Welling 2014, "Auto-Encoding Variational Bayes", appendix C.1. A likelihood of binary
-    data; with values between it is the cross-entropy, and no likelihood.
+    Kingma & Welling 2014, "Auto-Encoding Variational Bayes", appendix C.1. A likelihood for binary
+    data; for values in between it is the cross-entropy, not a likelihood.
     """
     targets = (samples + 1) / 2
     nats = binary_cross_entropy_with_logits(raw.float(), targets.float(), reduction="none")

@@ -1,4 +1,4 @@
-"""The run folder: what is in it, how it is written safely and read back."""
+"""The run folder: what it contains, and how it is safely written and read back."""
 
 from typing import TYPE_CHECKING
 

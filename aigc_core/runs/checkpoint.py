@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, verified when read, never trusted because they are newest."""
+"""Checkpoints: written atomically, verified when read, never trusted just for being newest."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ WEIGHTS, TENSORS = "weights.safetensors", "state.safetensors"
 
 
 class Checkpoint:
-    """What a checkpoint holds; tensors are read on the CPU when they are asked for."""
+    """What a checkpoint holds; tensors are read to the CPU on first use."""
 
     def __init__(self, step: int, path: Path, scalars: Mapping[str, Any]) -> None:
         self.step = step
         self.path = path
         self.scalars = scalars
         self.rename: Callable[[str], str] = lambda name: name
-        """From a tensor's name in the files to what it is called now; set before any is read."""
+        """Maps a tensor's name in the files to its current one; to be set before any is read."""
 
     def header(self, name: str = WEIGHTS) -> Header:
-        """Return what a file says of its tensors, before they are read."""
+        """Return a file's tensor names, types and shapes, without reading the tensors."""
         try:
             header = read_header(self.path / name)
         except ValueError as error:
@@ -64,11 +64,11 @@ class Checkpoint:
 
     @functools.cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """Everything else that is tensors."""
+        """All other tensors."""
         return self._load(TENSORS)
 
     def state(self) -> State:
-        """Return all of it, read."""
+        """Read and return the whole state."""
         return State(self.weights, self.tensors, self.scalars)
 
     def _load(self, name: str) -> dict[str, Tensor]:
@@ -83,11 +83,11 @@ def save_checkpoint(
     """Write a checkpoint so that a crash at any moment leaves the older ones whole.
 
     Files go to a temporary folder and are synced, the manifest last; the folder is renamed and its
-    parent synced; only then are older checkpoints beyond ``keep`` removed, but those of the steps
-    in ``spare``.
+    parent synced; only then are older checkpoints beyond ``keep`` removed, except those of the
+    steps in ``spare``.
 
     Raises:
-        StorageError: it could not be written; the older checkpoints stand.
+        StorageError: it could not be written; the older checkpoints are untouched.
     """
     step = int(state.scalars["step"])
     target = checkpoint_folder(checkpoints, step)
@@ -127,12 +127,13 @@ def _write(checkpoints: Path, target: Path, state: State) -> None:
 
 
 def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Open the newest checkpoint that verifies, or return None where there never was one.
+    """Open the newest checkpoint that verifies, or return None if there never was one.
 
     Newer ones that are damaged are set aside and reported to ``warn``.
 
     Raises:
-        RunError: there are checkpoints and none verifies, or one cannot be read; none was moved.
+        RunError: the folder is gone, no checkpoint in it verifies, or one cannot be read; none was
+            moved.
     """
     found = _newest_whole(checkpoints, (WEIGHTS, TENSORS, SCALARS))
     if found is None:
@@ -160,10 +161,10 @@ def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoin
 def open_weights(
     checkpoints: Path, warn: Callable[[str], None], step: int | None = None
 ) -> Checkpoint:
-    """Open the newest checkpoint whose weights verify, or that of one step. Only reads.
+    """Open the newest checkpoint whose weights verify, or the one of a given step. Only reads.
 
     Raises:
-        RunError: there is none, or that of the step is damaged.
+        RunError: there is none, or the one of the step is damaged.
     """
     found = _newest_whole(checkpoints, (WEIGHTS,), step)
     if found is None:
@@ -187,9 +188,9 @@ class _Found:
 def _newest_whole(
     checkpoints: Path, names: tuple[str, ...], only: int | None = None
 ) -> _Found | None:
-    """Find the newest checkpoint whose files verify, and the damaged ones before it.
+    """Find the newest checkpoint whose files verify, and the newer ones that are damaged.
 
-    With ``only`` no other step's will do.
+    With ``only``, consider only that step's checkpoint.
     """
     damaged: list[tuple[Path, str]] = []
     for step in reversed(checkpoint_steps(checkpoints)) if only is None else [only]:
@@ -211,12 +212,12 @@ def _newest_whole(
 def _parsed(data: bytes, path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(data)
-    except Exception as error:  # its errors, and torch's for what it cannot hold
+    except Exception as error:  # its own errors, and torch's for types it cannot hold
         raise RunError(f"{path} is not valid: {' '.join(str(error).split())}.") from None
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copy to plain contiguous CPU tensors that share nothing."""
+    """Copy to plain contiguous CPU tensors that share no memory."""
     return {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
@@ -232,14 +233,14 @@ def _set_aside(folder: Path) -> Path:
 
 
 def _remove_leftovers(checkpoints: Path) -> None:
-    """Remove what a killed process was still writing; the run's lock says it is not at work."""
+    """Remove what a killed process was still writing; the run's lock ensures none is active."""
     for name in names_in(checkpoints):
         if name.startswith(".step-"):
             _remove(checkpoints / name)
 
 
 def _remove(folder: Path) -> None:
-    """Remove a checkpoint: only files that one has, and nothing that a link points to."""
+    """Remove a checkpoint: only the files it should have, and nothing that a link points to."""
     with contextlib.suppress(OSError):
         if folder.is_symlink():
             os.unlink(folder)
@@ -249,14 +250,14 @@ def _remove(folder: Path) -> None:
             WEIGHTS,
             TENSORS,
             SCALARS,
-        ):  # without a manifest, it is no longer one
+        ):  # manifest first: without it, this is no longer a checkpoint
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(folder / name)
         os.rmdir(folder)
 
 
 def _prune(checkpoints: Path, step: int) -> None:
-    """Remove an old checkpoint; a kill halfway leaves none that looks complete."""
+    """Remove an old checkpoint; if killed halfway, nothing that looks complete is left."""
     folder = checkpoint_folder(checkpoints, step)
     aside = folder.with_name(f".{folder.name}.old")
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Making a run's folder: whole, or not at all."""
+"""Creating a run's folder, complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aigc_core.strict_yaml import dump_yaml
 
 
 def new_run_path(recipe: str, parent: Path = Path("runs")) -> Path:
-    """Return ``runs/<recipe>/<local time>`` for a new run, with a suffix where that is taken."""
+    """Return ``runs/<recipe>/<local time>`` for a new run, with a suffix if that is taken."""
     stamp = datetime.datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
     folder = parent / recipe.replace("/", "-")
     path, number = folder / stamp, 2
@@ -26,7 +26,7 @@ def new_run_path(recipe: str, parent: Path = Path("runs")) -> Path:
 
 
 def check_free(path: Path) -> None:
-    """Raise ``RunError`` unless a new run may be made at ``path``: missing, or an empty folder."""
+    """Raise ``RunError`` unless ``path`` can hold a new run: it is missing, or an empty folder."""
     try:
         if (path / CONFIG).exists():
             raise RunError(
@@ -46,7 +46,7 @@ def create_run(
     dataset: DatasetFacts,
     environment: Mapping[str, Any],
 ) -> Run:
-    """Make a run's folder with its three files; on an error nothing is left behind.
+    """Create a run's folder with its three files; on an error nothing is left behind.
 
     Raises:
         RunError: the folder is taken.

@@ -1,4 +1,4 @@
-"""Digests of arrays: every byte of them, hashed in pieces by several threads."""
+"""Digests of arrays: every byte, hashed in pieces by several threads."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _PIECE_BYTES = 1 << 26
 _MAX_THREADS = 8
 _SIZE = 16
 LEGACY_BYTES = 1 << 30
-"""Of more than this, runs of version 0.1 hashed about a thousand samples."""
+"""Of samples larger than this, runs of version 0.1 hashed only about a thousand."""
 
 
 def array_digests(arrays: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return the digest of each of the named arrays; see ``array_digest``."""
+    """Return each array's digest by name; see ``array_digest``."""
     return {name: array_digest(array) for name, array in sorted(arrays.items())}
 
 
 def array_digest(array: Tensor) -> str:
-    """Return 32 hexadecimal digits that stand for an array's type, shape and every value, in order.
+    """Return a digest of an array's type, shape and every value, in order: 32 hexadecimal digits.
 
-    BLAKE2 of the digests of 64 MiB pieces, which are hashed in parallel. Windows of one long
-    tensor, ``(N, length)`` with a stride of their own, are hashed as that tensor: each value once.
+    BLAKE2 of the digests of 64 MiB pieces, which are hashed in parallel. Overlapping windows of
+    one long tensor, ``(N, length)``, are hashed as that tensor: each value once.
 
     Args:
         array: any shape and type, on the CPU; need not be contiguous.
@@ -59,12 +59,12 @@ def _digest(piece: Tensor) -> bytes:
 
 
 def text_digest(values: Sequence[str]) -> str:
-    """Return 32 hexadecimal digits that stand for a sequence of texts."""
+    """Return a digest of a sequence of texts: 32 hexadecimal digits."""
     return hashlib.blake2b(json.dumps(list(values)).encode(), digest_size=_SIZE).hexdigest()
 
 
 def legacy_digest(samples: Tensor) -> str:
-    """Return the digest of samples that runs of version 0.1 remember."""
+    """Return the samples' digest as runs of version 0.1 recorded it."""
     samples = without_overlap(samples)
     if samples.numel() * samples.element_size() > LEGACY_BYTES:  # some, evenly spread
         samples = samples[:: max(1, len(samples) // 1024)]
@@ -73,7 +73,7 @@ def legacy_digest(samples: Tensor) -> str:
 
 
 def without_overlap(samples: Tensor) -> Tensor:
-    """Return windows of one long tensor, ``(N, length)``, as that tensor; others as they are."""
+    """Return windows of one long tensor, ``(N, length)``, as that tensor; others unchanged."""
     if samples.dim() != 2 or samples.stride(1) != 1 or samples.stride(0) >= samples.shape[1]:
         return samples
     length = (len(samples) - 1) * samples.stride(0) + samples.shape[1]

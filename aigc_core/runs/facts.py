@@ -1,4 +1,4 @@
-"""What a run remembers of its data, so that it can be used without it and resumed only with it."""
+"""What a run records of its data: it can be used without the data, but not resumed with other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from aigc_core.interfaces.config import ConfigModel
 from aigc_core.interfaces.sample import SampleSpec
 
 Digests = dict[str, str]
-"""By the name of an array, what stands for its type, shape and every value; and
-``label_names`` for the names of its classes."""
+"""Digests of each array's type, shape and values, by the array's name; and, as ``label_names``,
+one of the class names."""
 
 
 class DatasetFacts(ConfigModel):
@@ -22,17 +22,17 @@ class DatasetFacts(ConfigModel):
     count: int = Field(ge=1)
     label_names: tuple[str, ...] = ()
     digest: str | None = None
-    """Of the samples alone: all that runs of version 0.1 have."""
+    """Of the samples alone: the only digest in runs of version 0.1."""
     digests: Digests = {}
     """Of every array that is trained on; see ``aigc_core.runs.digest``."""
     held_out: dict[str, Digests] = {}
-    """The same of the held-out data that validations measure on, by the name of its split."""
+    """The same for the held-out data that validations measure on, by split."""
 
     def difference(self, now: DatasetFacts) -> str | None:
-        """Say in what other data differ, as a part of a sentence, or return None.
+        """Return how other data differs, as part of a sentence; None if it does not.
 
-        ``now`` must come from ``describe_data(store, like=self)``. Held-out data is compared where
-        both know the split.
+        ``now`` must come from ``describe_data(store, like=self)``. Held-out data is compared for
+        splits that both know.
         """
         pairs: list[tuple[str, Any, Any]] = [
             ("number of samples", self.count, now.count),
@@ -72,7 +72,7 @@ _OTHER = {
 
 
 def array_difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
-    """Say in what the arrays of two digests differ, as a part of a sentence, or return None."""
+    """Return how two sets of array digests differ, as part of a sentence; None if they do not."""
     for name in sorted(set(before) ^ set(now)):
         return f"the array '{name}' {'is gone' if name in before else 'is new'}"
     changed = [name for name in before if before[name] != now[name]]

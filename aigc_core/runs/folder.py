@@ -1,6 +1,6 @@
 """A run's folder: opened by name, read, and locked while it trains.
 
-Free of torch, so that ``aigc runs`` answers at once.
+Free of torch, so that ``aigc runs`` starts fast.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ CONFIG, DATASET, ENVIRONMENT = "config.yaml", "dataset.json", "environment.json"
 RESUMPTION = ".resumed.json"
 LOCK = ".lock"
 MAX_FACTS_BYTES = 256 << 20
-"""``dataset.json`` may hold a tokenizer and the names of very many classes."""
+"""``dataset.json`` may hold a tokenizer and very many class names."""
 _SCRATCH = re.compile(r"\.(config\.yaml|metrics\.jsonl|\.resumed\.json)\.[0-9a-f]{8}")
 _SCRATCH_PREVIEW = re.compile(r"\.step-[0-9]+.*\.(tmp|[0-9a-f]{8})")
-OLD_RESUMPTION = ".going-on"  # of version 0.1: a step whose ending does not count any more
+OLD_RESUMPTION = ".going-on"  # of version 0.1: a step whose ending no longer counts
 
 
 class Run:
     """One training, and its folder."""
 
     def __init__(self, path: Path) -> None:
-        """Point at a folder; see ``open_run`` for one that is checked."""
+        """Point at a folder, without checking it; ``open_run`` does."""
         self.path = Path(os.path.abspath(os.path.expanduser(path)))
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def layer(self) -> Layer:
-        """The whole configuration as one layer; raises ``RunError`` where a section is missing."""
+        """The whole configuration as one layer; raises ``RunError`` if a section is missing."""
         sections = ("dataset", "model", "trainer", "engine")
         missing = [key for key in sections if key not in self.config]
         if missing:
@@ -76,7 +76,7 @@ class Run:
 
     @functools.cached_property
     def dataset(self) -> DatasetFacts:
-        """Facts of the data that it was trained on; raises ``RunError`` for a damaged file."""
+        """Facts about the training data; raises ``RunError`` if the file is damaged."""
         try:
             return DatasetFacts.model_validate(self._json(DATASET))
         except ValidationError as error:
@@ -85,7 +85,7 @@ class Run:
 
     @functools.cached_property
     def environment(self) -> dict[str, Any]:
-        """Versions and machine on which the run was started."""
+        """The versions and the machine that the run was started with."""
         return self._json(ENVIRONMENT)
 
     @property
@@ -110,7 +110,7 @@ class Run:
 
     @property
     def total_steps(self) -> int:
-        """Steps after which the run is complete; raises ``RunError`` if the file does not say."""
+        """Steps after which the run is complete; raises ``RunError`` if the file lacks them."""
         engine = self.config.get("engine")
         steps = engine.get("steps") if isinstance(engine, dict) else None
         if not isinstance(steps, int) or isinstance(steps, bool):
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``training`` (a process holds it), ``complete`` or ``unfinished``."""
+        """``training`` (a process holds its lock), ``complete`` or ``unfinished``."""
         if self.step >= self.total_steps:
             return "complete"
         if self._is_locked():
@@ -138,7 +138,7 @@ class Run:
 
     @property
     def ending(self) -> Ending | None:
-        """Why it ended; None while it has not, or where its configuration now asks for more."""
+        """Why it ended; None if it has not, or if its configuration now asks for more."""
         ending = read_outcome(self.checkpoints).ending
         if ending is None:
             return None
@@ -165,19 +165,19 @@ class Run:
         paths = [self.samples / name for name in names_in(self.samples)]
         numbers = {path: re.match(r"step-([0-9]{6,10})(?![0-9])", path.name) for path in paths}
         steps = {path: int(match[1]) for path, match in numbers.items() if match}
-        # Of several files of one step the first by name, whatever order the folder gives.
+        # Of several files of one step, the first by name, whatever order the folder lists them in.
         return max(sorted(steps), key=lambda path: steps[path]) if steps else None
 
     def update_config(self, config: Mapping[str, Any]) -> None:
-        """Replace ``config.yaml``, as when a run is extended."""
+        """Replace ``config.yaml``, for instance when a run is extended."""
         write_text_atomically(self.path / CONFIG, dump_yaml(dict(config)))
         self.__dict__.pop("config", None)
 
     def resume_with(self, resumption: Resumption) -> None:
-        """Replace ``config.yaml`` as a run is resumed, so that a crash in between loses nothing.
+        """Record the settings of a resume and update ``config.yaml``; a crash loses nothing.
 
-        The checkpoint stays as it was written; what was decided is written first, and completed by
-        whoever resumes next.
+        The settings are recorded first, so that the next resume can complete an interrupted
+        update. The checkpoint is not touched.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -189,10 +189,10 @@ class Run:
 
     @property
     def resumption(self) -> Resumption | None:
-        """With what settings the run was last resumed, where these were not those of before.
+        """What the last resume that changed settings, or dropped an ending, recorded; else None.
 
         Raises:
-            RunError: the file that says so is damaged.
+            RunError: the recording file is damaged.
         """
         path = self.path / RESUMPTION
         try:
@@ -210,28 +210,28 @@ class Run:
             return None
 
     def remove_leftovers(self) -> None:
-        """Remove scratch files of killed processes; the lock says that none is at work."""
+        """Remove scratch files of killed processes; the lock ensures that none is active."""
         for folder, pattern in ((self.path, _SCRATCH), (self.samples, _SCRATCH_PREVIEW)):
             for name in names_in(folder):
                 if pattern.fullmatch(name):
-                    with contextlib.suppress(OSError):  # such as a folder, which is none of ours
+                    with contextlib.suppress(OSError):  # such as a folder, which is not ours
                         os.unlink(folder / name)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run, so that no two processes train it at once.
+        """Lock the run, so that no two processes train it at once.
 
         Raises:
-            RunError: another process holds it.
+            RunError: another process holds the lock.
             StorageError: the folder cannot be written.
         """
-        import filelock  # here, since listings are to start fast
+        import filelock  # here, so that listings start fast
 
         is_real_file(self.path / LOCK)
         lock = filelock.FileLock(self.path / LOCK)
         with contextlib.ExitStack() as held:
             try:
-                lock.acquire(timeout=1)  # someone who asks for the status holds it for a moment
+                lock.acquire(timeout=1)  # a status query holds it for a moment
                 held.callback(lock.release)
                 held.enter_context(_held_folder(self.path))
             except (filelock.Timeout, BlockingIOError):
@@ -250,7 +250,7 @@ class Run:
                 return False
         except filelock.Timeout:
             return True
-        except OSError:  # somebody else's folder, which only they can train in
+        except OSError:  # somebody else's folder, where only they can train
             return False
 
     def _json(self, name: str) -> dict[str, Any]:
@@ -263,10 +263,10 @@ class Run:
 
 @contextlib.contextmanager
 def _held_folder(path: Path) -> Iterator[None]:
-    """Hold the folder itself, where the platform can: a lock's file may be removed meanwhile.
+    """Lock the folder itself too, if the platform can: the lock file may be removed meanwhile.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process holds the lock.
     """
     try:
         import fcntl
@@ -279,7 +279,7 @@ def _held_folder(path: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
-        except OSError:  # a file system that locks no folders; the lock's file is there
+        except OSError:  # a file system that cannot lock folders; there is still the lock file
             pass
         yield
     finally:
@@ -287,9 +287,9 @@ def _held_folder(path: Path) -> Iterator[None]:
 
 
 def find_runs(parent: str | Path = Path("runs")) -> list[Run]:
-    """Return the run at a folder and those up to two levels below it, in the order of paths.
+    """Return the run at a folder and those up to two levels below it, sorted by path.
 
-    Hidden folders are left out, and folders that cannot be read. Links to runs are followed.
+    Hidden and unreadable folders are left out. Links to runs are followed.
     """
     found, level = [], [Path(parent)]
     for _ in range(3):
@@ -308,10 +308,10 @@ def find_runs(parent: str | Path = Path("runs")) -> list[Run]:
 
 
 def open_run(name: str | Path, parent: Path = Path("runs")) -> Run:
-    """Return the run at a path, absolute, relative, or below ``parent``.
+    """Return the run at a path: absolute, relative, or below ``parent``.
 
     Raises:
-        RunError: there is no run; names the nearest one.
+        RunError: there is no run; names one with a similar path.
     """
     for path in (Path(os.path.expanduser(name)), parent / name):
         with contextlib.suppress(OSError):  # such as a name that is too long

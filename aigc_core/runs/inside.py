@@ -1,7 +1,7 @@
-"""Opening what is below a run's folder, which may come from anybody.
+"""Opening files inside a run's folder, which may come from anybody.
 
-No link is followed, nothing is opened but regular files and real folders, and no more is read than
-what such a file can hold. The run's folder itself may be a link: that one is the user's own.
+No link is followed, only regular files and real folders are opened, and no more is read than such a
+file can hold. The run's folder itself may be a link: the user made that one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 from aigc_core.errors import RunError, StorageError, reason
 
 SMALL_BYTES = 16 << 20
-"""What files of settings and counters hold at most."""
+"""Maximum size of files of settings and counters."""
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe that nobody writes would hang
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # else opening a pipe that nobody writes would hang
 _LINK = {errno.ELOOP, getattr(errno, "EMLINK", errno.ELOOP)}
 
 
 def is_real_folder(path: Path) -> bool:
-    """Return whether a folder is there; False where nothing is.
+    """Return whether there is a folder; False if there is nothing.
 
     Raises:
-        RunError: it is a link or no folder, or cannot be reached.
+        RunError: it is a link, not a folder, or cannot be reached.
     """
     mode = _mode(path)
     if mode is None:
@@ -37,10 +37,10 @@ def is_real_folder(path: Path) -> bool:
 
 
 def is_real_file(path: Path) -> bool:
-    """Return whether a regular file is there; False where nothing is.
+    """Return whether there is a regular file; False if there is nothing.
 
     Raises:
-        RunError: it is a link or no regular file, or cannot be reached.
+        RunError: it is a link, not a regular file, or cannot be reached.
     """
     mode = _mode(path)
     if mode is None:
@@ -51,10 +51,10 @@ def is_real_file(path: Path) -> bool:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names in a folder, sorted; none where it is missing.
+    """Return the sorted names in a folder; none if it is missing.
 
     Raises:
-        RunError: it is a link or no folder, or cannot be read.
+        RunError: it is a link, not a folder, or cannot be read.
     """
     if not is_real_folder(folder):
         return []
@@ -69,14 +69,14 @@ def open_file(path: Path) -> int:
 
     Raises:
         FileNotFoundError: it is missing.
-        RunError: it is a link or no regular file, or cannot be read.
+        RunError: it is a link, not a regular file, or cannot be read.
     """
     try:
         handle = os.open(path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise
     except OSError as error:
-        is_real_file(path)  # says what else it is
+        is_real_file(path)  # if it is something else, raises an error that says what
         raise RunError(f"Cannot read {path}: {reason(error)}.") from None
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode) or (not _NOFOLLOW and path.is_symlink()):
@@ -90,7 +90,7 @@ def read_file(path: Path, limit: int = SMALL_BYTES) -> bytes:
 
     Raises:
         FileNotFoundError: it is missing.
-        RunError: it is a link, no regular file, larger, or cannot be read.
+        RunError: it is a link, not a regular file, larger, or cannot be read.
     """
     with os.fdopen(open_file(path), "rb") as file:
         try:
@@ -109,18 +109,18 @@ def read_json(path: Path, limit: int = SMALL_BYTES) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: it is missing.
-        RunError: as for ``read_file``, or it is no JSON object.
+        RunError: as for ``read_file``, or it is not a JSON object.
     """
     return json_object(read_file(path, limit), path)
 
 
 def json_object(data: bytes, path: Path) -> dict[str, Any]:
-    """Parse a JSON object; raise ``RunError`` that names ``path`` for anything else."""
+    """Parse a JSON object; for anything else, raise ``RunError`` that names ``path``."""
     try:
         found = json.loads(data)
     except RecursionError:
         raise RunError(f"{path} is damaged: nested too deeply.") from None
-    except ValueError:  # also digits without end, and bytes that are no text
+    except ValueError:  # also numbers with too many digits, and bytes that are not text
         raise RunError(f"{path} is damaged: not JSON.") from None
     if not isinstance(found, dict):
         raise RunError(f"{path} is damaged: expected an object.")
@@ -128,10 +128,10 @@ def json_object(data: bytes, path: Path) -> dict[str, Any]:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Append to a regular file, which is made where it is missing.
+    """Append to a regular file, which is created if missing.
 
     Raises:
-        StorageError: it is a link or no regular file, or cannot be written.
+        StorageError: it is a link, not a regular file, or cannot be written.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOFOLLOW | _NONBLOCK
     try:
@@ -145,11 +145,11 @@ def append_text(path: Path, text: str) -> None:
 
 
 def make_real_folder(path: Path) -> None:
-    """Make a folder unless a real one is there.
+    """Create a folder unless a real one exists.
 
     Raises:
-        RunError: something else is there.
-        OSError: it cannot be made.
+        RunError: something else has that name.
+        OSError: it cannot be created.
     """
     if not is_real_folder(path):
         os.mkdir(path)

@@ -1,4 +1,4 @@
-"""``log.txt``: what a user need not see and an author may want, such as tracebacks."""
+"""``log.txt``: details that users need not see but authors may want, such as tracebacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG = "log.txt"
 
 
 def log_traceback(run: Run, error: BaseException) -> None:
-    """Append an exception's traceback to a run's log; a log that cannot be written is let be."""
+    """Append an exception's traceback to a run's log; do nothing if it cannot be written."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     text = f"{now}\n{''.join(traceback.format_exception(error))}\n"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)

@@ -26,7 +26,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def checkpoint_folder(checkpoints: Path, step: int) -> Path:
-    """Return where the checkpoint of a step stands."""
+    """Return the path of a step's checkpoint."""
     return checkpoints / f"step-{step:06d}"
 
 
@@ -34,8 +34,8 @@ def checkpoint_steps(checkpoints: Path) -> list[int]:
     """Return the steps of the complete checkpoints in a folder, oldest first; [] without a folder.
 
     Raises:
-        RunError: the folder, or one of a checkpoint, is a link or cannot be read: there may be
-            checkpoints, and to take that for none would begin again.
+        RunError: the folder, or a checkpoint's, is a link or cannot be read: it may hold
+            checkpoints, and treating it as empty would restart the training.
     """
     steps = []
     for name in names_in(checkpoints):
@@ -49,13 +49,13 @@ def checkpoint_steps(checkpoints: Path) -> list[int]:
 
 
 def incomplete(checkpoints: Path) -> list[str]:
-    """Return the names of what looks like checkpoints and is none that is complete."""
+    """Return the names that look like checkpoints but are not complete ones."""
     complete = {checkpoint_folder(checkpoints, step).name for step in checkpoint_steps(checkpoints)}
     return [n for n in names_in(checkpoints) if n.startswith("step-") and n not in complete]
 
 
 def describe_files(files: Mapping[str, bytes]) -> str:
-    """Return the manifest's text for files given by name and content."""
+    """Return the manifest's text for files, given as name and content."""
     entries = {
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in files.items()
@@ -64,12 +64,12 @@ def describe_files(files: Mapping[str, bytes]) -> str:
 
 
 def verify(folder: Path, names: tuple[str, ...]) -> None:
-    """Compare files of a checkpoint with its manifest, whatever their size, in little memory.
+    """Compare a checkpoint's files with its manifest, in little memory whatever their size.
 
     Raises:
-        ValueError: what is damaged or missing, in brackets of a sentence.
-        RunError: a file is a link, no regular file, or cannot be read: not damage, and not to be
-            set aside.
+        ValueError: something is damaged or missing; the message is to go in brackets.
+        RunError: a file is a link, not a regular file, or cannot be read: that is not damage, so
+            the checkpoint must not be set aside.
     """
     entries = _entries(folder)
     for name in names:

@@ -22,10 +22,10 @@ Metrics = dict[str, float | None]
 
 
 class MetricsFile:
-    """Appends, reads, and cuts back to a checkpoint's step.
+    """Appends, reads, and truncates to a checkpoint's step.
 
-    A resumed training logs again what it had logged after its checkpoint. What was there before is
-    cut when the next checkpoint is safe, and until then the later of two lines of a step counts.
+    A resumed training logs again what it had logged after its checkpoint. The old lines are cut
+    once the next checkpoint is safe; until then, the later of two lines for a step counts.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,16 +45,16 @@ class MetricsFile:
         return self.read()
 
     def read(self) -> Iterator[Metrics]:
-        """Yield the lines as dictionaries, in the order of steps; what is damaged is left out.
+        """Yield the lines as dictionaries, in order of steps; damaged lines are left out.
 
         Raises:
-            RunError: it is a link or no regular file, or cannot be read.
+            RunError: it is a link, not a regular file, or cannot be read.
         """
         for line in self._lines().values():
             yield json.loads(line)
 
     def last(self) -> Metrics | None:
-        """Return the last line, however long the file is; None without one.
+        """Return the last line, reading only the file's end; None if there is none.
 
         Raises:
             RunError: as for ``read``.
@@ -69,7 +69,7 @@ class MetricsFile:
         return next((m for m in map(_parsed, reversed(lines)) if m is not None), None)
 
     def record(self, step: int) -> MetricsRecord | None:
-        """Return the size and digest of what was logged up to a step; None where nothing was.
+        """Return the size and digest of what was logged up to a step; None if nothing was.
 
         Raises:
             RunError: as for ``read``.
@@ -81,11 +81,11 @@ class MetricsFile:
         return MetricsRecord(bytes=len(text), digest=digest)
 
     def cut_after(self, step: int) -> None:
-        """Drop what was logged after ``step``, and what is damaged.
+        """Drop what was logged after ``step``, and damaged lines.
 
         Raises:
             RunError: as for ``read``.
-            StorageError: it could not be written; it is as it was.
+            StorageError: it could not be written; the file is unchanged.
         """
         with contextlib.suppress(FileNotFoundError):
             os.close(open_file(self.path))
@@ -95,7 +95,7 @@ class MetricsFile:
         return b"".join(line + b"\n" for at, line in self._lines().items() if at <= step)
 
     def _lines(self) -> dict[int, bytes]:
-        """Return the last line of each step, in the order of steps."""
+        """Return the last line of each step, in order of steps."""
         found: dict[int, bytes] = {}
         try:
             handle = open_file(self.path)
@@ -113,7 +113,7 @@ class MetricsFile:
 
 
 def _parsed(line: bytes) -> Metrics | None:
-    """Return a line's metrics, or None for one that is damaged."""
+    """Return a line's metrics, or None if it is damaged."""
     if not line.lstrip().startswith(b"{"):
         return None
     try:

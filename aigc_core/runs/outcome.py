@@ -1,7 +1,7 @@
-"""How a run went, as its newest checkpoint says, and which checkpoint a name stands for.
+"""How a run went, according to its newest checkpoint, and which checkpoint a name stands for.
 
-The checkpoint that is the best names itself: it and the mark are one file's worth of state, so
-nothing can come between writing the one and the other. Free of torch.
+The best checkpoint is marked as such in its own state, so a crash cannot come between writing it
+and marking it. Free of torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SCALARS = "state.json"
 
 
 def read_outcome(checkpoints: Path) -> Outcome:
-    """Return what the newest checkpoint that can be read says; empty where none says anything."""
+    """Return the outcome in the newest readable checkpoint; an empty one if there is none."""
     for scalars in _scalars(checkpoints):
         with contextlib.suppress(ValidationError):
             return Outcome.model_validate(scalars.get("validations") or {})
@@ -30,7 +30,7 @@ def read_outcome(checkpoints: Path) -> Outcome:
 
 
 def read_train_seconds(checkpoints: Path) -> float:
-    """Return how long training took up to the newest checkpoint that can be read; 0 without."""
+    """Return how long training took up to the newest readable checkpoint; 0 without one."""
     for scalars in _scalars(checkpoints):
         seconds = scalars.get("train_seconds")
         if isinstance(seconds, int | float):
@@ -39,7 +39,7 @@ def read_train_seconds(checkpoints: Path) -> float:
 
 
 def _scalars(checkpoints: Path) -> Iterator[dict[str, Any]]:
-    """Yield what checkpoints say beside tensors, the newest first; unreadable ones are left out."""
+    """Yield the checkpoints' scalars, the newest first; unreadable ones are left out."""
     for step in reversed(checkpoint_steps(checkpoints)):
         with contextlib.suppress(FileNotFoundError, RunError):
             yield read_json(checkpoint_folder(checkpoints, step) / SCALARS)
@@ -49,7 +49,7 @@ def choose_checkpoint(checkpoints: Path, name: str | int | None) -> int | None:
     """Return the step of ``best`` or of a number; None for ``newest`` or no name.
 
     Raises:
-        RunError: there is no such checkpoint; says which there are.
+        RunError: there is no such checkpoint; lists those there are.
     """
     if name is None or name == "newest":
         return None

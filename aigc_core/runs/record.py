@@ -1,7 +1,7 @@
-"""What a run remembers of its own files, so that an edit or damage that nothing else covers shows.
+"""What a run records about its own files, to detect edits and damage that nothing else would.
 
 Checkpoints are verified by their manifests. ``config.yaml``, ``dataset.json`` and
-``metrics.jsonl`` stand beside them and change as a run is extended, so each checkpoint records what
+``metrics.jsonl`` lie beside them and change as a run is extended, so each checkpoint records what
 they were when it was written. Free of torch.
 """
 
@@ -34,34 +34,34 @@ class RunRecord(ConfigModel):
     config: dict[str, Any]
     """The content of ``config.yaml``."""
     dataset: dict[str, str]
-    """By each field of ``dataset.json``, a digest of its value."""
+    """A digest of the value of each field of ``dataset.json``."""
     metrics: MetricsRecord | None = None
 
 
 class Resumption(ConfigModel):
-    """That a run was resumed with other settings: written before they are, to be completed after.
+    """Records that a run was resumed with new settings, before ``config.yaml`` is changed.
 
     A process can be killed between deciding on new settings and writing ``config.yaml``. Whoever
-    resumes next finds this, and trains with what was decided.
+    resumes next finds this record, and trains with the new settings.
     """
 
     step: int = Field(ge=0)
-    """Of the checkpoint from which the run was resumed."""
+    """Step of the checkpoint from which the run was resumed."""
     config: dict[str, Any]
-    """What ``config.yaml`` is to hold."""
+    """The new content of ``config.yaml``."""
     drops_ending: bool = False
-    """Whether the checkpoint's ending does not count any more: whoever resumed wanted more."""
+    """Whether the checkpoint's ending no longer counts: whoever resumed wanted more."""
 
 
 def record_of(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> RunRecord:
-    """Return what to remember of the content of ``config.yaml`` and ``dataset.json``."""
+    """Return what to record of the content of ``config.yaml`` and ``dataset.json``."""
     return RunRecord(
         config=_plain(config), dataset={name: _digest(value) for name, value in dataset.items()}
     )
 
 
 def config_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return by dotted key how a configuration was changed: ``engine.steps was 10 and is 20``."""
+    """Return a configuration's changes by dotted key: ``engine.steps was 10 and is 20``."""
     old, new = dict(_leaves(_plain(before))), dict(_leaves(_plain(now)))
     changes = []
     for key in [*old, *(key for key in new if key not in old)]:
@@ -78,14 +78,14 @@ def config_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
 
 
 def dataset_changes(before: Mapping[str, str], now: Mapping[str, Any]) -> list[str]:
-    """Return which fields of ``dataset.json`` are not what a record says."""
+    """Return which fields of ``dataset.json`` differ from a record."""
     found = {name: _digest(value) for name, value in now.items()}
     names = sorted(name for name in before if before[name] != found.get(name))
     return [f"'{name}' was changed" for name in names]
 
 
 def listed(changes: list[str]) -> str:
-    """Return changes as a part of a sentence, the first few of many."""
+    """Return changes as part of a sentence; if there are many, only the first few."""
     rest = len(changes) - _SHOWN
     return "; ".join(changes[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
 
@@ -96,7 +96,7 @@ def _digest(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return data as it is after a way through JSON: tuples become lists."""
+    """Return data as it is after a round trip through JSON: tuples become lists."""
     return json.loads(json.dumps(value, default=str))
 
 

@@ -1,4 +1,4 @@
-"""The header of a safetensors file, read with suspicion before any of its tensors are.
+"""The header of a safetensors file, checked as untrusted before any of its tensors is read.
 
 A file is a length of 8 bytes, a JSON header of that length, and the tensors' bytes in a row
 (https://github.com/huggingface/safetensors#format). Free of torch.
@@ -25,10 +25,10 @@ _DTYPE_BYTES = {
 
 
 class TensorInfo(NamedTuple):
-    """What a header says of one tensor."""
+    """What a header says about one tensor."""
 
     dtype: str
-    """As safetensors names it, such as ``F32``."""
+    """The name safetensors gives it, such as ``F32``."""
     shape: tuple[int, ...]
     bytes: int
 
@@ -37,12 +37,12 @@ Header = Mapping[str, TensorInfo]
 
 
 def read_header(path: Path) -> Header:
-    """Return what a file says of its tensors, checked against its size.
+    """Return what a file says about its tensors, checked against its size.
 
     Raises:
-        ValueError: it is damaged or hostile; what is wrong, in words that stand in brackets.
+        ValueError: it is damaged or hostile; the message is to go in brackets.
         FileNotFoundError: it is missing.
-        RunError: it is a link or no regular file, or cannot be read.
+        RunError: it is a link, not a regular file, or cannot be read.
     """
     with os.fdopen(open_file(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size

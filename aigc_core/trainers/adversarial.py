@@ -19,8 +19,8 @@ from aigc_core.trainers.config import AdversarialConfig
 class AdversarialTrainer(Trainer):
     """Trains any latent generator against any discriminator (Goodfellow et al. 2014).
 
-    The fakes that the discriminator learns from are the ones the generator then learns from, as in
-    algorithm 1 with one draw of latents: one pass through the generator per step instead of two.
+    Discriminator and generator learn from the same fakes, as in algorithm 1 with one draw of
+    latents: one pass through the generator per step instead of two.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class AdversarialTrainer(Trainer):
         """Take the two networks.
 
         Raises:
-            ConfigError: a penalty on gradients, and a discriminator with batch normalisation.
+            ConfigError: a gradient penalty is set and the discriminator has batch normalisation.
         """
         if config.gradient_penalty or config.r1_penalty:
             _check_judges_alone(discriminator)
@@ -58,7 +58,7 @@ class AdversarialTrainer(Trainer):
         ]
 
     def _labels(self, batch: Batch) -> Tensor | None:
-        """Return what the networks are conditioned on: int64 (B,), of real and fake alike."""
+        """Return the labels that condition the networks, for real and fake alike: int64 (B,)."""
         return batch["labels"] if self._generator.label_count else None
 
     def _fakes(
@@ -66,7 +66,7 @@ class AdversarialTrainer(Trainer):
     ) -> Tensor:
         """Draw a batch's fakes once for all phases: (count, *sample_shape).
 
-        Drawn again, from the same latents, only where the graph is needed and was not kept.
+        They are drawn again, from the same latents, only if the graph is needed and was not kept.
         """
         scratch = state.scratch
         if "fakes" not in scratch or (with_graph and not scratch["fakes"].requires_grad):
@@ -80,8 +80,8 @@ class AdversarialTrainer(Trainer):
     def _discriminator_loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
         real = self._generator.represent(batch["samples"])
         labels = self._labels(batch)
-        # The generator's phase follows on repeat 0 and needs the graph. Of a split batch every
-        # part's graph would have to be kept until then, which is the memory that splitting saves.
+        # The generator's phase follows on repeat 0 and needs the graph. With a split batch, every
+        # part's graph would have to be kept until then: the very memory that splitting saves.
         keep_graph = state.repeat == 0 and state.parts == 1
         fakes = self._fakes(len(real), labels, state, with_graph=keep_graph).detach()
         real_logits, real_classes = self._judge(real, labels)  # (B,), (B, classes)
@@ -116,7 +116,7 @@ class AdversarialTrainer(Trainer):
         return terms
 
     def _judge(self, samples: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return logits (B,) and, of a discriminator that tells them, the classes' (B, classes)."""
+        """Return logits (B,) and, if the discriminator classifies, class logits (B, classes)."""
         if labels is not None and isinstance(self._discriminator, ClassifyingDiscriminator):
             logits, classes = self._discriminator.judge(samples, labels)
             return logits.float(), classes

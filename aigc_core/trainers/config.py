@@ -17,14 +17,14 @@ class AdversarialConfig(ConfigModel):
     )
     """The adversarial loss; non-saturating is binary cross-entropy on logits."""
     gradient_penalty: float = Field(default=0.0, ge=0)
-    """Weight of WGAN-GP's gradient penalty (the paper: 10); 0 for none."""
+    """Weight of WGAN-GP's gradient penalty (10 in the paper); 0 for none."""
     r1_penalty: float = Field(default=0.0, ge=0)
     """Weight γ of the R1 penalty (Mescheder et al. 2018); 0 for none."""
     r1_every: int = Field(default=16, ge=1, le=10_000)
-    """Steps from one R1 penalty to the next, which then counts as many times: lazily, as in Karras
-    et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", appendix B."""
+    """Apply the R1 penalty lazily: only every this many steps, multiplied by this number (Karras
+    et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", appendix B)."""
     classification: float = Field(default=1.0, ge=0)
-    """Weight of the classification loss where the discriminator tells classes (Odena et al. 2017,
+    """Weight of the classification loss if the discriminator predicts classes (Odena et al. 2017,
     "Conditional Image Synthesis with Auxiliary Classifier GANs")."""
     critic_steps: int = Field(default=1, ge=1, le=100)
     """Updates of the discriminator per update of the generator, each on its own batch."""
@@ -47,10 +47,10 @@ class VariationalConfig(ConfigModel):
 
     reconstruction: Literal["bernoulli", "gaussian", "laplace"] = "bernoulli"
     """Likelihood of a sample given its latents; gaussian is the squared error, laplace the
-    absolute, both with a scale of 0.1 where samples span 2."""
+    absolute error, both with a scale of 0.1 for samples in [-1, 1]."""
     binarize: bool = False
-    """Draw each value as black or white, with its brightness as probability: makes bernoulli a
-    likelihood, whose ELBO compares with published ones."""
+    """Draw each value as black or white, with its brightness as the probability: makes bernoulli a
+    true likelihood, and the ELBO comparable with published ones."""
     beta: float = Field(default=1.0, ge=0)
     """Weight of the KL divergence (Higgins et al. 2017); 1 is the evidence lower bound."""
     free_bits: float = Field(default=0.0, ge=0)
@@ -60,7 +60,7 @@ class VariationalConfig(ConfigModel):
 
 
 class AutoregressiveConfig(ConfigModel):
-    """Settings of maximum likelihood, token by token."""
+    """Settings of token-by-token maximum likelihood."""
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target's probability that is spread over all tokens."""

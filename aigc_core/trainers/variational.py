@@ -36,8 +36,8 @@ class Decoder(LatentGenerator):
 class VariationalTrainer(Trainer):
     """Maximises the evidence lower bound (Kingma & Welling 2014, equations 3 and 10).
 
-    The loss is -ELBO in nats per sample where beta is 1, free_bits 0 and the reconstruction a
-    likelihood of the data; other settings trade it for what they are for.
+    The loss is -ELBO in nats per sample if beta is 1, free_bits is 0 and the reconstruction is a
+    likelihood of the data; other settings give that up for their own purpose.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder, config: VariationalConfig) -> None:
@@ -61,14 +61,14 @@ class VariationalTrainer(Trainer):
 
     @torch.no_grad()
     def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return samples ``(B, *sample_shape)`` as the decoder gives them back, from their mean."""
+        """Encode samples ``(B, *sample_shape)`` and decode the posterior's mean."""
         mean, _ = self._encoder(self._decoder.represent(samples), condition)
         return self._decoder.restore(self._decoder(mean, condition))
 
     def _terms(self, batch: Batch, state: StepState) -> tuple[Tensor, Tensor]:
-        """Return the reconstruction's nats per sample, (), and the KL by dimension, (B, …)."""
+        """Return the reconstruction's nats per sample, (), and the KL per dimension, (B, …)."""
         samples = self._decoder.represent(batch["samples"])
-        if self._config.binarize:  # dynamically: Salakhutdinov & Murray 2008, in every pass anew
+        if self._config.binarize:  # dynamically, anew in every pass: Salakhutdinov & Murray 2008
             bright = state.rand(*samples.shape) < (samples + 1) / 2
             samples = bright.to(samples.dtype) * 2 - 1
         labels = batch["labels"] if self._decoder.label_count else None
