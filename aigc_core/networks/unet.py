@@ -197,4 +197,3 @@ class UNet(nn.Module):
             x = block(torch.cat([x, kept.pop()], dim=1), vector, context)
         out: Tensor = self.conv_out(silu(self.norm(x)))
         return out
-
