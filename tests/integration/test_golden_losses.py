@@ -37,6 +37,7 @@ Numbers = dict[str, dict[str, float]]
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "image/vae": {"trainer.optimizer.warmup_steps": 2},  # to see the schedule after it, too
+    "image/flow": {"trainer.optimizer.warmup_steps": 2},
     "audio/wavenet": {"trainer.optimizer.warmup_steps": 2},
     "text/gpt": {"trainer.optimizer.warmup_steps": 2},
 }
@@ -47,6 +48,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "image/dcgan conditional": CONDITIONAL,
     "image/dcgan auxiliary": {**CONDITIONAL, "model.discriminator_labels": "auxiliary"},
     "image/vae conditional": CONDITIONAL,
+    "image/flow unconditional": {"model.condition": "none"},
+    "image/flow cosine": {"trainer.path": "cosine", "trainer.prediction": "data"},
     "audio/wavegan conditional": CONDITIONAL,
     "audio/specgan conditional": CONDITIONAL,
     "audio/wavenet conditional": CONDITIONAL,

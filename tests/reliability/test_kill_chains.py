@@ -31,6 +31,7 @@ RECIPES = {
     "dcgan-conditional": [*DCGAN, "--set", "model.conditional=true", "--set", "engine.ema=0.9"],
     "wgan-gp": [*DCGAN, "--preset", "wgan-gp"],
     "vae": ["image/vae", "--preset", "tiny"],
+    "flow": ["image/flow", "--preset", "tiny"],
     "wavegan": ["audio/wavegan", "--preset", "tiny"],
     "specgan": ["audio/specgan", "--preset", "tiny"],
     "wavenet": ["audio/wavenet", "--preset", "tiny"],

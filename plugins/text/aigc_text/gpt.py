@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from aigc_core import AutoregressiveGenerator, AutoregressiveTrainer, RecipeContext
+from aigc_core.networks import Block
 from aigc_text.gpt_cache import Cache
 from aigc_text.gpt_config import GPTConfig
 from aigc_text.tokenizers import tokenizer_from_json
-from aigc_text.transformer import Block
 
 
 class GPT(AutoregressiveGenerator):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, layer_norm, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from aigc_text.transformer import Block
+from aigc_core.networks import Block
 
 
 def _norm(layer: nn.LayerNorm) -> tuple[tuple[int, ...], Tensor, Tensor, float]:

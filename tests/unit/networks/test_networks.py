@@ -1,0 +1,110 @@
+"""The building blocks: shapes, where they begin, and what may see what."""
+
+import pytest
+import torch
+from torch import nn
+
+from aigc_core.networks import Attention, ResidualBlock, SequenceEncoder, TimeEmbedding, UNet
+from aigc_core.networks.unet import ChannelNorm, SpatialAttention
+
+
+def unet(dims: int, **options) -> UNet:
+    torch.manual_seed(0)
+    made = UNet(
+        dims,
+        3,
+        2,
+        widths=(8, 16),
+        blocks=1,
+        attention=(False, True),
+        embedding_size=8,
+        heads=2,
+        **options,
+    )
+    for name, parameter in made.named_parameters():
+        if name.endswith("conv_out.weight") or name.endswith("out.weight"):
+            nn.init.normal_(parameter, std=0.1)  # they begin at zero, and would hide the rest
+    return made.eval()
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_u_net_keeps_the_places_of_signals_of_one_to_three_dimensions(dims: int) -> None:
+    network = unet(dims)
+    x, vector = torch.randn(2, 3, *[8] * dims), torch.randn(2, 8)
+    out = network(x, vector)
+    assert out.shape == (2, 2, *[8] * dims)
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_a_u_net_starts_at_zero() -> None:
+    network = UNet(2, 1, 1, widths=(8, 8), embedding_size=4)
+    assert network(torch.randn(1, 1, 4, 4), torch.randn(1, 4)).abs().max() == 0
+
+
+def test_samples_of_a_batch_do_not_see_each_other() -> None:
+    network = unet(2, context_size=4)
+    x, vector, context = torch.randn(3, 3, 8, 8), torch.randn(3, 8), torch.randn(3, 5, 4)
+    together = network(x, vector, context)
+    for row in range(3):
+        alone = network(x[row : row + 1], vector[row : row + 1], context[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_the_vector_and_the_context_change_the_signal() -> None:
+    network = unet(2, context_size=4)
+    x, vector, context = torch.randn(1, 3, 8, 8), torch.randn(1, 8), torch.randn(1, 5, 4)
+    first = network(x, vector, context)
+    assert (first - network(x, vector + 1, context)).abs().max() > 1e-3
+    assert (first - network(x, vector, context + 1)).abs().max() > 1e-4
+
+
+def test_a_block_of_as_many_channels_begins_as_the_identity() -> None:
+    block = ResidualBlock(2, 8, 8, 4)
+    x = torch.randn(2, 8, 4, 4)
+    assert torch.equal(block(x, torch.randn(2, 4)), x)
+
+
+def test_channels_are_normalised_at_each_place() -> None:
+    x = 5 + 3 * torch.randn(2, 64, 3, 3)
+    normal = ChannelNorm(64)(x)
+    torch.testing.assert_close(normal.mean(1), torch.zeros(2, 3, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(normal.var(1, correction=0), torch.ones(2, 3, 3), rtol=0, atol=1e-3)
+
+
+def test_every_place_attends_to_every_other_as_the_formula_says() -> None:
+    torch.manual_seed(0)
+    network = SpatialAttention(4, 1, None)
+    nn.init.eye_(network.out.weight)
+    x = torch.randn(1, 4, 3)
+    rows = network.norm(x)[0].T  # (P, C)
+    queries, keys, values = network.qkv(rows).chunk(3, dim=1)
+    weights = (queries @ keys.T / 4**0.5).softmax(1)
+    torch.testing.assert_close(network(x, None), x + (weights @ values).T[None])
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_position_sees_later_ones_only_if_attention_is_not_causal(causal: bool) -> None:
+    torch.manual_seed(0)
+    network = Attention(8, 2, causal=causal)
+    x = torch.randn(1, 5, 8)
+    changed = x.clone()
+    changed[0, 3] += 1
+    moved = (network(x) - network(changed)).abs().amax(2)[0] > 1e-6
+    assert moved.tolist() == [not causal] * 3 + [True, True]
+
+
+def test_times_near_each_other_have_vectors_near_each_other_and_far_ones_do_not() -> None:
+    torch.manual_seed(0)
+    vectors = TimeEmbedding(32)(torch.tensor([0.3, 0.3005, 0.9]))
+    assert vectors.shape == (3, 32)
+    near, far = (vectors[0] - vectors[1]).norm(), (vectors[0] - vectors[2]).norm()
+    assert 0 < near < far / 2
+
+
+def test_a_sequence_s_vectors_depend_on_all_tokens_and_their_order() -> None:
+    torch.manual_seed(0)
+    network = SequenceEncoder(16, 6, 8, layers=1, heads=2)
+    vectors = network(torch.tensor([[1, 2, 3, 0], [2, 1, 3, 0]]))
+    assert vectors.shape == (2, 4, 8)
+    assert (vectors[0] - vectors[1]).abs().amax(1).min() > 1e-4
