@@ -13,6 +13,7 @@ from aigc_core.api.fitting import Budget
 from aigc_core.api.metrics import Metrics
 from aigc_core.config import RunConfig, cache_folder, data_root
 from aigc_core.engine import Engine, derive_seed, isolated_rng
+from aigc_core.engine.data import Transform
 from aigc_core.errors import ConfigError, DataError, PluginError
 from aigc_core.interfaces import (
     DataFolders,
@@ -23,7 +24,9 @@ from aigc_core.interfaces import (
     SampleStore,
     Trainer,
 )
+from aigc_core.interfaces.recipe import MissingColumnError
 from aigc_core.plugins import DatasetSpec, ModalitySpec, PluginHost, RecipeSpec
+from aigc_core.runs import DatasetFacts
 
 
 class Parts(NamedTuple):
@@ -31,6 +34,14 @@ class Parts(NamedTuple):
 
     modality: Modality
     trainer: Trainer
+    columns: dict[str, Modality]
+    """The modality of every further column of the data."""
+
+    @property
+    def transforms(self) -> dict[str, Transform]:
+        """What maps each array to the model's form."""
+        others = {name: modality.to_model for name, modality in self.columns.items()}
+        return {"samples": self.modality.to_model, **others}
 
 
 class HeldOut(NamedTuple):
@@ -89,12 +100,21 @@ class Blueprint:
             raise DataError(f"The dataset '{spec.name}' could not be loaded: {error}.") from error
         if split == "train" and not len(store):
             raise DataError(f"The dataset '{spec.name}' has no sample to train on.")
+        for name, column in store.columns.items():
+            if spec.columns.get(name) != column.modality:
+                raise PluginError(
+                    f"The plugin '{owner}' gave the dataset '{spec.name}' a column '{name}' of "
+                    f"{column.modality}, and its DatasetSpec does not declare one."
+                )
         return store
 
-    def held_out(self, spec: SampleSpec, label_names: tuple[str, ...]) -> HeldOut | None:
+    def held_out(self, like: SampleStore | DatasetFacts) -> HeldOut | None:
         """Return the split ``validation``, else ``test``, or None without either.
 
         A split that is there and empty, as it was configured, is taken for none.
+
+        Args:
+            like: what is trained on, or what a run remembers of it.
 
         Raises:
             DataError: as for ``load``, or its samples or classes are not those trained on.
@@ -104,28 +124,37 @@ class Blueprint:
             return None
         store = self.load(split)
         where = f"The split '{split}' of '{self.dataset.name}'"
-        if store.spec != spec:
-            raise DataError(f"{where} holds {store.spec}, and the training data {spec}.")
-        if "labels" in store.arrays and store.label_names != label_names:
+        if store.spec != like.spec:
+            raise DataError(f"{where} holds {store.spec}, and the training data {like.spec}.")
+        if dict(store.columns) != dict(like.columns):
+            raise DataError(
+                f"{where} has the columns {dict(store.columns)}, and the training data "
+                f"{dict(like.columns)}."
+            )
+        if "labels" in store.arrays and store.label_names != like.label_names:
             raise DataError(
                 f"{where} has the classes {list(store.label_names)}, and the training data "
-                f"{list(label_names)}: the same label would mean two things."
+                f"{list(like.label_names)}: the same label would mean two things."
             )
         return HeldOut(split, store) if len(store) else None
 
-    def make_modality(self, spec: SampleSpec) -> Modality:
-        """Make the modality for samples of a spec; raises as ``parts`` does."""
-        owner = self.host.owner("modality", self.modality.name)
-        modality = self.host.resolve(self.modality.code, owner)(spec)
-        _expect(modality, Modality, self.modality.code, owner)
+    def make_modality(self, spec: SampleSpec, name: str | None = None) -> Modality:
+        """Make the modality of this name, or the recipe's, for samples of a spec.
+
+        Raises:
+            PluginError: nobody brings it, or its code is not what it should be.
+        """
+        found = self.modality if name is None else self.host.modality(name)
+        owner = self.host.owner("modality", found.name)
+        modality = self.host.resolve(found.code, owner)(spec)
+        _expect(modality, Modality, found.code, owner)
         return cast(Modality, modality)
 
-    def parts(self, spec: SampleSpec, label_count: int, budget: Budget | None = None) -> Parts:
-        """Make the modality and the trainer; weights follow from ``engine.seed``, on any device.
+    def parts(self, data: SampleStore | DatasetFacts, budget: Budget | None = None) -> Parts:
+        """Make the modalities and the trainer; weights follow from ``engine.seed``, on any device.
 
         Args:
-            spec: of the samples.
-            label_count: how many classes there are.
+            data: what is trained on, or what a run remembers of it.
             budget: what networks may take whose weights are known; None for a new run.
 
         Raises:
@@ -133,16 +162,35 @@ class Blueprint:
             PluginError: the plugin's code cannot be loaded or is not what it should be.
             ConfigError: settings that the recipe cannot build.
         """
-        host, config, modality = self.host, self.config, self.make_modality(spec)
+        host, config, modality = self.host, self.config, self.make_modality(data.spec)
+        columns = {n: self.make_modality(c.spec, c.modality) for n, c in data.columns.items()}
         owner = host.owner("recipe", self.recipe.name)
         build = host.resolve(self.recipe.build, owner)
-        shape = modality.sample_shape
-        context = RecipeContext(config.model, config.trainer, shape, spec, label_count)
+        context = RecipeContext(
+            config.model,
+            config.trainer,
+            modality.sample_shape,
+            data.spec,
+            len(data.label_names),
+            columns,
+        )
         seed = derive_seed(config.engine.seed, "weights")
-        with isolated_rng(torch.device("cpu"), seed), budget or contextlib.nullcontext():
-            trainer = build(context)
+        try:
+            with isolated_rng(torch.device("cpu"), seed), budget or contextlib.nullcontext():
+                trainer = build(context)
+        except MissingColumnError as error:
+            raise ConfigError(f"{error}{self._with_column(error.column)}") from error
         _expect(trainer, Trainer, self.recipe.build, owner)
-        return Parts(modality, trainer)
+        return Parts(modality, trainer, columns)
+
+    def _with_column(self, column: str) -> str:
+        """Say which datasets may have a column."""
+        found = [
+            spec.name
+            for spec in self.host.datasets.values()
+            if column in spec.columns and spec.modality == self.modality.name
+        ]
+        return f" Datasets that can have one: {', '.join(found)}." if found else ""
 
     def metrics(self, names: Sequence[str], modality: Modality) -> Metrics:
         """Return metrics by name, or without names all that fit; see ``Metrics``."""
@@ -154,14 +202,15 @@ class Blueprint:
         Raises:
             UserError: settings that do not fit the data, the recipe or each other.
         """
-        modality, trainer = self.parts(store.spec, len(store.label_names), budget)
+        parts = self.parts(store, budget)
+        modality, trainer = parts.modality, parts.trainer
         self._check_model_form(modality, store)
         config = self.config.engine
         names = config.validation_metrics
         compare = self.metrics(names, modality) if names else None
         held_out = None
         if (trainer.validation() or compare) and config.validation_samples:
-            held_out = self.held_out(store.spec, store.label_names)
+            held_out = self.held_out(store)
             if held_out is None and config.needs_validation is not None:
                 raise ConfigError(self._lacks_held_out(config.needs_validation))
         elif config.needs_validation is not None:
@@ -174,7 +223,8 @@ class Blueprint:
             trainer,
             store.arrays,
             config,
-            transform=modality.to_model,
+            transform=parts.transforms,
+            streams=store.streams,
             validation=held_out.store.arrays if held_out else None,
             compare=compare,
         )

@@ -43,6 +43,7 @@ def describe_data(
         spec=store.spec,
         count=len(store),
         label_names=store.label_names,
+        columns=dict(store.columns),
         digest=legacy_digest(store.arrays["samples"]) if old else None,
         digests=array_digests(store.arrays),
         held_out={held_out.split: _held_out_digests(held_out.store)} if held_out else {},

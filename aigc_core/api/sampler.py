@@ -98,8 +98,7 @@ class Sampler:
         wanted = choose_checkpoint(run.checkpoints, checkpoint)
         found = open_weights(run.checkpoints, logger.warning, wanted)
         budget = budget_for(found.header())
-        labels = len(self.facts.label_names)
-        self.modality, self.trainer = blueprint.parts(self.spec, labels, budget)
+        self.modality, self.trainer, columns = blueprint.parts(self.facts, budget)
         self.step, weights = found.step, self._weights(found)
         self._warn_of_changes(found)
         averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
@@ -110,9 +109,8 @@ class Sampler:
             load_weights({"ema": self.generator}, averaged)
         for network in (*networks.values(), self.generator):
             network.to(device).eval().requires_grad_(False)  # once, so that threads may share it
-        modalities = {"samples": self.modality}
-        names = self.facts.label_names
-        self.offer = Offer(run.recipe, self.generator, modalities, names)
+        modalities = {"samples": self.modality, **columns}
+        self.offer = Offer(run.recipe, self.generator, modalities, self.facts.label_names)
 
     def describe(self) -> dict[str, Any]:
         """Return what the run is and what it can be asked for, as JSON data."""
@@ -273,7 +271,7 @@ class Sampler:
         count, trainer = request.count, self.trainer
         if not isinstance(trainer, Reconstructs):
             raise ConfigError(f"{self.run.recipe} does not reconstruct samples.")
-        held_out = self.blueprint.held_out(self.spec, self.facts.label_names)
+        held_out = self.blueprint.held_out(self.facts)
         arrays = (held_out.store if held_out else self.blueprint.load()).arrays
         if count > len(arrays["samples"]):
             raise ConfigError(f"The data has {len(arrays['samples']):,} samples, not {count:,}.")

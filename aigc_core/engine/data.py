@@ -10,39 +10,56 @@ from torch import Tensor
 from aigc_core.errors import DataError
 from aigc_core.interfaces import Batch
 
+Transform = Callable[[Tensor], Tensor]
+"""Maps a batch of one array in its stored form to the model's form, on the device."""
+
 
 class ResidentData:
-    """Named arrays of equal length, on the device if they fit, else in host memory."""
+    """Named arrays, on the device where they fit, else in host memory.
+
+    Arrays of one stream have one length, and a batch takes the same rows of each.
+    """
 
     def __init__(
         self,
         arrays: Mapping[str, Tensor],
         device: torch.device,
-        transform: Callable[[Tensor], Tensor] | None = None,
+        transforms: Mapping[str, Transform] | None = None,
+        streams: Mapping[str, str] | None = None,
     ) -> None:
         """Take the arrays.
 
         Samples may overlap in memory, as windows of one long tensor do
-        (``tokens.unfold(0, length, 1)``): they are kept as views, never copied out.
+        (``tokens.unfold(0, length, 1)``): they are kept as they are, and not written out.
 
         Args:
-            arrays: ``samples`` and, if there are any, ``labels``, …; equal first dimensions >= 1.
+            arrays: ``samples`` and any others, such as ``labels``; first dimensions >= 1.
             device: where batches are needed.
-            transform: maps a batch of stored ``samples`` to the model's form, on the device.
+            transforms: by the name of an array.
+            streams: of arrays that are not in the stream ``samples``.
 
         Raises:
-            DataError: arrays are missing, empty or of unequal length.
+            DataError: arrays that are missing, empty or, within a stream, of unequal length.
         """
-        lengths = {name: len(array) for name, array in arrays.items()}
-        if not lengths.get("samples") or len(set(lengths.values())) != 1:
-            raise DataError(
-                "Training data needs an array 'samples' and equal first dimensions of at least 1; "
-                f"found {lengths or 'no array'}."
-            )
+        self._streams = {name: (streams or {}).get(name, "samples") for name in arrays}
+        self.lengths: dict[str, int] = {}
+        """How many rows each stream has, ``samples`` first."""
+        for stream in dict.fromkeys(("samples", *self._streams.values())):
+            lengths = {n: len(a) for n, a in arrays.items() if self._streams[n] == stream}
+            if (
+                (stream == "samples" and "samples" not in lengths)
+                or len(found := set(lengths.values())) != 1
+                or not min(found)
+            ):
+                raise DataError(
+                    "Training data needs an array 'samples' and equal first dimensions of at least "
+                    f"1; found {lengths or 'no array'}."
+                )
+            self.lengths[stream] = found.pop()
         size = sum(_bytes(array) for array in arrays.values())
         self.on_device = device.type == "cpu" or size <= _memory_for_data(device)
         self._device = device
-        self._transform = transform
+        self._transforms = dict(transforms or {})
         if self.on_device:
             self._arrays = {name: _moved(array, device) for name, array in arrays.items()}
         else:
@@ -50,26 +67,39 @@ class ResidentData:
         self._staging: dict[str, _Staging] = {}
 
     def __len__(self) -> int:
-        return len(self._arrays["samples"])
+        return self.lengths["samples"]
 
     @property
     def index_device(self) -> torch.device:
         """Where ``take`` wants its indices."""
         return self._device if self.on_device else torch.device("cpu")
 
-    def take(self, indices: Tensor) -> Batch:
-        """Return the samples at ``(B,)`` int64 indices, on the device, in the model's form."""
-        if self.on_device:
-            batch = {name: array.index_select(0, indices) for name, array in self._arrays.items()}
-        else:
-            batch = {
-                name: self._staging.setdefault(name, _Staging()).gather(
-                    array, indices, self._device
-                )
-                for name, array in self._arrays.items()
-            }
-        if self._transform is not None:
-            batch["samples"] = self._transform(batch["samples"])
+    def stored(self, name: str, rows: Tensor) -> Tensor:
+        """Return rows ``(B,)`` of one array in its stored form, on the CPU."""
+        array = self._arrays[name]
+        return array.index_select(0, rows.to(array.device)).cpu()
+
+    def take(self, indices: Tensor, **others: Tensor) -> Batch:
+        """Return rows of all arrays, on the device, in the model's form.
+
+        Args:
+            indices: ``(B,)`` int64, of the stream ``samples``.
+            others: as many of each other stream; where not given, the same ones, from its start
+                again where it is shorter.
+        """
+        batch: dict[str, Tensor] = {}
+        for name, array in self._arrays.items():
+            stream = self._streams[name]
+            rows = indices if stream == "samples" else others.get(stream)
+            if rows is None:
+                rows = indices % self.lengths[stream]
+            if self.on_device:
+                batch[name] = array.index_select(0, rows)
+            else:
+                staging = self._staging.setdefault(name, _Staging())
+                batch[name] = staging.gather(array, rows, self._device)
+            if name in self._transforms:
+                batch[name] = self._transforms[name](batch[name])
         return batch
 
 

@@ -113,15 +113,17 @@ def weights_channels_last(network: nn.Module) -> None:
             parameter.data = parameter.data.contiguous(memory_format=_FORMATS[parameter.dim()])
 
 
-def samples_channels_last(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a batch whose ``samples`` are channels last, if they are pictures or volumes.
+def batch_channels_last(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a batch whose pictures and volumes are channels last.
 
     Those are ``(B, C, H, W)`` and ``(B, C, D, H, W)``.
     """
-    samples = batch["samples"]
-    if samples.dim() in _FORMATS:
-        samples = samples.contiguous(memory_format=_FORMATS[samples.dim()])
-    return {**batch, "samples": samples}
+    return {
+        name: value.contiguous(memory_format=_FORMATS[value.dim()])
+        if value.dim() in _FORMATS
+        else value
+        for name, value in batch.items()
+    }
 
 
 @contextlib.contextmanager

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from aigc_core.config import EngineConfig
-from aigc_core.engine.data import ResidentData
+from aigc_core.engine.data import ResidentData, Transform
 from aigc_core.engine.device import (
+    batch_channels_last,
     choose_channels_last,
     choose_device,
     choose_precision,
-    samples_channels_last,
     torch_settings,
     wait_for,
     weights_channels_last,
@@ -26,8 +26,8 @@ from aigc_core.engine.ema import ExponentialMovingAverage
 from aigc_core.engine.inputs import as_arrays, check_trainer, described, generator_of
 from aigc_core.engine.metrics import LogInterval
 from aigc_core.engine.optimizers import learning_rate
-from aigc_core.engine.order import ShuffledOrder
-from aigc_core.engine.sampling import draw_samples
+from aigc_core.engine.order import ShuffledOrder, permuted
+from aigc_core.engine.sampling import draw_samples, row_conditions
 from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.signals import StopRequest
 from aigc_core.engine.state import put_back, read_scalars, tensors_of, weights_of
@@ -104,7 +104,8 @@ class Engine:
         data: object,
         config: EngineConfig,
         *,
-        transform: Callable[[Tensor], Tensor] | None = None,
+        transform: Transform | Mapping[str, Transform] | None = None,
+        streams: Mapping[str, str] | None = None,
         validation: object | None = None,
         compare: Comparison | None = None,
         observers: Sequence[EngineObserver] = (),
@@ -117,7 +118,10 @@ class Engine:
                 stored form; or anything else ``as_arrays`` takes: one array of samples, or a
                 map-style ``torch.utils.data.Dataset`` that fits in memory.
             config: how to run.
-            transform: maps a batch of stored samples to the model's form, on the device.
+            transform: maps a batch of stored samples to the model's form, on the device; or such
+                functions by the name of the array.
+            streams: of arrays that are not paired with ``samples``: those of one stream have one
+                length, and an order of their own.
             validation: held-out data in the same form, to measure on at validations.
             compare: computes the ``validation_metrics``: compares some of that data with
                 generated samples at each validation.
@@ -145,18 +149,26 @@ class Engine:
                 weights_channels_last(network)
         generator = generator_of(trainer).to(self.device)
         self.ema = ExponentialMovingAverage(generator, config.ema) if config.ema else None
-        self.data = ResidentData(as_arrays(data), self.device, transform)
+        transforms = transform if isinstance(transform, Mapping) else {"samples": transform}
+        transforms = {name: found for name, found in transforms.items() if found is not None}
+        self.data = ResidentData(as_arrays(data), self.device, transforms, streams)
+        self._held_out: ResidentData | None = None
+        if validation is not None and config.validation_samples:
+            arrays = as_arrays(validation)
+            self._held_out = ResidentData(arrays, self.device, transforms, streams)
         self._validation = build_validation(
-            trainer,
-            None if validation is None else as_arrays(validation),
-            compare,
-            config,
-            device=self.device,
-            transform=transform,
+            trainer, self._held_out, compare, config, device=self.device
         )
         self._stopping = Stopping(config, trainer.higher_is_better, compare)
         self._checked = config.needs_validation is None
-        self._order = ShuffledOrder(len(self.data), config.seed, self.data.index_device)
+        self._orders = {
+            stream: ShuffledOrder(
+                length,
+                config.seed if stream == "samples" else derive_seed(config.seed, f"order-{stream}"),
+                self.data.index_device,
+            )
+            for stream, length in self.data.lengths.items()
+        }
         phases = build_phases(self.networks, list(trainer.phases()), self.device)
         freeze(self.networks, trainer.frozen(), phases)
         repeats = max((runner.phase.repeats for runner in phases), default=1)
@@ -207,8 +219,18 @@ class Engine:
         return self.ema.generator if self.ema else self.trainer.generator()
 
     def sample(self, count: int, *, seed: int) -> Tensor:
-        """Draw ``(count, *sample_shape)`` float32 samples; training is not disturbed."""
-        return torch.cat(list(draw_samples(self.generator, count, seed=seed, device=self.device)))
+        """Draw ``(count, *sample_shape)`` float32 samples; training is not disturbed.
+
+        What the generator is given besides classes are rows of the held-out data, or else of the
+        training data, drawn at random.
+        """
+        data = self._held_out or self.data
+        rows = permuted(torch.arange(count) % len(data), len(data), derive_seed(seed, "rows"))
+        given = row_conditions(self.generator, data, rows)
+        chunks = draw_samples(
+            self.generator, count, seed=seed, device=self.device, conditions=given
+        )
+        return torch.cat(list(chunks))
 
     @property
     def best(self) -> Best | None:
@@ -377,8 +399,9 @@ class Engine:
 
         def batch_of(repeat: int, part: int) -> Batch:
             start = step * self.samples_per_step + repeat * config.batch_size + part * part_size
-            batch = self.data.take(self._order.indices(start, part_size))
-            return samples_channels_last(batch) if self.channels_last else batch
+            rows = {name: o.indices(start, part_size) for name, o in self._orders.items()}
+            batch = self.data.take(rows.pop("samples"), **rows)
+            return batch_channels_last(batch) if self.channels_last else batch
 
         seed = derive_seed(config.seed, "step", step)
         seed_global(seed, self.device)  # dropout and the like draw from it

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from aigc_core.engine.data import ResidentData
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.interfaces import ConfigModel, Generator
 
@@ -89,6 +90,28 @@ def draw_chunks(
         with torch.no_grad():
             samples = generator.sample(size, rng=rng, conditions=rows, controls=controls)
         yield samples[: count - start]
+
+
+def row_conditions(generator: Generator, data: ResidentData, rows: Tensor) -> dict[str, Tensor]:
+    """Return what rows of the data would ask a generator for.
+
+    Nothing for one that takes no more than a class or a beginning, which it is asked for each in
+    turn, or not at all.
+
+    Args:
+        generator: declares its conditions.
+        data: has their columns.
+        rows: ``(B,)`` int64.
+    """
+    others = [c for c in generator.conditions.values() if c.column not in ("labels", "samples")]
+    if not others:
+        return {}
+    batch = data.take(rows.to(data.index_device))
+    return {
+        name: batch[condition.column]
+        for name, condition in generator.conditions.items()
+        if condition.column != "samples" and condition.column in batch
+    }
 
 
 def interpolate_latents(first: Tensor, last: Tensor, count: int) -> Tensor:

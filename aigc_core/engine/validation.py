@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from aigc_core.config import EngineConfig
 from aigc_core.engine.data import ResidentData
 from aigc_core.engine.order import permuted
-from aigc_core.engine.sampling import draw_samples, evaluation_mode
+from aigc_core.engine.sampling import draw_samples, evaluation_mode, row_conditions
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.errors import UserError
 from aigc_core.interfaces import Batch, Generator, StepState, Trainer
@@ -123,23 +123,24 @@ class SampleComparison:
     """Compares the same held-out samples with samples of the same seed, every time."""
 
     def __init__(
-        self, compare: Comparison, stored: Tensor, device: torch.device, config: EngineConfig
+        self, compare: Comparison, data: ResidentData, device: torch.device, config: EngineConfig
     ) -> None:
-        """Choose at most ``validation_metric_samples`` of the stored ones, at random.
+        """Choose at most ``validation_metric_samples`` of the data, at random.
 
         Not at regular intervals: data may be periodic, such as class after class.
         """
         self._compare = compare
-        count = min(config.validation_metric_samples, len(stored))
+        self._data = data
+        count = min(config.validation_metric_samples, len(data))
         seed = derive_seed(config.seed, "validation-choice")
-        self._real = stored[permuted(torch.arange(count), len(stored), seed).sort().values]
+        self._rows = permuted(torch.arange(count), len(data), seed).sort().values
         self._names = ", ".join(config.validation_metrics) or "metrics"
         self._device = device
         self._seed = derive_seed(config.seed, "validation-samples")
 
     def run(self, generator: Generator) -> dict[str, float]:
         """Return values by name; training is not disturbed."""
-        return self._run(generator, self._real)
+        return self._run(generator, self._rows)
 
     def try_out(self, generator: Generator) -> dict[str, float]:
         """Compare a small sample, only to learn the values' names; all samples if it is refused.
@@ -147,10 +148,10 @@ class SampleComparison:
         Raises:
             UserError: all samples are refused, too.
         """
-        whole = len(self._real)
+        whole = len(self._rows)
         count = min(whole, max(generator.sample_chunk, _FEW))
         logger.info("Trying out %s on %d generated samples", self._names, count)
-        few = self._real[torch.arange(count) * whole // count]
+        few = self._rows[torch.arange(count) * whole // count]
         try:
             return self._run(generator, few)
         except UserError as error:
@@ -159,31 +160,32 @@ class SampleComparison:
             logger.info("Trying out %s on %d samples, since: %s", self._names, whole, error)
         return self.run(generator)
 
-    def _run(self, generator: Generator, real: Tensor) -> dict[str, float]:
-        drawn = draw_samples(generator, len(real), seed=self._seed, device=self._device)
-        generated = torch.cat(list(drawn))
+    def _run(self, generator: Generator, rows: Tensor) -> dict[str, float]:
+        given = row_conditions(generator, self._data, rows)
+        drawn = draw_samples(
+            generator, len(rows), seed=self._seed, device=self._device, conditions=given
+        )
+        real, generated = self._data.stored("samples", rows), torch.cat(list(drawn))
         with torch.no_grad(), isolated_rng(self._device, self._seed):
             return dict(self._compare(real, generated))
 
 
 def build_validation(
     trainer: Trainer,
-    arrays: Mapping[str, Tensor] | None,
+    held_out: ResidentData | None,
     compare: Comparison | None,
     config: EngineConfig,
     *,
     device: torch.device,
-    transform: Callable[[Tensor], Tensor] | None,
 ) -> Validation | None:
     """Return what validations run; None without held-out data, or if they are switched off."""
-    if arrays is None or not config.validation_samples:
+    if held_out is None:
         return None
     comparison = None
     if compare is not None:
-        comparison = SampleComparison(compare, arrays["samples"], device, config)
+        comparison = SampleComparison(compare, held_out, device, config)
     measures, measure = None, trainer.validation()
     if measure is not None:
-        held_out = ResidentData(arrays, device, transform)
         networks = trainer.networks().values()
         measures = TrainerMeasures(measure, networks, held_out, device, config)
     return Validation(measures, comparison)

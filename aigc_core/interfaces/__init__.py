@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
 from aigc_core.interfaces.config import ConfigModel, NoControls, OptimizerConfig, TokenControls
-from aigc_core.interfaces.sample import SampleSpec
+from aigc_core.interfaces.sample import Column, SampleSpec
 
 if TYPE_CHECKING:
     from aigc_core.interfaces.autoregressive import AutoregressiveGenerator
@@ -44,6 +44,7 @@ __all__ = [
     "AutoregressiveGenerator",
     "Batch",
     "ClassifyingDiscriminator",
+    "Column",
     "Condition",
     "ConfigModel",
     "DataFolders",

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from aigc_core.interfaces.config import ConfigModel
-from aigc_core.interfaces.sample import SampleSpec
+from aigc_core.interfaces.sample import Column, SampleSpec
 
 
 @dataclass(frozen=True)
@@ -34,31 +34,55 @@ class DataFolders:
 
 @dataclass(frozen=True)
 class SampleStore:
-    """A split's samples in their stored form: named arrays of equal length.
+    """A split's samples in their stored form: named arrays, of equal length within a stream.
 
     Only a held-out split may be empty, if the dataset is configured that way.
     """
 
     arrays: Mapping[str, Tensor]
-    """``samples`` ``(N, *spec.shape)`` and, if the data has labels, ``labels`` int64 ``(N,)``."""
+    """``samples`` ``(N, *spec.shape)``; if the data has labels, ``labels`` int64 ``(N,)``; and one
+    for each of ``columns``."""
     spec: SampleSpec
+    """What one of ``samples`` is."""
     label_names: tuple[str, ...] = ()
     """Name of each label value, in order; empty without labels."""
     notes: tuple[str, ...] = field(default=())
     """What the user should know, such as files that were skipped: one sentence each."""
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    """What further arrays are, by name."""
 
     def __post_init__(self) -> None:
-        lengths = {name: len(array) for name, array in self.arrays.items()}
-        if "samples" not in lengths or len(set(lengths.values())) != 1:
-            raise ValueError(f"a sample store needs 'samples' and arrays of one length: {lengths}")
-        if tuple(self.arrays["samples"].shape[1:]) != self.spec.shape:
+        known = {"samples", "labels", *self.columns}
+        if "samples" not in self.arrays or set(self.arrays) - known:
             raise ValueError(
-                f"samples have the shape {tuple(self.arrays['samples'].shape[1:])}, "
-                f"their spec says {self.spec.shape}"
+                f"a sample store needs 'samples', and a column for every array but 'labels': it "
+                f"has the arrays {sorted(self.arrays)} and the columns {sorted(self.columns)}"
             )
+        specs = {"samples": self.spec, **{name: c.spec for name, c in self.columns.items()}}
+        for name, spec in specs.items():
+            if name not in self.arrays:
+                raise ValueError(f"there is no array for the column '{name}'")
+            if tuple(self.arrays[name].shape[1:]) != spec.shape:
+                raise ValueError(
+                    f"{name} have the shape {tuple(self.arrays[name].shape[1:])}, "
+                    f"their spec says {spec.shape}"
+                )
+        for stream in {"samples", *self.streams.values()}:
+            lengths = {n: len(a) for n, a in self.arrays.items() if self.stream_of(n) == stream}
+            if len(set(lengths.values())) > 1:
+                raise ValueError(f"arrays of one stream need one length: {lengths}")
 
     def __len__(self) -> int:
         return len(self.arrays["samples"])
+
+    @property
+    def streams(self) -> dict[str, str]:
+        """The stream of every column that is not in that of the samples."""
+        return {n: c.stream for n, c in self.columns.items() if c.stream != "samples"}
+
+    def stream_of(self, name: str) -> str:
+        """Return the stream that an array belongs to."""
+        return self.streams.get(name, "samples")
 
 
 class Dataset(ABC):

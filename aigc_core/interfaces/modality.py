@@ -25,6 +25,9 @@ class Modality(ABC):
     sample_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
     """Smallest and largest value of samples in the model's form; None for no bounds."""
 
+    vocabulary_size: int | None = None
+    """How many tokens there are, where samples are tokens."""
+
     def __init__(self, spec: SampleSpec) -> None:
         """Take the facts of the stored samples; raise ``DataError`` for what cannot be handled."""
         self.spec = spec

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aigc_core.errors import ConfigError
+from aigc_core.interfaces.modality import Modality
 from aigc_core.interfaces.sample import SampleSpec
+
+
+class MissingColumnError(ConfigError):
+    """A recipe needs a column that the data does not have."""
+
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,26 @@ class RecipeContext:
     """Facts of the stored samples, such as ``units["sample_rate_hz"]``."""
     label_count: int
     """How many classes the data has; 0 without labels."""
+
+    columns: Mapping[str, Modality] = field(default_factory=dict)
+    """The modality of every further column of the data, by name."""
+
+    def column(self, name: str, why: str) -> Modality:
+        """Return the modality of a column that the networks need.
+
+        Args:
+            name: of the column.
+            why: the setting that needs it, such as ``"model.condition=text"``.
+
+        Raises:
+            MissingColumnError: the data has no such column.
+        """
+        if name not in self.columns:
+            has = ["samples", *(["labels"] if self.label_count else []), *self.columns]
+            raise MissingColumnError(
+                f"{why} needs a column '{name}', and this dataset has: {', '.join(has)}.", name
+            )
+        return self.columns[name]
 
     def classes_if(self, conditional: bool) -> int:
         """Return how many classes the networks are conditioned on; 0 if not ``conditional``.

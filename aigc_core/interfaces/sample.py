@@ -20,3 +20,15 @@ class SampleSpec(ConfigModel):
     """What the numbers mean, with the unit in the name, such as ``sample_rate_hz``."""
     assets: dict[str, str] = {}
     """Text needed to interpret samples, by name, such as a tokenizer's JSON."""
+
+
+class Column(ConfigModel):
+    """What a further array of the data holds: samples of some modality, one in each row."""
+
+    modality: str
+    """Name of the modality, such as that of a picture's caption."""
+    spec: SampleSpec
+    """What one of the samples is."""
+    stream: str = "samples"
+    """Which rows belong together: those of one stream. A column that is not paired with
+    ``samples``, and may have another length, is in another stream, which has its own order."""

@@ -11,6 +11,9 @@ from aigc_core.interfaces.config import ConfigModel
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
 """Lower-case words joined by hyphens, such as ``fashion-mnist``."""
 
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+"""A name of an array, such as ``text``."""
+
 RecipeName = Annotated[
     str,
     Field(
@@ -52,6 +55,8 @@ class DatasetSpec(ConfigModel):
     options: CodeRef | None = None
     """A ``ConfigModel`` for ``dataset.options.*``; its module must not import torch."""
     splits: tuple[str, ...] = ("train",)
+    columns: dict[ColumnName, Name] = {}
+    """Further columns that it has or, as configured, may have: name to modality."""
     embedded: bool = False
     """Whether it needs neither a network nor files of the user's."""
     licence: str = ""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from aigc_core.interfaces.config import ConfigModel
-from aigc_core.interfaces.sample import SampleSpec
+from aigc_core.interfaces.sample import Column, SampleSpec
 
 Digests = dict[str, str]
 """Digests of each array's type, shape and values, by the array's name; and, as ``label_names``,
@@ -25,6 +25,8 @@ class DatasetFacts(ConfigModel):
     """Of the samples alone: the only digest in runs of version 0.1."""
     digests: Digests = {}
     """Of every array that is trained on; see ``aigc_core.runs.digest``."""
+    columns: dict[str, Column] = {}
+    """What arrays besides samples and labels are, by name."""
     held_out: dict[str, Digests] = {}
     """The same for the held-out data that validations measure on, by split."""
 
@@ -40,6 +42,7 @@ class DatasetFacts(ConfigModel):
             ("type of a sample", self.spec.dtype, now.spec.dtype),
             ("units", self.spec.units, now.spec.units),
             ("list of class names", list(self.label_names), list(now.label_names)),
+            ("list of further columns", sorted(self.columns), sorted(now.columns)),
         ]
         for what, before, after in pairs:
             if before != after:
@@ -51,6 +54,9 @@ class DatasetFacts(ConfigModel):
                 if self.spec.assets.get(name) != now.spec.assets.get(name)
             )
             return f"samples are read in another way: {', '.join(changed)} changed"
+        for name, column in self.columns.items():
+            if column != now.columns[name]:
+                return f"the column '{name}' holds samples of another kind"
         if self.digests:
             found = array_difference(self.digests, now.digests)
             if found is not None:

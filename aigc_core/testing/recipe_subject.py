@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,12 +96,11 @@ class RecipeSubject:
         """The recipe's tiny training data."""
         whole = self.blueprint.load()
         some = {name: array[:MOST_SAMPLES] for name, array in whole.arrays.items()}
-        return SampleStore(some, whole.spec, whole.label_names)
+        return dataclasses.replace(whole, arrays=some)
 
     def build(self) -> Parts:
         """Make modality and trainer anew, as a training does; weights follow from the seed."""
-        count = len(self.store.label_names)
-        return self.blueprint.parts(self.store.spec, count)
+        return self.blueprint.parts(self.store)
 
     @once
     def parts(self) -> Parts:
@@ -113,7 +113,13 @@ class RecipeSubject:
     def engine(self, **changes: Any) -> Engine:
         """Make an engine around a new build; ``changes`` are of its configuration."""
         parts, config = self.build(), self.config.engine.model_copy(update=changes)
-        return Engine(parts.trainer, self.store.arrays, config, transform=parts.modality.to_model)
+        return Engine(
+            parts.trainer,
+            self.store.arrays,
+            config,
+            transform=parts.transforms,
+            streams=self.store.streams,
+        )
 
     def real(self, count: int) -> Tensor:
         """Return ``(count, *sample_shape)`` samples of the data in the model's form."""

@@ -99,7 +99,7 @@ def test_data_that_does_not_fit_stays_in_pinned_memory(monkeypatch) -> None:
 def test_a_poisoned_batch_is_skipped_on_the_device() -> None:
     ours = engine(precision="fp32", ema=None)
     before = {n: v.clone() for n, v in ours.state().weights.items()}
-    ours.data._transform = lambda samples: samples * float("nan")
+    ours.data._transforms["samples"] = lambda samples: samples * float("nan")
     ours.fit(until_step=1)
     name = "discriminator.layers.0.weight"
     assert torch.equal(ours.state().weights[name], before[name])

@@ -43,6 +43,7 @@ class TextModality(Modality):
                 f"The data's vocabulary_size is {size}, and its tokenizer's is "
                 f"{self.tokenizer.vocabulary_size}."
             )
+        self.vocabulary_size = self.tokenizer.vocabulary_size
         self.lossy_formats = () if self.tokenizer.lossless else self.formats
 
     @property

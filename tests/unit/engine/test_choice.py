@@ -5,8 +5,11 @@ import torch
 
 from aigc_core import ConfigError, Modality, SampleSpec
 from aigc_core.config import EngineConfig
+from aigc_core.engine.data import ResidentData
 from aigc_core.engine.validation import SampleComparison
 from aigc_core.evaluation.sliced_wasserstein import SlicedWasserstein, sliced_wasserstein
+
+CPU = torch.device("cpu")
 
 
 class Plain(Modality):
@@ -30,9 +33,9 @@ MODALITY = Plain(SampleSpec(shape=(1,), dtype="float32"))
 def test_the_samples_that_are_compared_have_the_classes_of_all(classes) -> None:
     config = EngineConfig(steps=1, validation_metric_samples=100)
     chosen = SampleComparison(
-        lambda real, generated: {}, classes[:, None], torch.device("cpu"), config
+        lambda real, generated: {}, ResidentData({"samples": classes[:, None]}, CPU), CPU, config
     )
-    found, whole = chosen._real[:, 0].bincount(), classes.bincount()
+    found, whole = classes[chosen._rows].bincount(), classes.bincount()
     assert len(found) == len(whole)
     assert (found / 100 - whole / 1000).abs().max() < 0.15
 

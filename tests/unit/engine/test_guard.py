@@ -54,7 +54,7 @@ def test_a_poisoned_batch_spoils_no_weight_no_optimiser_and_no_statistic(optimiz
     engine.fit(until_step=4)
     before = copied(engine)
 
-    engine.data._transform = poisoned
+    engine.data._transforms["samples"] = poisoned
     engine.fit()
     after = copied(engine)
 
@@ -75,7 +75,7 @@ def test_training_recovers_when_the_very_first_update_is_skipped(optimizer: str)
     trainer = toy_trainer(AdversarialConfig(generator=setting, discriminator=setting))
     engine = Engine(trainer, {"samples": toy_data()}, config(), transform=poisoned)
     engine.fit(until_step=1)
-    engine.data._transform = None
+    engine.data._transforms.clear()
     engine.fit()
     for name, value in copied(engine).items():
         assert torch.isfinite(value).all(), name

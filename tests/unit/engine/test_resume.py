@@ -147,7 +147,7 @@ def test_a_step_that_broke_halfway_is_not_trained_on(monkeypatch) -> None:
             raise MemoryError
         return samples
 
-    ours.data._transform = once
+    ours.data._transforms["samples"] = once
     with pytest.raises(MemoryError):
         ours.fit()
     with pytest.raises(TrainingError, match="interrupted halfway"):
