@@ -1,4 +1,4 @@
-"""Whether a plugin fits this core, read from its metadata, before anything is imported."""
+"""Checks from metadata alone, before any import, whether a plugin works with this core."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from aigc_core.errors import shown
 from aigc_core.plugins.installed import API_GROUP, InstalledPlugin, normal_name
 
 API_VERSION = 1
-"""Version of the contract between core and plugins: hooks, specs and interfaces. It grows when a
-plugin that was written for an earlier one would no longer work."""
+"""Version of the contract between core and plugins: hooks, specs and interfaces. Raised whenever
+plugins written for the previous version would stop working."""
 
 CORE = "aigc-core"
 
 
 def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
-    """Return what keeps a plugin from working with this core, and the command that fixes it.
+    """Return why a plugin cannot work with this core and the command that fixes it, or None.
 
-    A plugin says which core it needs in two ways: the requirement ``aigc-core>=…`` of its
-    distribution, and the API version it is written for, as the name of an entry point in the
-    group ``aigc.api``. Without one it is taken to be written for version 1.
+    A plugin states which core it needs in two ways: its distribution's requirement
+    ``aigc-core>=…``, and the API version it is written for, as the name of an entry point in the
+    group ``aigc.api`` (version 1 if there is none).
     """
     who = plugin.distribution or plugin.name
     which = f"{who} {plugin.version}" if plugin.version else who
@@ -62,8 +62,8 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
 
 
 def applies(requirement: Requirement) -> bool:
-    """Whether a requirement holds in this environment, without extras."""
+    """Whether a requirement's marker holds in this environment, without extras."""
     try:
         return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-    except Exception:  # a marker that compares what has no order
+    except Exception:  # such as a marker that compares values without an order
         return False
