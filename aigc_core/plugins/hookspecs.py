@@ -57,8 +57,9 @@ def aigc_run_started(run: Run, config: Mapping[str, Any], start_step: int) -> No
 def aigc_metrics_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
     """Called at every log interval, and after validations, with means over the interval by name.
 
-    Names: ``loss/<phase>``, ``gradient_norm/<phase>``, ``samples_per_second``, and whatever the
-    trainer logs itself; ``epoch`` and ``skipped_updates`` are running totals, not means.
+    Names: ``loss/<phase>``, ``gradient_norm/<phase>``, ``samples_per_second``, whatever the trainer
+    logs itself, and, as current values, ``learning_rate/<phase>`` if it is scheduled and what
+    validation measured; ``epoch`` and ``skipped_updates`` are running totals, not means.
     """
 
 
