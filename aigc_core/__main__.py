@@ -10,7 +10,7 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     if words[:2] in (["plugins", "list"], ["plugins", "info"]):
         _child.start_early()
-    from aigc_core.cli import main as run  # takes as long to import as the child does to start
+    from aigc_core.cli import main as run  # takes as long to import as the child takes to start
 
     run()
 

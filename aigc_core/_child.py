@@ -1,6 +1,6 @@
-"""Starts the process in which plugins are tried out, if need be before anything else is imported.
+"""Starts the child process that tries out plugins, early enough to overlap with our own imports.
 
-Both take as long to import what they need, so they had better do it at the same time.
+Both processes spend about as long on imports, so they do it in parallel.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import subprocess
 import sys
 
 COMMAND = [sys.executable, "-P", "-m", "aigc_core.plugins.probe"]
-"""Reads what to do from its standard input, once it has imported what it needs for that."""
+"""Reads its instructions from standard input once its imports are done."""
 _waiting: list[subprocess.Popen[str]] = []
 
 
 def start_early() -> None:
-    """Start a child for the next ``take``; it ends with this process if there is none."""
+    """Start a child for the next ``take``; if it is never taken, it ends with this process."""
     _waiting.append(_start())
 
 
 def take() -> subprocess.Popen[str]:
-    """Return a child that waits for its input: the one that was started early, or a new one."""
+    """Return a child that is waiting for input: the one started early, or a new one."""
     return _waiting.pop() if _waiting else _start()
 
 

@@ -1,4 +1,4 @@
-"""Exports that import their module on first use, so that light commands never pay for torch."""
+"""Exports that import their module on first use, so that light commands never import torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def lazy_exports(package: str, exports: Mapping[str, str]) -> Callable[[str], Any]:
-    """Make a package's ``__getattr__`` (PEP 562).
+    """Create a package's ``__getattr__`` (PEP 562).
 
     Args:
         package: the package's ``__name__``.

@@ -1,4 +1,4 @@
-"""Pydantic's validation errors, in words for someone who does not know pydantic."""
+"""Rewords pydantic's validation errors for users who do not know pydantic."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pydantic import ValidationError
 
 @dataclass(frozen=True)
 class Complaint:
-    """What pydantic found wrong first, in words for someone who does not know pydantic."""
+    """One validation error, worded for users who do not know pydantic."""
 
     kind: str
-    """Pydantic's name for it, such as ``missing`` or ``extra_forbidden``."""
+    """Pydantic's error type, such as ``missing`` or ``extra_forbidden``."""
     path: tuple[str | int, ...]
-    """Keys and list positions down to the value; empty when the whole is inconsistent."""
+    """Keys and list indices down to the value; empty if the error concerns the whole."""
     value: Any
     problem: str
 
     @property
     def key(self) -> str:
-        """The path as a user writes it: ``generator.betas[0]``."""
+        """The path as a user would write it: ``generator.betas[0]``."""
         parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path]
         return "".join(parts).removeprefix(".")
 
 
 def first_complaint(error: ValidationError, values: Any) -> Complaint:
-    """Explain a validation's first error: an unknown key before all others, which it may cause.
+    """Return a validation's first error; unknown keys come first, as they may cause the others.
 
     Args:
         error: what ``model_validate`` raised.
-        values: what it was given. Parts of pydantic's paths that are not in there, such as the
-            names of a union's members, are left out; so are they from ``Complaint.path``.
+        values: what was validated. Parts of pydantic's paths that do not occur in it, such as the
+            names of a union's members, are left out of ``Complaint.path``.
     """
     errors = sorted(
         error.errors(include_url=False, include_context=False),
@@ -42,7 +42,7 @@ def first_complaint(error: ValidationError, values: Any) -> Complaint:
     paths = [_typed_path(e["loc"], values, e["type"]) for e in errors]
     top = paths[0]
     within = [i for i, path in enumerate(paths) if path[: len(top)] == top]
-    deepest = max(within, key=lambda i: len(paths[i]))  # of a union's members, the one that fits
+    deepest = max(within, key=lambda i: len(paths[i]))  # the union member that matches best
     first, path = errors[deepest], paths[deepest]
     problems = []
     for other, where in zip(errors, paths, strict=True):  # a union has one error per member

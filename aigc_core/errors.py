@@ -1,7 +1,7 @@
-"""What can go wrong, by who can fix it; every message is a sentence to a user.
+"""All errors, grouped by who can fix them; every message is a sentence for the user.
 
-The exit code of the command line is part of the error: 2 for what the user can fix (a name, a
-value, a file), 1 for what failed while running, 130 for an interruption.
+Each error carries the command line's exit code: 2 for what the user can fix (a name, a value, a
+file), 1 for what failed while running, 128 + the signal's number for an interruption.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ class AigcError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """Return the message on one line, without what a terminal would obey instead of show."""
+        """Return the message on one line, with control characters escaped."""
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
 
 
 class UserError(AigcError, ValueError):
-    """Bad usage or bad input. The message says what, where, and what would fix it."""
+    """Bad usage or bad input. The message says what is wrong, where, and how to fix it."""
 
     exit_code = 2
 
 
 class ConfigError(UserError):
-    """A configuration key or value that is not valid."""
+    """An invalid configuration key or value."""
 
 
 class PluginError(UserError):
-    """A plugin that is missing, broken, or claims what another plugin has."""
+    """A plugin that is missing, broken, or uses a name that another plugin already has."""
 
 
 class DataError(UserError):
@@ -46,22 +46,22 @@ class RunError(UserError):
 
 
 class TrainingError(AigcError):
-    """A training that cannot continue, such as one whose losses stay non-finite."""
+    """Training cannot continue, for example because losses stay non-finite."""
 
 
 class PluginFailure(AigcError):
-    """An exception of a plugin's code, or of aigc's own; the exception is its ``__cause__``."""
+    """An exception in a plugin's code or in aigc's own; the original is its ``__cause__``."""
 
 
 class StorageError(AigcError):
-    """A file of a run that could not be written, such as on a full disk."""
+    """A file could not be written, for example because the disk is full."""
 
 
 class StopTraining(Exception):
-    """Raised by an observer to end a training, with a checkpoint, and no error.
+    """Raised by an observer to end training with a checkpoint and without an error.
 
     Args:
-        reason: why, as a part of a sentence: ``"the loss is low enough"``.
+        reason: why, as part of a sentence: ``"the loss is low enough"``.
     """
 
     def __init__(self, reason: str = "no reason was given") -> None:
@@ -70,7 +70,7 @@ class StopTraining(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training that a signal stopped; the message says what was kept, and how to resume."""
+    """A signal stopped training; the message says what was kept and how to resume."""
 
     def __init__(self, message: str, signal_number: int, run: Any = None) -> None:
         super().__init__(message)
@@ -80,21 +80,21 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """What a shell makes of a program that the signal ended."""
+        """The exit code that a shell reports for a program ended by this signal."""
         return 128 + self.signal_number
 
 
 class Terminated(SystemExit):
-    """Ends the program because of a signal, whatever a guard of plugins' code would catch."""
+    """Ends the program because of a signal; the guards around plugin code let it through."""
 
 
 def reason(error: OSError) -> str:
-    """Return why a file operation failed; libraries raise OSErrors without ``strerror``."""
+    """Return why a file operation failed; some libraries' OSErrors have no ``strerror``."""
     return error.strerror or str(error) or type(error).__name__
 
 
 def raised_at(error: BaseException) -> str:
-    """Return an exception as a phrase: its type, message, and the line that raised it."""
+    """Describe an exception in a phrase: its type, message, and the line that raised it."""
     text = " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
@@ -102,19 +102,19 @@ def raised_at(error: BaseException) -> str:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """Return the valid name that was probably meant, whatever its case, or None."""
+    """Return the valid name that was probably meant, ignoring case, or None."""
     names = {valid_name.lower(): valid_name for valid_name in sorted(valid, reverse=True)}
     name = name.lower()
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if not close:  # a last part alone is often what was typed: 'dcgan' for 'image/dcgan'
+    if not close:  # people often type just one part: 'dcgan' for 'image/dcgan'
         close = [n for n in sorted(names) if name and name in (*n.split("/"), *n.split("."))]
     return names[close[0]] if close else None
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the valid name nearest to ``name``, else what is valid.
+    """Return ``" Did you mean 'x'?"`` for the closest valid name, else a list of valid names.
 
-    The result starts with a space, so that it can be appended to a sentence.
+    The result starts with a space so that it can be appended to a sentence.
     """
     names = sorted(valid)
     close = nearest(name, names)
@@ -127,7 +127,7 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as it would be typed in YAML, cut to 60 characters, for a message."""
+    """Format a value for a message, roughly as in YAML, cut to 60 characters."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     plain = isinstance(value, str) and value.isprintable() and value.strip() == value != ""

@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there, whatever happens while they are written."""
+"""Atomic writes: a file or folder appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ _CANNOT_SYNC = {
     errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS, errno.EISDIR,
     errno.EACCES, errno.EPERM,
 }  # fmt: skip
-"""What file systems answer that do not sync folders: CIFS, folders shared with a virtual machine.
-Not among them: EIO and ENOSPC, after which nothing is safe."""
+"""Errors of file systems that cannot sync folders, such as CIFS or folders shared with a virtual
+machine. EIO and ENOSPC are not included: after those, nothing is safe."""
 
 
 @contextlib.contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """Give the path of a scratch file that replaces ``target`` if the block ends without an error.
+    """Yield the path of a scratch file that replaces ``target`` if the block succeeds.
 
-    It is on disk by then, with the target's mode. The target's folder is made; the scratch file is
-    left to the block to make.
+    The block creates the scratch file, which is synced to disk and given the mode of an existing
+    target first. The target's folder is created if missing.
 
     Raises:
-        OSError: it could not be written; the target is as it was.
+        OSError: it could not be written, and the target is unchanged; or the final sync of its
+            folder failed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with _replacing(target) as scratch:
@@ -38,14 +39,14 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
-    """Do what ``atomic_file`` does, in a folder that is there."""
+    """Do what ``atomic_file`` does, in an existing folder."""
     scratch = _beside(target)
     try:
         yield scratch
-        with scratch.open("r+b") as file:  # Windows syncs only what is open for writing
+        with scratch.open("r+b") as file:  # Windows can only sync files opened for writing
             os.fsync(file.fileno())
         if target.exists():
-            with contextlib.suppress(PermissionError):  # file systems without modes
+            with contextlib.suppress(PermissionError):  # a file system without modes
                 os.chmod(scratch, target.stat().st_mode & 0o777)
         os.replace(scratch, target)
         sync_folder(target.parent)
@@ -54,12 +55,13 @@ def _replacing(target: Path) -> Iterator[Path]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file that is either the old one or the whole new one, and on disk on return.
+    """Replace a file atomically with new text, which is on disk when this returns.
 
-    Its folder is not made: where it is gone, so is what the file belongs to.
+    Does not create the folder: if that is gone, so is whatever the file belongs to.
 
     Raises:
-        StorageError: it could not be written; the old file stands.
+        StorageError: it could not be written, and the old file is unchanged; or the final sync of
+            its folder failed.
     """
     try:
         with _replacing(path) as scratch:
@@ -72,15 +74,16 @@ def write_text_atomically(path: Path, text: str) -> None:
 def atomic_folder(
     target: Path, *, last: str = "", replace: bool = False, durable: bool = True
 ) -> Iterator[Path]:
-    """Give a scratch folder that becomes ``target`` when the block ends without an error.
+    """Yield a scratch folder that becomes ``target`` if the block succeeds.
 
-    A missing target appears by one rename. One that exists must be empty; since it may be a mount
-    or a link, what was made is moved into it, the file or folder named ``last`` at the end. With
-    ``replace`` it may hold something, which stands until the new one is complete. What fails once
-    the target is complete is an error where it must be ``durable``: on disk, whatever happens next.
+    A missing target appears by a single rename. An existing one must be empty; since it may be a
+    mount or a link, the contents are moved into it, with the file or folder named ``last`` moved
+    last. With ``replace``, an existing target is removed once the new one is complete. If the
+    final sync fails, that is an error only if the target must be ``durable``.
 
     Raises:
-        OSError: it could not be written; the target is as it was.
+        OSError: it could not be written. The target is unchanged unless the error came while the
+            finished contents were moved into place, or from the final sync.
     """
     target = Path(os.path.abspath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +109,7 @@ def atomic_folder(
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder durable, where the file system can; Windows needs no such thing.
+    """Make a rename in a folder durable, if the file system can; does nothing on Windows.
 
     Raises:
         OSError: the device failed.
@@ -125,12 +128,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """Return a hidden name in the same folder that nothing has; its mode will follow the umask."""
+    """Return an unused hidden path in the same folder; files created there follow the umask."""
     return path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}")
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what stays the same of a folder while it is not replaced; None where there is none."""
+    """Return device and inode, which change if a folder is replaced; None if it is missing."""
     try:
         facts = os.stat(path)
     except OSError:
@@ -139,7 +142,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def shown(path: Path) -> str:
-    """Return a path relative to the current folder where it is below it."""
+    """Return a path, relative to the current folder if it is below it."""
     try:
         here = Path.cwd()
     except OSError:  # it was removed
@@ -148,5 +151,5 @@ def shown(path: Path) -> str:
 
 
 def typed(path: Path) -> str:
-    """Return a path as one would type it in a shell; see ``shown``."""
+    """Return ``shown(path)``, quoted for a shell."""
     return shlex.quote(shown(path))

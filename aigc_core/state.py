@@ -1,6 +1,6 @@
-"""What an engine and a run's folder exchange: a training's whole state, and how it went.
+"""What an engine and a run's folder exchange: the full training state and the outcome.
 
-Free of torch, so that listings of runs answer at once.
+Does not import torch, so that listing runs is fast.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class State:
-    """All that a training needs to resume exactly as if it had not stopped."""
+    """Everything needed to resume training exactly as if it had not stopped."""
 
     weights: Mapping[str, Tensor]
     """``<network>.<name>`` and, for the averaged generator, ``ema.<name>``."""
@@ -37,24 +37,24 @@ class Best(ConfigModel):
     step: int
 
     def __str__(self) -> str:
-        """Return it as a part of a sentence."""
+        """Return it as part of a sentence."""
         return f"{self.metric} {self.value:.6g} at step {self.step:,}"
 
 
 class Ending(ConfigModel):
-    """Why a training came to its end."""
+    """Why training ended."""
 
     reason: Literal["steps", "standard", "patience", "stopped"]
     message: str = Field(validation_alias=AliasChoices("message", "told"))
-    """The same as a part of a sentence: ``reached the standard validation/loss <= 1.85 …``."""
+    """The reason as part of a sentence: ``reached the standard validation/loss <= 1.85 …``."""
     standard: str | None = None
-    """The standard that was reached."""
+    """The standard that was reached, if any."""
 
 
 class Outcome(ConfigModel):
-    """What all validations of a training come to."""
+    """The result of all validations so far, and why training ended, if it has."""
 
     best: Best | None = None
     stale: int = 0
-    """Validations since the best one."""
+    """Number of validations since the best one."""
     ending: Ending | None = None

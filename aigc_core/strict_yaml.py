@@ -1,8 +1,8 @@
-"""YAML as people expect it, and nothing that can bite.
+"""YAML as people expect it, without its dangerous features.
 
-Rejects duplicate keys, aliases, tags, deep nesting and very large files. Plain words are read by
-the core schema of YAML 1.2, ``2e-4`` as a number and ``on`` as text, with two differences: digits
-may be grouped as in Python (``10_000``), and there are no hexadecimal and octal numbers.
+Rejects duplicate keys, aliases, tags, deep nesting and very large files. Plain words follow the
+core schema of YAML 1.2 (``2e-4`` is a number, ``on`` is text), with two differences: digits may be
+grouped as in Python (``10_000``), and there are no hexadecimal or octal numbers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from aigc_core.errors import ConfigError, reason
 
 MAX_BYTES = 1 << 18
 MAX_DEPTH = 32
-MAX_VALUES = 10_000  # some tenths of a second of PyYAML's time
-MAX_KEY_LENGTH = 1024  # what YAML allows a key that stands before its colon
-_MAX_DIGITS = 400  # beyond any float64; keeps int() far from its quadratic and its own limit
+MAX_VALUES = 10_000  # PyYAML takes a few tenths of a second for these
+MAX_KEY_LENGTH = 1024  # YAML's limit for a key followed by its colon
+_MAX_DIGITS = 400  # beyond any float64; keeps int() far from quadratic time and its own limit
 
 _STR = "tag:yaml.org,2002:str"
 _DIGITS = r"\d+(?:_\d+)*"
-_PLAIN_WORDS = [  # tag, what a plain scalar of it looks like, its possible first characters
+_PLAIN_WORDS = [  # tag, pattern of its plain scalars, their possible first characters
     ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
     ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:int", rf"^[-+]?{_DIGITS}$", "-+0123456789"),
@@ -109,10 +109,10 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper whose text means the same to this loader and to any reader of YAML 1.1.
+    """SafeDumper whose output means the same to this loader and to any YAML 1.1 reader.
 
-    SafeDumper alone leaves a string such as ``2e-4`` without quotes, writes an object that occurs
-    twice as an alias, and writes Unicode's line breaks so that they are read as spaces.
+    Plain SafeDumper does not quote strings such as ``2e-4``, writes an object that occurs twice
+    as an alias, and writes Unicode line breaks so that they are read back as spaces.
     """
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -136,7 +136,7 @@ def _short(text: Any) -> str:
 
 
 def _error(where: Any, problem: str) -> yaml.MarkedYAMLError:
-    """Make an error at a node or an event."""
+    """Create an error located at a node or an event."""
     return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
 
 
@@ -145,10 +145,10 @@ def parse_yaml(text: str, source: str) -> Any:
 
     Args:
         text: the document.
-        source: what to call it in an error message, such as a file's path.
+        source: what to call it in error messages, such as a file's path.
 
     Raises:
-        ConfigError: not YAML, or YAML that is not accepted here; names the line.
+        ConfigError: not YAML, or YAML that is not accepted here; the message names the line.
     """
     loader = None
     try:
@@ -206,9 +206,9 @@ def load_yaml(path: Path) -> Any:
 
 
 def dump_yaml(data: Any) -> str:
-    """Return block-style YAML text with keys in their given order.
+    """Return block-style YAML text with keys in the given order.
 
-    ``parse_yaml`` reads back the same data: strings that look like numbers or words of YAML are
-    quoted, and nothing is written as an alias.
+    ``parse_yaml`` reads back the same data: strings that look like numbers or YAML keywords are
+    quoted, and aliases are never written.
     """
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

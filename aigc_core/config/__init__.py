@@ -1,4 +1,4 @@
-"""The configuration of a run: its schema, and how its layers become one. Never imports torch."""
+"""The configuration of a run: its schema and how its layers are merged. Never imports torch."""
 
 from typing import TYPE_CHECKING
 

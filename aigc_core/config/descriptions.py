@@ -1,7 +1,7 @@
 """JSON Schema of settings, with the docstrings under the fields as descriptions.
 
-Pydantic can read them when a class is made (``use_attribute_docstrings``), which parses source code
-at every start of every command; here it happens when somebody asks for the schema.
+Pydantic can read them when a class is created (``use_attribute_docstrings``), but then every
+command parses source code at start-up; here that happens only when the schema is requested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aigc_core.interfaces.config import ConfigModel
 
 
 def described_schema(model: type[ConfigModel]) -> dict[str, Any]:
-    """Return a model's JSON Schema; every field's docstring, and its parts', is its description."""
+    """Return a model's JSON Schema, described by the docstrings of its and its parts' fields."""
     schema = model.model_json_schema()
     for part in _with_parts(model):
         described = schema if part is model else schema.get("$defs", {}).get(part.__name__, {})
@@ -28,7 +28,7 @@ def described_schema(model: type[ConfigModel]) -> dict[str, Any]:
 
 
 def described_fields(config: ConfigModel, prefix: str = "") -> dict[str, str]:
-    """Return what the settings of a configuration mean, by dotted key, those within it too."""
+    """Return descriptions of a configuration's settings, nested ones too, by dotted key."""
     texts = _docstrings(type(config))
     found: dict[str, str] = {}
     for name in type(config).model_fields:
@@ -58,7 +58,7 @@ def _docstrings(model: type[ConfigModel]) -> dict[str, str]:
             continue
         try:
             source = textwrap.dedent(inspect.getsource(cls))
-        except (OSError, TypeError):  # made in a shell
+        except (OSError, TypeError):  # no source: defined in an interactive shell
             continue
         (definition,) = ast.parse(source).body
         body = definition.body if isinstance(definition, ast.ClassDef) else []

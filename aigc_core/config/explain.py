@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in a sentence: its key, its value, its owner, and who set it."""
+"""Explains an invalid setting in a sentence: its key, its value, its owner, and who set it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aigc_core.interfaces.config import ConfigModel
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the configuration: its schema, and who owns it."""
+    """A part of the configuration: its schema and its owner."""
 
     key: str
     schema: type[ConfigModel]
@@ -25,7 +25,7 @@ class Section:
 
 
 def source_of(key: str, sources: Mapping[str, str]) -> str | None:
-    """Return the layer that set a key, something above it (a list, say) or else below it."""
+    """Return the layer that set a key, or a parent such as a list, or else a key below it."""
     above = key.split(".")
     while above:
         if (known := ".".join(above)) in sources:
@@ -73,7 +73,7 @@ def origin_of(key: str, sources: Mapping[str, str]) -> str:
 
 
 def _mentioned(key: str, problem: str, sources: Mapping[str, str]) -> str:
-    """Say where the settings came from that a complaint about several of them names."""
+    """For a complaint that names several settings, say where each came from."""
     words = [f"{key}.{word}" for word in dict.fromkeys(re.findall(r"\w+", problem))]
     known = [f"{name} from {sources[name]}" for name in words if name in sources]
     return f" ({', '.join(known)})" if known else ""
@@ -82,7 +82,7 @@ def _mentioned(key: str, problem: str, sources: Mapping[str, str]) -> str:
 def _nearest_setting(
     section: Section, path: Sequence[str | int], key: str, sections: Sequence[Section]
 ) -> str:
-    """Say where a setting of that very name is, else which neighbour's name is near."""
+    """Suggest where a setting of exactly this name exists, else the closest name beside it."""
     name = str(path[-1])
     above = key.removesuffix(f".{name}")
     if "." in name:
@@ -105,17 +105,17 @@ def _nearest_setting(
 
 
 def _models_at(schema: type[ConfigModel], path: Sequence[str | int]) -> list[type[ConfigModel]]:
-    """Return the models that may stand at a path, through lists, mappings and unions."""
+    """Return the models that may occur at a path, through lists, mappings and unions."""
     models = [schema]
     for part in path:
         fields = [m.model_fields[part] for m in models if part in m.model_fields]
-        if fields:  # else a position of a list or a key of a mapping
+        if fields:  # else the part is a list index or a mapping key
             models = [m for field in fields for m in models_in(field.annotation)]
     return models
 
 
 def models_in(annotation: Any) -> list[type[ConfigModel]]:
-    """Return the settings classes in an annotation: in its union, list or mapping."""
+    """Return the settings classes in an annotation, including inside unions, lists and mappings."""
     if isinstance(annotation, type) and issubclass(annotation, ConfigModel):
         return [annotation]
     return [model for inner in get_args(annotation) for model in models_in(inner)]

@@ -1,4 +1,4 @@
-"""Where data is read from and where prepared data is kept."""
+"""The folders that data is read from and that prepared data is kept in."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from aigc_core.errors import DataError, reason
 
 
 def data_root(given: str | None) -> Path | None:
-    """Return the user's data, from ``--data-root`` or ``AIGC_DATA_DIR``, or None.
+    """Return the path of the user's data, from ``--data-root`` or ``AIGC_DATA_DIR``, or None.
 
-    A folder, or a single file where ``--data-root`` names one: there are datasets of one file.
+    A folder; ``--data-root`` may also name a file, since some datasets are a single file.
 
     Raises:
-        DataError: what was named is missing, unreadable or empty.
+        DataError: the path is missing, unreadable or an empty folder, or ``AIGC_DATA_DIR`` is a
+            file.
     """
     text = given or os.environ.get("AIGC_DATA_DIR")
     if not text:
@@ -40,18 +41,18 @@ def data_root(given: str | None) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Return where prepared data goes: ``AIGC_CACHE_DIR``, else the user's cache folder.
+    """Return the folder for prepared data: ``AIGC_CACHE_DIR``, else the user's cache folder.
 
     Raises:
-        DataError: ``AIGC_CACHE_DIR`` starts with the home folder (``~name``) of nobody; or it is
-            not set, and the user has no home.
+        DataError: ``AIGC_CACHE_DIR`` starts with ``~name`` for an unknown user, or it is not set
+            and the user has no home folder.
     """
     configured = os.environ.get("AIGC_CACHE_DIR")
     if configured:
         return _absolute(configured, "AIGC_CACHE_DIR")
     try:
         return platformdirs.user_cache_path("aigc").absolute()
-    except RuntimeError:  # platformdirs', for a user without HOME and without an entry in passwd
+    except RuntimeError:  # from platformdirs, for a user without HOME and without a passwd entry
         raise DataError(
             "There is no home folder to keep prepared data in. Set AIGC_CACHE_DIR to a folder."
         ) from None
@@ -60,7 +61,7 @@ def cache_folder() -> Path:
 def _absolute(text: str, source: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
-    except RuntimeError:  # what pathlib raises for ~name
+    except RuntimeError:  # pathlib raises it for ~name of an unknown user
         raise DataError(
             f"{source}={text} names the home folder of a user who is unknown."
         ) from None

@@ -1,4 +1,4 @@
-"""Where settings come from: nested dictionaries with a name, laid over one another."""
+"""The sources of settings: named, nested dictionaries that are merged in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECTIONS = ("dataset", "model", "trainer", "engine")
 
 @dataclass(frozen=True)
 class Layer:
-    """Settings from one source; ``source`` is shown beside each value and in errors."""
+    """Settings from one source; ``source`` is shown next to each value and in errors."""
 
     source: str
     values: Mapping[str, Any]
@@ -53,12 +53,12 @@ _KEYWORDS = {
 def given_settings(
     overrides: Mapping[str, Any] | None, *, until: str | None = None, **keywords: Any
 ) -> dict[str, Any]:
-    """Return settings by dotted key: the overrides, and what keywords of ``train`` stand for.
+    """Return settings by dotted key: the overrides plus the keyword arguments of ``train``.
 
-    Keywords that are None are left out.
+    Keywords that are None are ignored.
 
     Raises:
-        ConfigError: one setting is given two values, or ``until`` is malformed.
+        ConfigError: a setting is given two different values, or ``until`` is malformed.
     """
     values = dict(overrides or {})
     named = {
@@ -83,7 +83,8 @@ def nest(assignments: Mapping[str, Any]) -> dict[str, Any]:
     """Turn ``{"engine.seed": 1}`` into ``{"engine": {"seed": 1}}``.
 
     Raises:
-        ConfigError: a key that starts with no section, has an empty part, or clashes with another.
+        ConfigError: a key does not start with a section, has an empty part, or clashes with
+            another key.
     """
     nested: dict[str, Any] = {}
     for key, value in assignments.items():
@@ -114,7 +115,7 @@ def nest(assignments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Copy mappings, which are merged later, and take paths as their text."""
+    """Copy mappings, since they are merged later, and turn paths into strings."""
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     return os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -123,11 +124,12 @@ def _plain(value: Any) -> Any:
 def read_config_file(path: Path) -> Layer:
     """Read a ``--config`` file: the four sections, each optional, and ``schema_version``.
 
-    A run's ``config.yaml`` is such a file too; its ``recipe`` and ``preset`` are left to the
-    command that names them.
+    A run's ``config.yaml`` is also accepted; its ``recipe`` and ``preset`` are ignored, since the
+    command names them.
 
     Raises:
-        ConfigError: not YAML, an unknown section, one that is not a mapping, or a newer schema.
+        ConfigError: not YAML, an unknown section, a section that is not a mapping, or an invalid
+            or newer ``schema_version``.
     """
     data = load_yaml(path)
     if data is None:
@@ -149,10 +151,10 @@ def read_config_file(path: Path) -> Layer:
 
 
 def check_sections(layer: Layer) -> Layer:
-    """Return the layer without its empty sections.
+    """Return the layer without its empty (null) sections.
 
     Raises:
-        ConfigError: an unknown section, or one that is not a mapping.
+        ConfigError: an unknown section, or a section that is not a mapping.
     """
     for key, value in layer.values.items():
         if key not in SECTIONS:
@@ -171,7 +173,7 @@ def check_sections(layer: Layer) -> Layer:
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield ``(dotted key, value)`` of every value that is not itself a non-empty mapping."""
+    """Yield ``(dotted key, value)`` for every value that is not a non-empty mapping."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, f"{prefix}{key}.")
@@ -180,7 +182,7 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``over`` laid on it, mapping by mapping."""
+    """Merge ``over`` into a copy of ``base``, recursively; values in ``over`` win."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)

@@ -1,7 +1,7 @@
-"""From layers of settings to one validated configuration that remembers where values came from.
+"""Merges layers of settings into one validated configuration that remembers each value's source.
 
 Precedence, lowest first: the fields' own defaults, the recipe's defaults, the preset, the
-``--config`` file, ``--set`` and the flags that are short for it.
+``--config`` file, ``--set`` and its shorthand flags.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from aigc_core.plugins import PluginHost, RecipeSpec
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """A valid configuration, and for every dotted key the name of the layer that set it."""
+    """A valid configuration, and the name of the layer that set each dotted key."""
 
     config: RunConfig
     sources: Mapping[str, str]
@@ -36,18 +36,18 @@ class ResolvedConfig:
 def resolve_config(
     host: PluginHost, recipe: str, *, preset: str | None = None, layers: Sequence[Layer] = ()
 ) -> ResolvedConfig:
-    """Lay the settings over one another and validate them.
+    """Merge the layers of settings and validate the result.
 
     Args:
-        host: knows the recipe and the datasets.
+        host: the host with the recipe and the datasets.
         recipe: a recipe's name.
         preset: one of the recipe's presets, or None.
-        layers: settings over the preset, weakest first.
+        layers: settings that override the preset, weakest first.
 
     Raises:
         PluginError: no such recipe or dataset.
-        ConfigError: an unknown preset or key, or a value that is not valid; names the key, its
-            owner, where the value came from, and the nearest valid name.
+        ConfigError: an unknown preset or key, or an invalid value; names the key, its owner, the
+            value's source, and the nearest valid name.
     """
     spec = host.recipe(recipe)
     stack = [Layer("recipe", {"dataset": {"name": spec.dataset}}), Layer("recipe", spec.defaults)]
@@ -87,9 +87,9 @@ def resolve_config(
 
 
 def _one_of_two(layer: Layer) -> dict[str, Any]:
-    """Let a layer's ``steps`` clear a weaker layer's ``epochs``, and the other way round.
+    """Let a layer's ``steps`` clear a weaker layer's ``epochs``, and vice versa.
 
-    Likewise the two bounds of a standard.
+    The same goes for the two bounds of a standard.
     """
     values = dict(layer.values)
     engine = values.get("engine")
@@ -110,13 +110,13 @@ def _without_other(values: Mapping[str, Any], pair: tuple[str, str]) -> dict[str
 
 
 def _names_another_dataset(merged: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether weaker layers' ``dataset.options`` were for another dataset."""
+    """Whether the weaker layers' ``dataset.options`` are for a different dataset."""
     old = merged.get("dataset", {}).get("name")
     return bool(merged) and values.get("dataset", {}).get("name", old) != old
 
 
 def _without(sources: dict[str, str], key: str) -> dict[str, str]:
-    """Drop a key, the keys below it, and a value above it, which it replaces."""
+    """Drop a key, all keys below it, and any parent key whose value it replaces."""
     return {
         k: s
         for k, s in sources.items()
@@ -170,10 +170,10 @@ def _schema(host: PluginHost, reference: str, plugin: str) -> type[ConfigModel]:
 
 
 def _over_defaults(schema: type[ConfigModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill what a group of settings leaves out from the default of the field that holds the group.
+    """Fill in a partly given group of settings from the default of the field that holds it.
 
-    ``trainer.optimizer.lr=1e-4`` must change nothing else, and the defaults of an optimiser's own
-    class are not those that a trainer gives it.
+    ``trainer.optimizer.lr=1e-4`` must change nothing else, and a trainer's default for its
+    optimiser differs from the defaults of the optimiser's own class.
     """
     filled = dict(values)
     for name, field in schema.model_fields.items():

@@ -14,7 +14,7 @@ _DEVICE = "auto|cpu|mps|cuda(:[0-9]{1,3})?"
 
 
 class DatasetConfig(ConfigModel):
-    """Which data; ``options`` are the dataset's own."""
+    """Which data to train on; ``options`` holds the dataset's own settings."""
 
     name: str
     """Name of a dataset of the recipe's modality: see ``aigc datasets``."""
@@ -25,69 +25,69 @@ class DatasetConfig(ConfigModel):
 
 
 class CheckpointConfig(ConfigModel):
-    """When the whole state is saved. The last step of a run, and Ctrl-C, always save."""
+    """When the full state is saved. It is always saved at a run's last step and on Ctrl-C."""
 
     every: int = Field(default=500, ge=1)
-    """Save every this many steps."""
+    """Steps between checkpoints."""
     keep: int = Field(default=3, ge=1)
     """How many of the newest checkpoints to keep."""
     keep_best: str | None = "auto"
-    """Also save, and keep, the checkpoint at which this metric was best, such as validation/loss;
-    null for none. auto takes the standard's metric, else validation/loss, else the first that is
-    measured at validations."""
+    """Also save and keep the checkpoint where this metric, such as validation/loss, was best; null
+    for none. auto takes the standard's metric, else validation/loss, else the first metric that
+    validations measure."""
 
 
 class EngineConfig(ConfigModel):
-    """How any trainer is run."""
+    """How a trainer is run, whatever the recipe."""
 
     steps: int | None = Field(default=None, ge=1, le=10**9)
-    """Train until this many steps are done. Either this or epochs."""
+    """Total number of steps. Give either this or epochs."""
     epochs: float | None = Field(default=None, gt=0, le=10**6)
-    """Train for this many passes over the data; becomes steps when the data is known."""
+    """Number of passes over the data; converted to steps once the data is loaded."""
     schedule_steps: int | None = Field(default=None, ge=1, le=10**9)
-    """Step at which learning-rate schedules end that have no decay_steps; null for the last step.
-    ``aigc resume --keep-schedule`` sets it, so that a longer training keeps its final rate."""
+    """Step at which learning-rate schedules without decay_steps end; null for the last step.
+    ``aigc resume --keep-schedule`` sets it, so that further training keeps the final rate."""
     batch_size: int = Field(default=64, ge=1, le=10**6)
     """Samples per optimiser update."""
     accumulate: int = Field(default=1, ge=1)
-    """Split each batch into this many parts whose gradients are added, to need less memory. Gives
-    the same to rounding, except with batch normalisation, which then sees the parts."""
+    """Split each batch into this many parts and add up their gradients, to save memory. Same result
+    up to rounding, except with batch normalisation, which then sees the parts."""
     device: str = Field(default="auto", json_schema_extra={"pattern": f"^({_DEVICE})$"})
-    """auto takes CUDA, else MPS, else the CPU; or cpu, cuda, cuda:1, mps."""
+    """cpu, cuda, cuda:1 or mps; auto takes CUDA, else MPS, else the CPU."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto takes bf16 autocast where the device computes it natively, else fp32."""
+    """auto takes bf16 autocast if the device computes it natively, else fp32."""
     channels_last: bool | None = None
-    """Memory format of convolutions' weights and images; null lets the engine choose."""
+    """Memory format of convolution weights and images; null lets the engine choose."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Everything random follows from it: weights, order of the data, latents."""
+    """Seed of everything random: weights, order of the data, latents."""
     ema: float | None = Field(default=None, gt=0, lt=1)
-    """Decay of the exponential moving average of the generator; null for none."""
+    """Decay of the generator's exponential moving average; null for none."""
     deterministic: bool = False
-    """On a GPU: only deterministic algorithms, slower. On a CPU runs are deterministic anyway."""
+    """Use only deterministic, slower algorithms on a GPU. CPU runs are deterministic anyway."""
     log_every: int = Field(default=20, ge=1)
-    """Read and log the metrics every this many steps."""
+    """Steps between logged metrics."""
     validate_every: int = Field(default=500, ge=1)
-    """Measure on held-out data every this many steps and after the last, where the recipe
-    measures something and the dataset has a validation or test split."""
+    """Steps between validations on held-out data; the last step is validated too. Needs something
+    to measure, from the recipe or validation_metrics, and a validation or test split."""
     validation_samples: int = Field(default=10_000, ge=0)
-    """How many held-out samples at most, drawn at random; 0 for no validation."""
+    """Maximum number of held-out samples, drawn at random; 0 for no validation."""
     validation_metrics: tuple[str, ...] = ()
-    """Metrics that compare generated samples with held-out ones at each validation, by name: see
-    ``aigc metrics``. They are logged as validation/<metric>/<value>."""
+    """Names of metrics that compare generated with held-out samples at each validation: see
+    ``aigc metrics``. Logged as validation/<metric>/<value>."""
     validation_metric_samples: int = Field(default=1000, ge=2, le=10**6)
-    """How many samples these metrics compare, where there are as many held-out ones."""
+    """How many samples these metrics compare, if there are that many held-out ones."""
     standard: StandardConfig | None = None
-    """End as soon as a validation meets this standard (``--until``); null for none."""
+    """Stop as soon as a validation meets this standard (``--until``); null for none."""
     patience: int | None = Field(default=None, ge=1)
-    """End after this many validations in a row without a new best of checkpoint.keep_best."""
+    """Stop after this many validations in a row without a new best of checkpoint.keep_best."""
     sample_every: int = Field(default=250, ge=1)
-    """Draw preview samples every this many steps, and after the last."""
+    """Steps between previews; one is also drawn after the last step."""
     sample_count: int = Field(default=64, ge=1, le=4096)
     """How many samples a preview shows."""
     max_skipped_steps: int = Field(default=100, ge=1)
-    """Stop after this many updates in a row were skipped for non-finite losses or gradients."""
+    """Stop after this many updates in a row are skipped for non-finite losses or gradients."""
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
-    """When the whole state is saved."""
+    """When the full state is saved."""
 
     @field_validator("device")
     @classmethod
@@ -118,7 +118,7 @@ class EngineConfig(ConfigModel):
 
     @property
     def needs_validation(self) -> str | None:
-        """The first setting that means nothing without a validation, if one is set."""
+        """Name of the first setting in use that has no effect without validation, or None."""
         asked = {
             "standard": self.standard is not None,
             "patience": self.patience is not None,
@@ -129,7 +129,7 @@ class EngineConfig(ConfigModel):
 
 
 class RunConfig(ConfigModel):
-    """Everything that defines a run; stands in its folder as ``config.yaml``."""
+    """Everything that defines a run; saved in its folder as ``config.yaml``."""
 
     schema_version: Literal[1] = 1
     recipe: str
@@ -140,5 +140,5 @@ class RunConfig(ConfigModel):
     engine: EngineConfig
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, complete, as written to YAML and JSON."""
+        """Return the complete configuration as plain data, as written to YAML and JSON."""
         return self.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""When a training is good enough to end: a metric, and what it has to come to."""
+"""When training is good enough to stop: a metric and the value it has to reach."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aigc_core.interfaces.config import ConfigModel
 
 
 class StandardConfig(ConfigModel):
-    """Training ends at the first validation that meets it; steps or epochs stay the limit."""
+    """Stops training at the first validation that meets it; steps or epochs remain the limit."""
 
     metric: str = Field(min_length=1)
-    """What is judged, such as validation/loss: a name that stands in metrics.jsonl."""
+    """The metric to watch, such as validation/loss: a name in metrics.jsonl."""
     at_most: float | None = None
-    """Reached when the metric is at most this. Either this or at_least."""
+    """Met when the metric is at most this. Give either this or at_least."""
     at_least: float | None = None
-    """Reached when the metric is at least this."""
+    """Met when the metric is at least this."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> StandardConfig:
@@ -31,11 +31,11 @@ class StandardConfig(ConfigModel):
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether the metric has to rise to the bound."""
+        """Whether the metric has to rise to meet the bound."""
         return self.at_least is not None
 
     def reached_by(self, value: float) -> bool:
-        """Whether a value meets the standard; one that is not finite never does."""
+        """Whether a value meets the standard; a non-finite value never does."""
         if not math.isfinite(value):
             return False
         if self.at_least is not None:
@@ -43,17 +43,17 @@ class StandardConfig(ConfigModel):
         return self.at_most is not None and value <= self.at_most
 
     def __str__(self) -> str:
-        """Return it as ``--until`` takes it: ``validation/loss <= 1.85``."""
+        """Return the standard in the form of ``--until``: ``validation/loss <= 1.85``."""
         sign, bound = (">=", self.at_least) if self.higher_is_better else ("<=", self.at_most)
-        brief = f"{bound:g}"  # 3 rather than 3.0, where it is the same number
+        brief = f"{bound:g}"  # 3 rather than 3.0, if that loses nothing
         return f"{self.metric} {sign} {brief if float(brief) == bound else repr(bound)}"
 
 
 def parse_standard(text: str) -> dict[str, Any]:
-    """Return what ``--until`` sets, by dotted key, for a text such as ``validation/loss<=1.85``.
+    """Parse an ``--until`` text such as ``validation/loss<=1.85`` into settings by dotted key.
 
     Raises:
-        ConfigError: it is not of that form.
+        ConfigError: the text does not have that form.
     """
     match = re.fullmatch(r"\s*([^<>=\s]+)\s*(<=|>=)\s*(\S+)\s*", text)
     try:

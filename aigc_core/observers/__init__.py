@@ -1,4 +1,4 @@
-"""What watches a run: hook implementations like any plugin's."""
+"""Observers of a run: hook implementations like those of any plugin."""
 
 from aigc_core.observers.jsonl import JsonlMetrics
 from aigc_core.observers.tensorboard import TensorBoard

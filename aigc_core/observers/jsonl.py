@@ -13,7 +13,7 @@ logger = logging.getLogger("aigc")
 
 
 class JsonlMetrics:
-    """Writes ``metrics.jsonl``; what cannot be written is kept and tried again."""
+    """Writes ``metrics.jsonl``; lines that cannot be written are kept and retried."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, Mapping[str, float]]] = []

@@ -1,4 +1,4 @@
-"""Progress in the terminal: a live bar, or plain lines where there is no terminal."""
+"""Shows progress: a live bar in a terminal, or plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress(EngineObserver):
-    """Shows step, the time that is left, samples per second and losses.
+    """Shows the step, time left, samples per second and losses.
 
-    ``train`` and ``resume`` do so by themselves; an ``Engine`` of your own does with
+    ``train`` and ``resume`` add it by default; with your own ``Engine``, write
     ``Engine(..., observers=[Progress()])``.
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        """Write to ``console``, or else to standard error; a terminal gets a bar, others lines."""
+        """Write to ``console``, or else to standard error: a bar in a terminal, else lines."""
         self._console = console or Console(stderr=True, highlight=False)
         self._bar: Bar | None = None
         self._last_line = 0.0
 
     def busy(self, text: str) -> contextlib.AbstractContextManager[object]:
-        """Return a context in which ``text`` and a spinner show, such as while data is loaded."""
+        """Return a context that shows ``text`` and a spinner, such as while data is loaded."""
         return self._console.status(text)
 
     def fit_started(self, engine: Engine) -> None:
-        """Begin the bar."""
+        """Start the bar."""
         if not self._console.is_terminal:
             return
         columns: list[ProgressColumn] = [
@@ -48,7 +48,7 @@ class Progress(EngineObserver):
             BarColumn(bar_width=16),
             TimeRemainingColumn(),
             TextColumn("left"),
-            # The rest of the line, and cut where it ends: the time left is always readable.
+            # Takes the rest of the line and is cut off there, so the time left stays readable.
             TextColumn(
                 "{task.fields[metrics]}",
                 table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
@@ -70,7 +70,7 @@ class Progress(EngineObserver):
             self._console.print(f"step {step}/{total}  {text}", highlight=False)
 
     def fit_ended(self, engine: Engine) -> None:
-        """End the bar."""
+        """Stop the bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None

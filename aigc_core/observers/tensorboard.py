@@ -23,9 +23,9 @@ logger = logging.getLogger("aigc")
 
 
 class TensorBoard:
-    """Writes event files beside ``config.yaml``, so that TensorBoard names a run by its folder.
+    """Writes event files next to ``config.yaml``, so that TensorBoard names a run by its folder.
 
-    Settings stand in the tab HParams. Previews are shown as what they are: pictures, sound, text.
+    Settings appear in the HParams tab; previews appear as images, audio or text.
     """
 
     def __init__(self) -> None:
@@ -35,9 +35,9 @@ class TensorBoard:
 
     @hookimpl
     def aigc_run_started(self, run: Run, config: Mapping[str, Any], start_step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # a second to import: only for a run
+        from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
-        # Later events of the same run are of a process that was killed; they are hidden.
+        # Hide later events of the same run: they come from a process that was killed.
         self._writer = SummaryWriter(str(run.path), purge_step=start_step + 1)
         self._folder = identity(run.path)
         if start_step == 0:
@@ -46,7 +46,7 @@ class TensorBoard:
         threading.excepthook = self._thread_failed
 
     def _thread_failed(self, arguments: threading.ExceptHookArgs) -> None:
-        """Be quiet about the writer's own thread, such as when the folder was removed."""
+        """Silence errors in the writer's own thread, such as when the folder was removed."""
         if type(arguments.thread).__name__ == "_AsyncWriterThread":
             logger.debug("TensorBoard's thread ended: %s", arguments.exc_value)
         elif self._hook is not None:
@@ -76,9 +76,9 @@ class TensorBoard:
                 writer.close()
 
     def _writer_for(self, run: Run) -> SummaryWriter | None:
-        """Return the writer, or None where the folder is not the one that it was made for.
+        """Return the writer, or None if the folder is no longer the one it was created for.
 
-        It opens its file again for each write, and would make one in a folder that took its place.
+        The writer reopens its file for each write, so it would create one in a replacement folder.
         """
         if self._writer and identity(run.path) != self._folder:
             self._writer = None
@@ -86,7 +86,7 @@ class TensorBoard:
 
     @staticmethod
     def _write_settings(writer: SummaryWriter, config: Mapping[str, Any]) -> None:
-        """Write the settings that TensorBoard compares runs by."""
+        """Write the settings by which TensorBoard compares runs."""
         from torch.utils.tensorboard.summary import hparams
 
         values = {
@@ -95,13 +95,13 @@ class TensorBoard:
             if value is not None
         }
         make: Any = hparams
-        file: Any = writer.file_writer  # not add_hparams, which makes a folder of its own
+        file: Any = writer.file_writer  # not add_hparams, which creates its own folder
         for summary in make(values, {"validation/loss": 0.0}):
             file.add_summary(summary)
 
     @staticmethod
     def _show(writer: SummaryWriter, path: Path, step: int) -> None:
-        """Add one file of a preview by its suffix; others are left out."""
+        """Add one preview file, chosen by suffix; unknown suffixes are ignored."""
         import numpy as np
 
         if path.suffix == ".png":

@@ -1,4 +1,4 @@
-"""Whose code an unexpected exception came from, as one sentence."""
+"""Says in one sentence whose code raised an unexpected exception."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aigc_core.plugins.loader import PluginHost
 
 
 def failure(host: PluginHost, error: BaseException, doing: str) -> PluginFailure:
-    """Return an exception of a plugin's code, or else of aigc's own, as an error with one sentence.
+    """Turn an exception into a one-sentence error that names the plugin, if it came from one.
 
     Args:
-        host: knows the plugins.
+        host: the host with the plugins.
         error: what was raised.
-        doing: what was being done, as ``"training image/dcgan"``.
+        doing: what was being done, such as ``"training image/dcgan"``.
     """
     frames = traceback.extract_tb(error.__traceback__)
     for frame in reversed(frames):
@@ -33,7 +33,7 @@ def failure(host: PluginHost, error: BaseException, doing: str) -> PluginFailure
 
 
 def _owner(host: PluginHost, filename: str) -> str | None:
-    """Return the plugin in whose package a file is."""
+    """Return the active plugin whose package contains a file, or None."""
     path = os.path.realpath(filename)
     for status in host.statuses:
         if status.state != "active":

@@ -21,11 +21,11 @@ Kind = Literal["modality", "dataset", "recipe", "metric"]
 
 
 class CataloguePlugin(ConfigModel):
-    """A plugin that can be installed. Names only: a catalogue never says what code to import."""
+    """A plugin that can be installed. Only names: a catalogue never says which code to import."""
 
     summary: str
     folder: str | None = Field(default=None, pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")
-    """Where it stands in a checkout, relative to the catalogue and below it."""
+    """Its folder in a checkout, relative to the catalogue's folder and below it."""
     modalities: tuple[Name, ...] = ()
     datasets: tuple[Name, ...] = ()
     recipes: tuple[RecipeName, ...] = ()
@@ -33,15 +33,15 @@ class CataloguePlugin(ConfigModel):
 
 
 class Slot(ConfigModel):
-    """A kind of content that the framework has a place for."""
+    """A kind of content that the framework has a slot for."""
 
     summary: str
     plugin: Name | None = None
-    """Which plugin fills it; null for an empty slot."""
+    """The plugin that fills the slot; null if it is empty."""
 
 
 class Catalogue(ConfigModel):
-    """The whole of ``registry.yaml``."""
+    """The contents of ``registry.yaml``."""
 
     schema_version: Literal[1]
     modalities: dict[Name, Slot]
@@ -59,7 +59,7 @@ class Catalogue(ConfigModel):
         return self
 
     def provider_of(self, kind: Kind, name: str) -> str | None:
-        """Return the name of the catalogued plugin that brings something, if one does."""
+        """Return the name of the first catalogued plugin that provides ``name``, or None."""
         for plugin_name, plugin in self.plugins.items():
             brings = {
                 "modality": plugin.modalities,
@@ -73,13 +73,12 @@ class Catalogue(ConfigModel):
 
 
 def find_catalogue() -> Path:
-    """Return the file in use.
+    """Return the path of the catalogue to use.
 
-    It is that of ``--registry``, else ``./registry.yaml``, else that of ``AIGC_REGISTRY``, else
-    the core's own.
+    In order: ``--registry``, ``./registry.yaml``, ``AIGC_REGISTRY``, the core's own.
 
     Raises:
-        ConfigError: ``--registry`` or ``AIGC_REGISTRY`` names no file.
+        ConfigError: ``--registry`` or ``AIGC_REGISTRY`` names something that is not a file.
     """
     if chosen := host_options().registry:
         if not os.path.isfile(chosen):
@@ -109,7 +108,7 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected keys such as 'schema_version', found {shown(data)}.")
     version = data.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:  # before its new keys are refused
+    if isinstance(version, int) and version > SCHEMA_VERSION:  # before new keys are rejected
         raise ConfigError(
             f"{path}: schema_version {version} is newer than this aigc reads ({SCHEMA_VERSION}). "
             "Upgrade with: pip install --upgrade aigc-core"

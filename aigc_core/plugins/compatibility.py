@@ -1,4 +1,4 @@
-"""Whether a plugin fits this core, read from its metadata, before anything is imported."""
+"""Checks from metadata alone, before any import, whether a plugin works with this core."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CORE = "aigc-core"
 
 
 def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
-    """Return what keeps a plugin from working with this core, and the command that fixes it.
+    """Return why a plugin cannot work with this core and the command that fixes it, or None.
 
-    A plugin says which core it needs in two ways: the requirement ``aigc-core>=…`` of its
-    distribution, and the API version it is written for, as the name of an entry point in the
-    group ``aigc.api``. Without one it is taken to be written for version 1.
+    A plugin states which core it needs in two ways: its distribution's requirement
+    ``aigc-core>=…``, and the API version it is written for, as the name of an entry point in the
+    group ``aigc.api`` (version 1 if there is none).
     """
     who = plugin.distribution or plugin.name
     which = f"{who} {plugin.version}" if plugin.version else who
@@ -64,8 +64,8 @@ def incompatibility(plugin: InstalledPlugin) -> tuple[str, str] | None:
 
 
 def applies(requirement: Requirement) -> bool:
-    """Whether a requirement holds in this environment, without extras."""
+    """Whether a requirement's marker holds in this environment, without extras."""
     try:
         return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-    except Exception:  # a marker that compares what has no order
+    except Exception:  # such as a marker that compares values without an order
         return False

@@ -1,4 +1,4 @@
-"""Running a plugin's code as it loads, whatever that code does."""
+"""Loads a plugin's code safely, whatever that code does."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from aigc_core.plugins.status import PluginStatus
 
 logger = logging.getLogger("aigc")
 NOTICE_AFTER_S = 3.0
-"""Seconds after which it is said which plugin the command waits for."""
+"""Seconds after which a warning says which plugin the command is waiting for."""
 
 NEVER_CATCH = (KeyboardInterrupt, Terminated)
-"""What is the user's doing, not the plugin's."""
+"""Exceptions that the user causes, not the plugin."""
 
 
 _SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -33,13 +33,13 @@ _SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 @contextlib.contextmanager
 def guarded() -> Iterator[list[str]]:
-    """Run a plugin's code inside: what it prints goes to standard error, what it sets is undone.
+    """Context for running a plugin's code: its output goes to stderr, and its changes are undone.
 
-    Undone are the current folder, the handlers of Ctrl-C and SIGTERM, and what switches logging
-    off.
+    It restores the current folder, the handlers of Ctrl-C and SIGTERM, the level below which
+    logging is disabled, and the handlers of aigc's logger.
 
     Yields:
-        A list that, at the end, holds what had to be undone.
+        A list that is filled at the end with what had to be restored, logger handlers excepted.
     """
     changed: list[str] = []
     folder = _current_folder()
@@ -47,7 +47,7 @@ def guarded() -> Iterator[list[str]]:
     in_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in _SIGNALS if in_main}
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is the command's answer
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the command's own output
             yield changed
     finally:
         if folder is not None and _current_folder() != folder:
@@ -57,7 +57,7 @@ def guarded() -> Iterator[list[str]]:
         for number, handler in before.items():
             if signal.getsignal(number) is not handler:
                 changed.append(f"the handler of {signal.Signals(number).name}")
-                if handler is not None:  # one that was not set from Python cannot be
+                if handler is not None:  # a handler not set from Python cannot be restored
                     signal.signal(number, handler)
         if logging.root.manager.disable != disabled:
             changed.append("what logging leaves out")
@@ -73,13 +73,11 @@ def _current_folder() -> str | None:
 
 
 def import_plugin(status: PluginStatus) -> object:
-    """Import what a plugin's entry point names.
-
-    Says so when it takes long.
+    """Import what a plugin's entry point names; warn if that takes long.
 
     Raises:
-        PluginError: it cannot be imported, for whatever reason; ``status.fix`` is set where more
-            helps than disabling it.
+        PluginError: it cannot be imported, for any reason; ``status.fix`` is set if there is a
+            better fix than disabling the plugin.
     """
     notice = threading.Timer(NOTICE_AFTER_S, _say_that_it_takes_long, [status])
     notice.daemon = True
@@ -98,8 +96,8 @@ def import_plugin(status: PluginStatus) -> object:
 
 
 def describe(error: BaseException) -> str:
-    """Return an exception as a phrase, with its type."""
-    if isinstance(error, ConfigError):  # a declaration that is not valid, such as of a recipe
+    """Describe an exception in a phrase, with its type."""
+    if isinstance(error, ConfigError):  # such as an invalid declaration of a recipe
         return str(error).rstrip(".")
     try:
         words = " ".join(str(error).split())
@@ -134,15 +132,15 @@ def _why(error: BaseException, status: PluginStatus) -> str:
 
 
 def _not_installed(distribution: str) -> list[str]:
-    """Return what a distribution requires that is not there.
+    """Return the requirements of a distribution that are not installed.
 
-    By its own metadata: a distribution is often called otherwise than the module that is missing,
-    and whoever registered the module's name with a package index may be somebody else.
+    Taken from its metadata, not from the missing module's name: the distribution is often named
+    differently, and a package of the module's name may belong to somebody else.
     """
     missing: list[str] = []
     try:
         requirements = importlib.metadata.requires(distribution) or []
-    except Exception:  # damaged in whatever way
+    except Exception:  # damaged metadata can raise anything
         return missing
     for text in requirements:
         try:
@@ -151,7 +149,7 @@ def _not_installed(distribution: str) -> list[str]:
                 importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
             missing.append(f"{requirement.name}{requirement.specifier}")
-        except Exception:  # a malformed line tells nothing
+        except Exception:  # skip malformed lines
             continue
     return missing
 

@@ -1,4 +1,4 @@
-"""Checking hooks strictly, and calling observers so that a faulty one never stops a training."""
+"""Checks hooks strictly, and calls observers so that a faulty one never stops training."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger("aigc")
 
 
 def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
-    """Check a plugin's or an observer's hooks for what pluggy accepts without a word.
+    """Check a plugin's or an observer's hooks for mistakes that pluggy silently accepts.
 
     Raises:
-        PluginError: an unknown hook, a hook that is not marked, a wrapper, or an argument that
-            the hook does not have; names the nearest valid name.
+        PluginError: a class instead of an instance, an unknown, unmarked or async hook, a
+            wrapper, or an argument that the hook does not have. Suggests the nearest valid name.
     """
     if inspect.isclass(plugin):
         raise PluginError(
@@ -65,15 +65,15 @@ class HookCaller:
     """Calls observer hooks one implementation at a time.
 
     pluggy stops at the first implementation that raises and does not say whose it was. Here the
-    error is logged once with the plugin's name, that plugin is switched off for the run, and the
-    others are called.
+    error is logged once with the plugin's name, the plugin is switched off for the run, and the
+    others are still called.
     """
 
     def __init__(self, manager: pluggy.PluginManager, observers: Sequence[object] = ()) -> None:
-        """Call the plugins of ``manager`` and, after them, ``observers`` of this run alone.
+        """Set up calls to ``manager``'s plugins and, after them, this run's own ``observers``.
 
         Raises:
-            PluginError: an observer's hook that is not valid.
+            PluginError: an observer has an invalid hook.
         """
         own = pluggy.PluginManager(hookspecs.PROJECT)
         own.add_hookspecs(hookspecs)
@@ -87,13 +87,12 @@ class HookCaller:
     def call(self, hook: str, **arguments: Any) -> None:
         """Call ``hook`` on every plugin that implements it and has not failed in this run.
 
-        With the option ``strict``, the first that raises ends it with a ``PluginError``.
+        Implementations are called in registration order, apart from ``tryfirst`` and ``trylast``,
+        and get only the arguments they ask for.
 
         Raises:
-            StopTraining: an implementation asked for it; the others were called, too.
-
-        In the order of registration; ``tryfirst`` and ``trylast`` are honoured. Implementations
-        get only the arguments they ask for.
+            StopTraining: an implementation asked for it; the others were still called.
+            PluginError: an implementation failed, and the option ``strict`` is set.
         """
         implementations = [
             implementation
@@ -130,7 +129,7 @@ class HookCaller:
 
 
 def _shown_name(implementation: pluggy.HookImpl) -> str:
-    """Return the plugin's name, or the class of an object that was registered without one."""
+    """Return the plugin's name, or the class name if it was registered without one."""
     plugin = implementation.plugin
     unnamed = implementation.plugin_name == str(id(plugin))
     return type(plugin).__name__ if unnamed else implementation.plugin_name

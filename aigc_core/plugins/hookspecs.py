@@ -1,4 +1,4 @@
-"""The hooks: what the core asks of plugins and tells them. Each states who is called, and when."""
+"""The hooks through which the core calls plugins. Each docstring says when it is called."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def aigc_register_modalities() -> Sequence[ModalitySpec]:  # type: ignore[empty-body]
-    """Return the modalities that this plugin brings. Called once, when the plugin is loaded."""
+    """Return the modalities that this plugin provides. Called once, when the plugin is loaded."""
 
 
 @hookspec
 def aigc_register_datasets() -> Sequence[DatasetSpec]:  # type: ignore[empty-body]
-    """Return the datasets that this plugin brings. Called once, when the plugin is loaded."""
+    """Return the datasets that this plugin provides. Called once, when the plugin is loaded."""
 
 
 @hookspec
 def aigc_register_recipes() -> Sequence[RecipeSpec]:  # type: ignore[empty-body]
-    """Return the recipes that this plugin brings. Called once, when the plugin is loaded."""
+    """Return the recipes that this plugin provides. Called once, when the plugin is loaded."""
 
 
 @hookspec
 def aigc_register_metrics() -> Sequence[MetricSpec]:  # type: ignore[empty-body]
-    """Return the metrics that this plugin brings. Called once, when the plugin is loaded."""
+    """Return the metrics that this plugin provides. Called once, when the plugin is loaded."""
 
 
 @hookspec
 def aigc_extend_cli(app: typer.Typer) -> None:
-    """Add commands to ``aigc``. Called once at every start of the command line; import late."""
+    """Add commands to ``aigc``. Called each time the command line starts, so import lazily."""
 
 
 @hookspec
@@ -57,19 +57,20 @@ def aigc_run_started(run: Run, config: Mapping[str, Any], start_step: int) -> No
 def aigc_metrics_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
     """Called at every log interval, and after validations, with means over the interval by name.
 
-    Names: ``loss/<phase>``, ``gradient_norm/<phase>``, ``samples_per_second``, and what the
-    trainer logs of its own; and, until now and no means, ``epoch`` and ``skipped_updates``.
+    Names: ``loss/<phase>``, ``gradient_norm/<phase>``, ``samples_per_second``, whatever the trainer
+    logs itself, and, as current values, ``learning_rate/<phase>`` if it is scheduled and what
+    validation measured; ``epoch`` and ``skipped_updates`` are running totals, not means.
     """
 
 
 @hookspec
 def aigc_samples_drawn(run: Run, step: int, preview: Path) -> None:
-    """Called when samples were drawn during training; ``preview`` is the file that shows them."""
+    """Called after samples are drawn during training; ``preview`` is the file that shows them."""
 
 
 @hookspec
 def aigc_checkpoint_saved(run: Run, step: int, path: Path) -> None:
-    """Called when the checkpoint in the folder ``path`` is complete and on disk."""
+    """Called once the checkpoint in the folder ``path`` is complete and on disk."""
 
 
 @hookspec

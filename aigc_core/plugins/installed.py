@@ -1,4 +1,4 @@
-"""What is installed, from metadata alone: nothing of a plugin is imported here."""
+"""Finds installed plugins from metadata alone; no plugin is imported here."""
 
 from __future__ import annotations
 
@@ -23,53 +23,53 @@ _DISTRIBUTION_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.ASCII | r
 
 @dataclass(frozen=True)
 class InstalledPlugin:
-    """One entry point of the group ``aigc.plugins``, and the distribution that it came with."""
+    """One entry point of the group ``aigc.plugins``, and the distribution it came with."""
 
     name: str
     """The entry point's name, such as ``image``; always printable."""
     module: str
-    """What it names, such as ``aigc_image``; imported only by the host."""
+    """What the entry point names, such as ``aigc_image``; imported only by the host."""
     distribution: str | None = None
-    """Name of the distribution, such as ``aigc-image``; None where its metadata is damaged."""
+    """Name of the distribution, such as ``aigc-image``; None if its metadata is damaged."""
     version: str | None = None
     location: str | None = None
-    """The folder it was installed into, or of an editable installation the source's."""
+    """The folder it was installed into, or the source folder if it is editable."""
     editable: bool = False
     source: str | None = None
-    """The folder or file it was installed from, where pip noted one (PEP 610)."""
+    """The folder or file it was installed from, if pip recorded one (PEP 610)."""
     metadata_path: str | None = None
     """The ``.dist-info`` folder."""
     requirements: tuple[str, ...] = ()
-    """What the distribution requires, as it says (PEP 508)."""
+    """The distribution's requirements as it states them (PEP 508)."""
     api_version: str | None = None
-    """The API version that it is written for; None where it does not say."""
+    """The API version it is written for; None if it does not say."""
     problem: str | None = None
     """What is wrong with its metadata."""
     fix: str | None = None
-    """What fixes the problem: a command, as one would type it."""
+    """What fixes the problem: a command, ready to type."""
 
     @property
     def removal(self) -> str:
-        """What removes it: a command, or words where pip cannot."""
+        """How to remove it: a command, or an instruction in words if pip cannot."""
         return removal(self.distribution, self.metadata_path)
 
 
 def find_installed() -> list[InstalledPlugin]:
-    """Return all installed plugins in the order of their names.
+    """Return all installed plugins, sorted by name.
 
-    A distribution with metadata that cannot be read hides nothing but itself, unlike with
-    ``importlib.metadata.entry_points``, which one malformed file stops.
+    Unreadable metadata hides only its own distribution, whereas a single malformed file makes
+    ``importlib.metadata.entry_points`` fail altogether.
     """
     plugins: dict[tuple[str, str, str | None], InstalledPlugin] = {}
-    homes: dict[str, str] = {}  # normal name of a distribution to the folder that it is in
-    versions: dict[str, set[str]] = {}  # and to its versions there
+    homes: dict[str, str] = {}  # normalised name of a distribution -> the folder it is in
+    versions: dict[str, set[str]] = {}  # normalised name -> its versions in that folder
     for distribution in importlib.metadata.distributions():
         path = _metadata_path(distribution)
-        if os.path.basename(path or "").startswith("~"):  # pip was interrupted while it replaced it
+        if os.path.basename(path or "").startswith("~"):  # pip was interrupted while replacing it
             continue
         try:
             text = distribution.read_text("entry_points.txt")
-        except Exception as error:  # of whatever finds metadata there
+        except Exception as error:  # a metadata finder can raise anything
             logger.debug("Metadata that cannot be read: %s", error)
             continue
         if not text or ENTRY_POINT_GROUP not in text:
@@ -82,7 +82,7 @@ def find_installed() -> list[InstalledPlugin]:
             known = normal in homes
             if homes.setdefault(normal, home) == home:
                 versions.setdefault(normal, set()).add(_version(distribution) or "?")
-            if known:  # if in another folder of sys.path, that has no effect
+            if known:  # found before; a copy in a later folder of sys.path has no effect
                 continue
         for plugin in _plugins_of(distribution, name):
             plugins.setdefault((plugin.name, plugin.module, plugin.distribution), plugin)
@@ -91,12 +91,12 @@ def find_installed() -> list[InstalledPlugin]:
 
 
 def normal_name(distribution: str) -> str:
-    """Return a distribution's name as PyPA normalises it: ``Aigc_Image`` is ``aigc-image``."""
+    """Normalise a distribution's name as PyPA does: ``Aigc_Image`` becomes ``aigc-image``."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 class Named(Protocol):
-    """A plugin as far as a user can name it."""
+    """Anything with the names by which a user can refer to a plugin."""
 
     @property
     def name(self) -> str: ...
@@ -105,21 +105,21 @@ class Named(Protocol):
 
 
 def matches_name(plugin: Named, name: str) -> bool:
-    """Whether a user means this plugin by ``name``: its own or its distribution's."""
+    """Whether ``name`` is this plugin's name or its distribution's."""
     if name == plugin.name:
         return True
     return plugin.distribution is not None and normal_name(name) == normal_name(plugin.distribution)
 
 
 def as_argument(name: str) -> str:
-    """Return a name as one would type it in a shell, as an argument of ``aigc``."""
+    """Quote a name for a shell, as an argument of ``aigc``."""
     return f"-- {shlex.quote(name)}" if name.startswith("-") else shlex.quote(name)
 
 
 def removal(distribution: str | None, metadata_path: str | None) -> str:
-    """Return what removes a plugin: a command, or words where its metadata is damaged.
+    """Return how to remove a plugin: a command, or words if its metadata is damaged.
 
-    Never an entry point's name for pip: somebody else's distribution may be called like it.
+    Never passes an entry point's name to pip: an unrelated distribution may have that name.
     """
     if distribution is not None:
         return f"aigc plugins uninstall {as_argument(distribution)}"
@@ -129,7 +129,7 @@ def removal(distribution: str | None, metadata_path: str | None) -> str:
 def _noting_mixed_versions(
     plugin: InstalledPlugin, versions: dict[str, set[str]]
 ) -> InstalledPlugin:
-    """Note a problem where a folder has metadata of several versions of a plugin."""
+    """Record a problem if a folder has metadata for several versions of the plugin."""
     if plugin.distribution is None or plugin.problem:
         return plugin
     mixed = sorted(versions[normal_name(plugin.distribution)])
@@ -155,7 +155,7 @@ def _plugins_of(
     remove = removal(name, about["metadata_path"])
     try:
         entry_points = list(distribution.entry_points)
-    except Exception as error:  # whatever a parser of a damaged file raises
+    except Exception as error:  # parsing a damaged file can raise anything
         problem = f"its entry_points.txt cannot be read: {error}"
         fix = f"pip install --force-reinstall --no-deps {name}" if name else remove
         yield InstalledPlugin(name or "?", "?", **about, problem=problem, fix=fix)
@@ -179,12 +179,12 @@ def _plugins_of(
 
 
 def _printable(text: str) -> str:
-    """Return text without what a terminal would obey instead of show."""
+    """Escape characters that are not printable, such as terminal control codes."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _text(distribution: importlib.metadata.Distribution, key: str) -> str | None:
-    """Return a field of the metadata; a half removed installation has files without it."""
+    """Return a metadata field, or None; a half-removed installation may lack the metadata."""
     try:
         value = distribution.metadata[key]
     except Exception:
@@ -198,7 +198,7 @@ def _version(distribution: importlib.metadata.Distribution) -> str | None:
 
 
 def _metadata_path(distribution: importlib.metadata.Distribution) -> str | None:
-    """Return the folder of the metadata; other finders than Python's own may have none."""
+    """Return the metadata folder, or None: not every metadata finder has one."""
     path = getattr(distribution, "_path", None)
     return None if path is None else os.path.abspath(str(path))
 
@@ -219,12 +219,12 @@ def _location(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
         if url.scheme == "file":
             source = urllib.parse.unquote(url.path)
             if os.name == "nt":
-                from urllib.request import url2pathname  # it brings all of http
+                from urllib.request import url2pathname  # a slow import: it loads all of http
 
                 source = url2pathname(url.path)
             if direct.get("dir_info", {}).get("editable"):
                 return {"location": source, "editable": True, "source": source}
-    except Exception:  # damaged in whatever way, it tells nothing
+    except Exception:  # damaged: ignore it
         pass
     try:
         location = os.path.abspath(str(distribution.locate_file("")))

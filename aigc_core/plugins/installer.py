@@ -1,4 +1,4 @@
-"""Installing and uninstalling plugins with pip, and telling truly what came of it."""
+"""Installs and uninstalls plugins with pip, and reports the actual outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from aigc_core.plugins.compatibility import CORE
 from aigc_core.plugins.installed import InstalledPlugin, find_installed, matches_name, normal_name
 
 CONSTRAINTS = "constraints.txt"
-"""Pins beside a checkout's ``registry.yaml``, under which its plugins are installed."""
+"""File of pinned versions next to a checkout's ``registry.yaml``, used to install its plugins."""
 ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
@@ -36,12 +36,12 @@ class Target:
     """One thing to install."""
 
     argument: str
-    """What pip is given: a path or a requirement."""
+    """The argument for pip: a path or a requirement."""
     distribution: str | None
-    """The distribution's name, where it can be known before."""
+    """The distribution's name, if it is known before installing."""
     is_folder: bool = False
     registry: Path | None = None
-    """The registry that made this of another name, where it is not the core's own."""
+    """The registry that the name was found in, if it is not the core's own."""
 
 
 class InstallError(AigcError):
@@ -49,11 +49,11 @@ class InstallError(AigcError):
 
 
 def find_targets(names: Sequence[str]) -> list[Target]:
-    """Return what names stand for: entries of the registry, paths, wheels or requirements.
+    """Resolve names to targets: registry entries, paths, wheels or requirements.
 
     Raises:
-        PluginError: a path that is not there, an empty slot, or a name that is almost one of the
-            registry's, which could be somebody else's trap.
+        PluginError: a missing path, an empty slot, or a name that is suspiciously close to one in
+            the registry (possible typosquatting).
     """
     path = find_catalogue().absolute()
     catalogue = load_catalogue(path)
@@ -61,7 +61,7 @@ def find_targets(names: Sequence[str]) -> list[Target]:
 
 
 def every_target() -> list[Target]:
-    """Return all plugins of the registry."""
+    """Return a target for every plugin in the registry."""
     return find_targets(list(load_catalogue().plugins))
 
 
@@ -75,7 +75,7 @@ def _find_target(name: str, catalogue: Catalogue, path: Path) -> Target:
             f"'{name}' is no plugin of the registry, no path and no requirement of pip's: "
             f"{str(error).splitlines()[0]}.{did_you_mean(name, catalogue.plugins)}"
         ) from None
-    if requirement.url:  # who says where from says whose
+    if requirement.url:  # an explicit source cannot be mistaken for another package
         return Target(name, normal_name(requirement.name))
     wanted = normal_name(requirement.name)
     slot = catalogue.modalities.get(wanted)
@@ -97,7 +97,7 @@ def _find_target(name: str, catalogue: Catalogue, path: Path) -> Target:
 
 
 def _catalogued(entry: str, requirement: Requirement, catalogue: Catalogue, path: Path) -> Target:
-    """Return a plugin of the registry, with what was asked of it: its folder, or the index's."""
+    """Return the target for a registry entry: its folder in the checkout, or a requirement."""
     package = Path(__file__).resolve().parents[1]
     own = path.resolve().parent in (package, package.parent)
     registry = None if own else path
@@ -111,7 +111,7 @@ def _catalogued(entry: str, requirement: Requirement, catalogue: Catalogue, path
 
 
 def _twin(name: str, catalogue: Catalogue) -> str | None:
-    """Return the registry's name that another one, with aigc- or without, could be taken for."""
+    """Return the registry name that ``name``, with or without aigc-, could be confused with."""
     names = [*catalogue.plugins, *(f"aigc-{modality}" for modality in catalogue.modalities)]
     for wanted in (name, f"aigc-{name}"):
         for close in difflib.get_close_matches(wanted, names, n=1, cutoff=0.85):
@@ -135,7 +135,7 @@ def _local(path: Path, name: str) -> Target:
         except (OSError, ValueError) as error:
             raise PluginError(f"{file} cannot be read: {error}.") from None
         found = project.get("name") if isinstance(project, dict) else None
-        distribution = normal_name(found) if isinstance(found, str) else None  # else pip tells
+        distribution = normal_name(found) if isinstance(found, str) else None  # pip will complain
         return Target(str(path.absolute()), distribution, True)
     if not os.path.isfile(path):
         raise PluginError(f"There is no file or folder {name}.")
@@ -143,7 +143,7 @@ def _local(path: Path, name: str) -> Target:
 
 
 def _distribution_in(file: str) -> str | None:
-    """Return the distribution that a wheel or a source archive is of, by the file's name."""
+    """Return the distribution that a wheel's or a source archive's file name gives, or None."""
     try:
         parsed = parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
     except ValueError:
@@ -168,7 +168,7 @@ def uninstall_command(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the command that removes plugins, and their distributions' names.
 
     Raises:
-        PluginError: a name that no installed plugin has, or one whose metadata is damaged.
+        PluginError: no installed plugin has the name, several do, or its metadata is damaged.
     """
     installed = find_installed()
     distributions: list[str] = []
@@ -199,16 +199,16 @@ def _damaged(plugin: InstalledPlugin) -> str:
 
 
 def installer(verb: Literal["install", "uninstall"]) -> list[str]:
-    """Return how to call pip for this environment, or uv where there is no pip.
+    """Return the command that runs pip for this environment, or uv if there is no pip.
 
     Raises:
-        PluginError: there is neither.
+        PluginError: neither is available.
     """
     if importlib.util.find_spec("pip") is not None:
-        # -P: no pip.py of the current folder
+        # -P: do not pick up a pip.py from the current folder
         pip = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", verb]
         return [*pip, "--yes"] if verb == "uninstall" else pip
-    if shutil.which("uv"):  # which never asks
+    if shutil.which("uv"):  # uv never asks for confirmation, so no --yes
         return ["uv", "pip", verb, "--python", sys.executable]
     raise PluginError(
         f"{sys.executable} has no pip, and there is no uv. "
@@ -217,14 +217,14 @@ def installer(verb: Literal["install", "uninstall"]) -> list[str]:
 
 
 def run_installer(command: Sequence[str], say: Callable[[str], None]) -> None:
-    """Run pip; pass on what it says, line by line.
+    """Run pip and pass on its output line by line.
 
-    An interruption is passed on to it, and raised again when pip has ended: cut off, it would leave
-    plugins half installed.
+    An interruption is forwarded to pip and raised again once pip has ended: killing pip midway
+    would leave plugins half installed. A second interruption kills it.
 
     Raises:
-        InstallError: it failed; repeats what pip named as errors, and says whether the
-            environment's plugins are as they were.
+        InstallError: pip failed; repeats pip's error lines and says whether the environment's
+            plugins are unchanged.
     """
     before = find_installed()
     lines: list[str] = []
@@ -250,7 +250,7 @@ def run_installer(command: Sequence[str], say: Callable[[str], None]) -> None:
             text=True,
             errors="replace",
             env={name: value for name, value in os.environ.items() if name != "FORCE_COLOR"},
-            start_new_session=True,  # a terminal's Ctrl-C is for us: it comes once, in any case
+            start_new_session=True,  # Ctrl-C in a terminal reaches only us, so pip gets it once
         ) as process:
             try:
                 run_to_the_end()
@@ -276,8 +276,8 @@ def run_installer(command: Sequence[str], say: Callable[[str], None]) -> None:
 
 
 def _interrupt(process: subprocess.Popen[str]) -> None:
-    """Do to pip, and to what it has started, what Ctrl-C would."""
-    if os.name == "nt":  # there a console's Ctrl-C reached it already
+    """Send SIGINT to pip and its child processes, as Ctrl-C would."""
+    if os.name == "nt":  # on Windows, the console's Ctrl-C has already reached it
         return
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # it is ending just now
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it may just have ended
         os.killpg(process.pid, signal.SIGINT)

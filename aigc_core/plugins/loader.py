@@ -1,7 +1,7 @@
-"""The plugin host: loads each installed plugin under guard, and answers by name.
+"""The plugin host: loads each installed plugin under guard, and looks things up by name.
 
-One broken plugin never takes the others or the command line down: its error is kept in its status,
-and raised only when something asks for what that plugin should have brought.
+A broken plugin never takes down the others or the command line: its error is kept in its status
+and raised only when something that the plugin should provide is needed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ logger = logging.getLogger("aigc")
 
 
 class PluginHost:
-    """Knows every plugin and everything that plugins registered."""
+    """Holds every plugin and everything that plugins registered."""
 
     def __init__(self, options: HostOptions | None = None) -> None:
-        """Begin with no plugin; ``options`` are those in use where none are given."""
+        """Start with no plugins; ``options`` defaults to ``host_options()``."""
         self.options = options or host_options()
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
@@ -57,12 +57,12 @@ class PluginHost:
         """Load every installed plugin that may load, in the order of their names.
 
         Args:
-            about_to_load: called with what tells a plugin from others before its code runs; a
-                ``PluginError`` that it raises stands for the plugin's own.
+            about_to_load: called with a key that identifies the plugin, before its code runs; if
+                it raises ``PluginError``, that is treated as the plugin's own error.
 
         Raises:
-            PluginError: ``--no-plugins`` names what is not installed; with the option ``strict``:
-                a plugin does not load, or warns.
+            PluginError: ``--no-plugins`` names a plugin that is not installed; or, with the option
+                ``strict``, a name in ``AIGC_PLUGINS`` is unknown or a plugin fails or warns.
         """
         self.options.check_names()
         for plugin in _the_known_first(find_installed()):
@@ -94,7 +94,7 @@ class PluginHost:
         twins = [s for s in self.statuses if s.name == status.name]
         for twin in twins:
             if (twin.distribution, twin.module) == (status.distribution, status.module):
-                return twin  # the same metadata, met twice
+                return twin  # the same metadata, found twice
         self.statuses.append(status)
         if status.state == "active":
             if used := next((s for s in twins if s.state == "active"), None):
@@ -111,12 +111,12 @@ class PluginHost:
         return status
 
     def status(self, name: str) -> PluginStatus | None:
-        """Return the plugin of this name, the active one of several; None where there is none."""
+        """Return the plugin of this name, preferring an active one; None if there is none."""
         found = [status for status in self.statuses if status.name == name]
         return next((s for s in found if s.state == "active"), found[0] if found else None)
 
     def _run(self, status: PluginStatus, called: str, about_to_load: Callable[[str], None]) -> None:
-        """Run a plugin's code: import it and let it register what it brings."""
+        """Run a plugin's code: import it and let it register what it provides."""
         had_torch = "torch" in sys.modules
         try:
             with guarded() as changed:
@@ -142,7 +142,7 @@ class PluginHost:
             )
 
     def register(self, plugin: object, status: PluginStatus) -> None:
-        """Register a loaded plugin and take its specs; an error is kept in ``status``."""
+        """Register a loaded plugin and its specs; an error is kept in ``status``."""
         if not any(known is status for known in self.statuses):
             self.statuses.append(status)
         try:
@@ -167,13 +167,13 @@ class PluginHost:
             status.fail("error", str(error) if isinstance(error, UserError) else describe(error))
 
     def recipe(self, name: str) -> RecipeSpec:
-        """Return a recipe by name; raise ``PluginError`` that says how to get a missing one."""
+        """Return a recipe by name; if missing, raise a ``PluginError`` that says how to get it."""
         if name not in self.recipes:
             raise missing("recipe", name, self.recipes, self.statuses)
         return self.recipes[name]
 
     def dataset(self, name: str, modality: str) -> DatasetSpec:
-        """Return a dataset of one modality by name; raise ``PluginError`` for a wrong one."""
+        """Return a dataset by name; raise ``PluginError`` if missing or of another modality."""
         fitting = {n: s for n, s in self.datasets.items() if s.modality == modality}
         if name not in self.datasets:
             raise missing("dataset", name, fitting, self.statuses)
@@ -186,13 +186,13 @@ class PluginHost:
         return spec
 
     def modality(self, name: str) -> ModalitySpec:
-        """Return a modality by name; raise ``PluginError`` for one that no plugin brings."""
+        """Return a modality by name; raise ``PluginError`` if no plugin provides it."""
         if name not in self.modalities:
             raise missing("modality", name, self.modalities, self.statuses)
         return self.modalities[name]
 
     def metric(self, name: str, modality: str) -> MetricSpec:
-        """Return a metric for one modality by name; raise ``PluginError`` for a wrong one."""
+        """Return a metric by name; raise ``PluginError`` if missing or for another modality."""
         fitting = {n: s for n, s in self.metrics.items() if s.modality in (None, modality)}
         if name not in self.metrics:
             raise missing("metric", name, fitting, self.statuses)
@@ -204,14 +204,14 @@ class PluginHost:
         return fitting[name]
 
     def owner(self, kind: Kind, name: str) -> str:
-        """Return the plugin that brought the modality, dataset, recipe or metric ``name``."""
+        """Return the name of the plugin that provides the thing of this ``kind`` and ``name``."""
         return self.registered.owner(kind, name)
 
     def resolve(self, reference: str, owner: str) -> Any:
         """Import what a spec's ``"package.module:Name"`` names.
 
         Raises:
-            PluginError: it cannot be imported or has no such name; names the plugin ``owner``.
+            PluginError: it cannot be imported or has no such name; the message names ``owner``.
         """
         module, _, attribute = reference.partition(":")
         try:
@@ -224,12 +224,12 @@ class PluginHost:
             ) from error
 
     def broken(self) -> list[PluginStatus]:
-        """Return the plugins that should be active and could not be loaded."""
+        """Return the plugins that should be active but could not be loaded."""
         return [status for status in self.statuses if status.broken]
 
 
 def _the_known_first(plugins: list[InstalledPlugin]) -> list[InstalledPlugin]:
-    """Return plugins in the order to load: of several with one name, the registry's first."""
+    """Return plugins in loading order: among plugins of one name, the registry's comes first."""
     names = Counter(plugin.name.casefold() for plugin in plugins)
     if max(names.values(), default=0) < 2:
         return plugins
@@ -248,11 +248,11 @@ _discovered: list[PluginHost] = []
 
 
 def get_host() -> PluginHost:
-    """Return this process's host, with every plugin that may load loaded on the first call.
+    """Return this process's host; the first call loads every plugin that may load.
 
     Raises:
-        UserError: the user's file of disabled plugins is malformed; with ``strict``, a plugin
-            does not load.
+        UserError: the user's file of disabled plugins is malformed, or as for
+            ``PluginHost.discover``.
     """
     if _used:
         return _used[-1]
@@ -266,7 +266,7 @@ def get_host() -> PluginHost:
 
 @contextlib.contextmanager
 def use_host(host: PluginHost) -> Iterator[PluginHost]:
-    """Let ``get_host`` return another host inside, such as one with a single plugin for a test."""
+    """Make ``get_host`` return another host in this context, such as one for a test."""
     _used.append(host)
     try:
         yield host

@@ -1,4 +1,4 @@
-"""Why a name that was asked for is not there: the plugin's own cause, or who could bring it."""
+"""Explains why a name is missing: its plugin's own error, or which plugin would provide it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aigc_core.plugins.status import PluginStatus
 def missing(
     kind: Kind, name: str, valid: Mapping[str, object], statuses: Collection[PluginStatus]
 ) -> PluginError:
-    """Return the error for a recipe, dataset, metric or modality that no active plugin brings."""
+    """Return the error for a recipe, dataset, metric or modality that no active plugin provides."""
     provider = _catalogued_provider(kind, name)
     idle = [status for status in statuses if status.state != "active"]
     for status in idle:
@@ -49,6 +49,6 @@ def _needs(kind: Kind, name: str, status: PluginStatus) -> str:
 def _catalogued_provider(kind: Kind, name: str) -> str | None:
     try:
         catalogue: Catalogue = load_catalogue()
-    except ConfigError:  # a faulty catalogue must not hide what is missing; `aigc doctor` tells
+    except ConfigError:  # a faulty catalogue must not hide the error; `aigc doctor` reports it
         return None
     return catalogue.provider_of(kind, name)

@@ -1,4 +1,4 @@
-"""What decides which plugins load, and how strictly: read before anything of theirs is."""
+"""Options for which plugins load and how strictly; read before any plugin is."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ logger = logging.getLogger("aigc")
 
 @dataclass(frozen=True)
 class HostOptions:
-    """Which plugins may load. Of contradicting wishes, the one nearest to the command counts."""
+    """Which plugins may load. The command line wins over the environment, and that over a file."""
 
     only: tuple[str, ...] | None = None
-    """``AIGC_PLUGINS``: only these; none if empty; None for every plugin."""
+    """``AIGC_PLUGINS``: only these; empty for no plugins, None for all."""
     without: tuple[str, ...] = ()
     """``AIGC_DISABLE_PLUGINS``: not these."""
     disabled: tuple[str, ...] = ()
@@ -29,9 +29,9 @@ class HostOptions:
     none: bool = False
     """``--no-plugins``: none at all."""
     not_these: tuple[str, ...] = ()
-    """``--no-plugins=a,b``."""
+    """``--no-plugins=a,b``: not these."""
     strict: bool = False
-    """``--strict`` or ``AIGC_STRICT``: what is a warning about a plugin otherwise is an error."""
+    """``--strict`` or ``AIGC_STRICT``: turn warnings about plugins into errors."""
     traceback: bool = False
     """``--traceback``: show where errors came from."""
     registry: Path | None = None
@@ -39,7 +39,7 @@ class HostOptions:
 
     @classmethod
     def from_environment(cls) -> HostOptions:
-        """Read the variables and the user's file.
+        """Read the environment variables and the user's file of disabled plugins.
 
         Raises:
             ConfigError: the file is malformed.
@@ -53,7 +53,7 @@ class HostOptions:
         )
 
     def blocked(self, plugin: InstalledPlugin) -> tuple[str, str] | None:
-        """Return why a plugin may not load and how to let it, or None."""
+        """Return why a plugin may not load and how to enable it, or None."""
 
         def named(names: tuple[str, ...]) -> bool:
             return any(matches_name(plugin, name) for name in names)
@@ -73,10 +73,12 @@ class HostOptions:
         return None
 
     def check_names(self) -> None:
-        """Tell a name in a list of plugins that nothing is called: it was probably misspelt.
+        """Warn of names that match no installed plugin, since they are probably misspelt.
+
+        Checks ``--no-plugins`` and ``AIGC_PLUGINS``.
 
         Raises:
-            PluginError: in ``--no-plugins``, or with the option ``strict``; else it is a warning.
+            PluginError: instead of a warning, for ``--no-plugins`` or with the option ``strict``.
         """
         wishes = {"--no-plugins": self.not_these, "AIGC_PLUGINS": self.only or ()}
         installed = find_installed() if any(wishes.values()) else []
@@ -99,13 +101,13 @@ _chosen: list[HostOptions] = []
 
 
 def host_options() -> HostOptions:
-    """Return the options in use: those of the command line, else the environment's."""
+    """Return the options in use: from the command line, else from the environment."""
     return _chosen[-1] if _chosen else HostOptions.from_environment()
 
 
 @contextlib.contextmanager
 def use_options(options: HostOptions) -> Iterator[None]:
-    """Let these options hold inside."""
+    """Make ``host_options`` return these options in this context."""
     _chosen.append(options)
     try:
         yield

@@ -1,7 +1,7 @@
-"""What each plugin brings, or how it fails, found out in a child process.
+"""Finds out in a child process what each plugin provides, or how it fails.
 
-Listings come from here: whatever a plugin does while it is imported, exit, hang or crash, it does
-to the child. Run as a module it is that child.
+Used for listings: if a plugin exits, hangs or crashes while it is imported, only the child is
+affected. This module, run with ``-m``, is that child.
 """
 
 from __future__ import annotations
@@ -30,40 +30,41 @@ from aigc_core.plugins.status import PluginStatus
 logger = logging.getLogger("aigc")
 NOTICE_AFTER_S = 3.0
 GIVE_UP_AFTER_S = 10.0
-"""Seconds that a plugin may take where many are listed; torch takes about half of it."""
+"""Seconds that a plugin may take to load in a listing; importing torch takes about half of it."""
 PATIENT_S = 60.0
-"""Seconds that it may take where it matters, as on a cold disk; and that Python may, to start."""
+"""Seconds it may take in a patient probe, say on a cold disk, and that Python may take to start."""
 END_S = 5.0
-"""Seconds in which a process that has closed its files is to end."""
+"""Seconds that a process that has closed its output may take to end."""
 
 
 def probe_plugins(
     options: HostOptions | None = None, *, patient: bool = False
 ) -> list[PluginStatus]:
-    """Return the status of every installed plugin; nothing is imported in this process.
+    """Return the status of every installed plugin; no plugin is imported in this process.
 
-    A plugin that ends or holds up the child is found in error, and the others are tried without
-    it.
+    A plugin that ends or hangs the child is marked as an error, and the rest are tried again
+    without it.
 
     Args:
-        options: those in use if not given.
+        options: defaults to ``host_options()``.
         patient: give a plugin ``PATIENT_S`` to load instead of ``GIVE_UP_AFTER_S``.
 
     Raises:
-        PluginError: ``--no-plugins`` names what is not installed, or no child can be started.
+        PluginError: ``--no-plugins`` names a plugin that is not installed, or the child ends or
+            hangs before the first plugin.
     """
     options = dataclasses.replace(options or host_options(), strict=False)
     options.check_names()
     limit_s = PATIENT_S if patient else GIVE_UP_AFTER_S
     late = f"Importing it takes longer than {limit_s:.0f} seconds."
-    culprits: dict[str, str] = {}  # key of a plugin to how it ended the child
-    while True:  # each attempt finds one more culprit, or is the last
+    culprits: dict[str, str] = {}  # key of a plugin -> how it ended the child
+    while True:  # each attempt either finds one more culprit or is the last
         outcome = _attempt(options, culprits, limit_s, late)
         if isinstance(outcome, list):
             break
         culprits.update(outcome)
     for status in outcome:
-        if status.error == late and not patient:  # it may be slow only: that waits longer
+        if status.error == late and not patient:  # perhaps just slow: `info` waits longer
             status.fix = f"aigc plugins info {as_argument(status.name)}"
     return sorted(outcome, key=lambda status: status.name)
 
@@ -71,11 +72,11 @@ def probe_plugins(
 def _attempt(
     options: HostOptions, culprits: dict[str, str], limit_s: float, late: str
 ) -> list[PluginStatus] | dict[str, str]:
-    """Return all statuses, or else which plugin kept the child from ending, and how it did."""
+    """Return all statuses, or which plugin kept the child from finishing, and how."""
     child = _child.take()
     assert child.stdin is not None
     assert child.stdout is not None
-    with contextlib.suppress(OSError), child.stdin as pipe:  # it may have ended: that is seen below
+    with contextlib.suppress(OSError), child.stdin as pipe:  # if it has ended, we notice below
         pipe.write(json.dumps({"options": _to_json(options), "culprits": culprits}) + "\n")
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_forward, args=(child.stdout, lines), daemon=True).start()
@@ -105,7 +106,7 @@ def _attempt(
 
 
 def _ending(child: subprocess.Popen[str]) -> tuple[str, str]:
-    """Return how a child ended that says nothing any more, of a plugin and of itself."""
+    """Return how a child that went silent ended, worded for a plugin and for the child itself."""
     try:
         how = _how(child.wait(timeout=END_S))
     except subprocess.TimeoutExpired:  # a plugin closed the files of the whole process
@@ -115,9 +116,9 @@ def _ending(child: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 def _next(lines: queue.Queue[str], current: str | None, limit_s: float) -> dict[str, Any]:
-    """Wait for the child's next message: ``{}`` at its end, ``late`` when it does not come."""
+    """Wait for the child's next message: ``{}`` at end of output, ``late`` on a timeout."""
     try:
-        if current is None:  # Python itself is starting, on a slow disk perhaps
+        if current is None:  # Python itself is still starting, perhaps on a slow disk
             line = lines.get(timeout=PATIENT_S)
         else:
             try:
@@ -131,7 +132,7 @@ def _next(lines: queue.Queue[str], current: str | None, limit_s: float) -> dict[
 
 
 def _forward(pipe: TextIO, lines: queue.Queue[str]) -> None:
-    """Pass lines on until the end, which a process that a plugin forked may hold up."""
+    """Pass on lines until the pipe closes; a process forked by a plugin may keep it open."""
     with pipe:
         for line in pipe:
             lines.put(line)
@@ -139,7 +140,7 @@ def _forward(pipe: TextIO, lines: queue.Queue[str]) -> None:
 
 
 def _how(code: int) -> str:
-    """Return how a process ended, as one says it."""
+    """Return in words how a process ended."""
     if code >= 0:
         return f"with exit code {code}"
     try:
@@ -162,9 +163,9 @@ def _from_json(data: dict[str, Any]) -> HostOptions:
 
 
 def main() -> None:
-    """Load everything and report on standard output, which plugins do not get to see.
+    """Load all plugins and report on the original standard output, which is hidden from them.
 
-    What to do is read from standard input: a line of JSON, or nothing for all plugins.
+    Reads instructions from standard input: a line of JSON, or nothing for all plugins.
     """
     line = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.readline()
     asked: dict[str, Any] = json.loads(line or "{}")
@@ -188,7 +189,7 @@ def main() -> None:
     host = PluginHost(_from_json(asked.get("options", {})))
     host.discover(about_to_load)
     say({"statuses": [status.to_dict() for status in host.statuses]})
-    os._exit(0)  # threads that a plugin started do not hold it up
+    os._exit(0)  # do not wait for threads that a plugin started
 
 
 if __name__ == "__main__":

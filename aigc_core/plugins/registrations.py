@@ -32,15 +32,15 @@ class Registrations:
             self._owners["metric", spec.name] = builtin.OWNER
 
     def owner(self, kind: Kind, name: str) -> str:
-        """Return the name of the plugin that brought something."""
+        """Return the name of the plugin that registered something."""
         return self._owners[kind, name]
 
     def take(self, manager: pluggy.PluginManager, plugin: object, status: PluginStatus) -> None:
         """Call a plugin's ``aigc_register_…`` hooks and keep what they return.
 
         Raises:
-            PluginError: a hook failed, returned something else, or a name that is taken; then
-                some of its specs are there, and ``forget`` removes them.
+            PluginError: a hook failed, returned something other than specs, or a name that is
+                taken. Some specs may be registered by then; ``forget`` removes them.
         """
         for kind, (plural, cls) in _KINDS.items():
             hook = f"aigc_register_{plural}"
@@ -59,7 +59,7 @@ class Registrations:
                 getattr(status, plural).append(spec.name)
 
     def forget(self, status: PluginStatus) -> None:
-        """Remove all that a plugin registered."""
+        """Remove everything that a plugin registered."""
         for kind, name in [key for key, owner in self._owners.items() if owner == status.name]:
             del self._owners[kind, name]
             del self.tables[kind][name]
@@ -69,7 +69,7 @@ class Registrations:
 def _returned(
     manager: pluggy.PluginManager, plugin: object, hook: str, cls: type[Any]
 ) -> list[Any]:
-    """Return the specs that a plugin's implementations of a hook return."""
+    """Call a plugin's implementations of a hook and return their specs."""
     specs: list[Any] = []
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         if implementation.plugin is not plugin:

@@ -1,4 +1,4 @@
-"""What a plugin declares: frozen data, with code named by strings and loaded when used."""
+"""What a plugin declares: frozen data that names code by strings, loaded only when used."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ RecipeName = Annotated[
 """``<modality>/<model>``, such as ``image/dcgan``."""
 
 CodeRef = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
-"""``"package.module:Name"``. Stands in a plugin's Python only, never in a user's file."""
+"""``"package.module:Name"``. Used only in a plugin's Python code, never in a user's file."""
 
 KnownFailures = dict[Name, Annotated[str, Field(min_length=1)]]
-"""Check of the contract suite, such as ``batch-of-one``, to the reason why it is known to fail."""
+"""Name of a contract-suite check, such as ``batch-of-one`` -> why it is known to fail."""
 
 Capability = Literal["adversarial", "bf16"]
-"""What a recipe can do, and is checked for: see ``RecipeSpec.capabilities``."""
+"""What a recipe can do, checked by the contract suite: see ``RecipeSpec.capabilities``."""
 
 
 class ModalitySpec(ConfigModel):
@@ -41,7 +41,7 @@ class ModalitySpec(ConfigModel):
     code: CodeRef
     """A subclass of ``aigc_core.Modality``."""
     known_failures: KnownFailures = {}
-    """Checks of ``aigc plugins check`` that are known to fail; one that passes is then an error."""
+    """Checks of ``aigc plugins check`` that are known to fail; if one passes, that is an error."""
 
 
 class DatasetSpec(ConfigModel):
@@ -58,7 +58,7 @@ class DatasetSpec(ConfigModel):
     columns: dict[ColumnName, Name] = {}
     """Further columns that it has or, as configured, may have: name to modality."""
     embedded: bool = False
-    """Whether it needs neither a network nor files of the user's."""
+    """Whether it needs neither network access nor files from the user."""
     licence: str = ""
     homepage: str = ""
     known_failures: KnownFailures = {}
@@ -66,17 +66,17 @@ class DatasetSpec(ConfigModel):
 
 
 class MetricSpec(ConfigModel):
-    """A comparison of generated samples with real ones."""
+    """A metric that compares generated samples with real ones."""
 
     name: Name
     modality: Name | None = None
     """The modality whose samples it understands; None for any."""
     samples: Literal["any", "continuous"] = "any"
-    """``continuous`` for one that needs numbers on a scale: it is not for samples that are tokens,
-    whose numbers are names. Such are those whose ``Modality.sample_dtype`` is an integer type."""
+    """``continuous`` if the metric needs floating-point samples; it then refuses tokens, that is,
+    modalities whose ``Modality.sample_dtype`` is not a floating-point type."""
     higher_is_better: tuple[str, ...] = ()
     """Names of its values that are better when higher, such as ``("precision",)``; all others are
-    better when lower. It decides which checkpoint of a run is the best."""
+    better when lower. Used to pick a run's best checkpoint."""
     summary: str
     code: CodeRef
     """A subclass of ``aigc_core.Metric``."""
@@ -85,7 +85,7 @@ class MetricSpec(ConfigModel):
 
 
 class RecipeSpec(ConfigModel):
-    """What can be trained by name: networks, trainer, defaults and presets."""
+    """Something that can be trained by name: networks, trainer, defaults and presets."""
 
     name: RecipeName
     """``<modality>/<model>``."""
@@ -99,13 +99,13 @@ class RecipeSpec(ConfigModel):
     dataset: Name
     """Name of the default dataset."""
     defaults: dict[str, Any] = {}
-    """Values over the fields' own defaults: ``{"engine": {"epochs": 5}}``."""
+    """Values that override the fields' own defaults: ``{"engine": {"epochs": 5}}``."""
     presets: dict[Name, dict[str, Any]] = {}
-    """Named settings over ``defaults``, in the same form. One named ``tiny``, small networks and
-    few steps on an embedded dataset, is what the contract suite trains."""
+    """Named settings that override ``defaults``, in the same form. The contract suite trains the
+    one named ``tiny``: small networks and few steps on an embedded dataset."""
     capabilities: tuple[Capability, ...] = ()
-    """What the contract suite checks besides what holds for every recipe. ``adversarial``: among
-    the networks are ``Discriminator``s. ``bf16``: losses stay finite in bfloat16."""
+    """Extra properties for the contract suite to check. ``adversarial``: the networks include
+    ``Discriminator``s. ``bf16``: losses stay finite in bfloat16."""
     known_failures: KnownFailures = {}
     """As for a modality."""
 

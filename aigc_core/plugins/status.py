@@ -1,4 +1,4 @@
-"""What is known of one plugin: what it brought, or why it does not work and what would fix it."""
+"""The status of one plugin: what it provides, or why it does not work and how to fix it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class PluginStatus:
     """The ``.dist-info`` folder."""
     state: State = "active"
     error: str | None = None
-    """Why it is not active: a sentence."""
+    """Why it is not active, as a sentence."""
     fix: str | None = None
-    """What fixes that: a command, as one would type it."""
+    """How to fix that: a command, ready to type."""
     warning: str | None = None
-    """What its author should fix although it works."""
+    """What its author should fix, although it works."""
     hooks: list[str] = field(default_factory=list)
     modalities: list[str] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class PluginStatus:
 
     @classmethod
     def of(cls, plugin: InstalledPlugin) -> PluginStatus:
-        """Begin with what the metadata says."""
+        """Create a status from what the metadata says."""
         return cls(
             plugin.name,
             plugin.module,
@@ -49,28 +49,28 @@ class PluginStatus:
         )
 
     def fail(self, state: State, error: str, fix: str | None = None) -> None:
-        """Note why it is not active; without a better way out, it can be disabled."""
+        """Record why it is not active; the default fix is to disable it."""
         self.state = state
         self.error = error
         self.fix = fix or f"aigc plugins disable {as_argument(self.name)}"
 
     def warn(self, text: str) -> None:
-        """Note something that its author should fix."""
+        """Add a warning about something that its author should fix."""
         self.warning = f"{self.warning} {text}" if self.warning else text
 
     @property
     def broken(self) -> bool:
-        """Whether it should be active and is not."""
+        """Whether it should be active but is not."""
         return self.state in ("incompatible", "error")
 
     @property
     def removal(self) -> str:
-        """What removes it: a command, or words where pip cannot."""
+        """How to remove it: a command, or an instruction in words if pip cannot."""
         return removal(self.distribution, self.metadata_path)
 
     @property
     def what_to_do(self) -> str:
-        """The error with the command that fixes it, as one line."""
+        """The error and the command that fixes it, on one line."""
         error = (self.error or "").rstrip()
         end = "" if error.endswith((".", "?", "!")) else "."
         return f"{error}{end} To fix it: {self.fix}"

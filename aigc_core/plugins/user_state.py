@@ -1,4 +1,4 @@
-"""Which plugins the user switched off: a small file of the user's, apart from the catalogue."""
+"""Which plugins the user switched off: a small file per user, separate from the catalogue."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def state_file() -> Path:
     """Return ``plugins.yaml`` in ``AIGC_CONFIG_DIR``, else in the user's configuration folder.
 
     Raises:
-        StorageError: there is neither: a user without HOME and without an entry in passwd.
+        StorageError: there is neither, as for a user without HOME and without a passwd entry.
     """
     configured = os.environ.get("AIGC_CONFIG_DIR")
     try:
         folder = Path(configured) if configured else platformdirs.user_config_path("aigc")
-    except RuntimeError:  # platformdirs'
+    except RuntimeError:  # raised by platformdirs
         raise StorageError(
             "There is no home folder for the user's settings. Set AIGC_CONFIG_DIR to a folder."
         ) from None
@@ -34,13 +34,13 @@ def disabled_plugins() -> tuple[str, ...]:
     """Return the names of the plugins that the user switched off.
 
     Raises:
-        ConfigError: the file is malformed. It is not ignored: what was switched off stays off.
+        ConfigError: the file is malformed. Ignoring it would re-enable what was switched off.
     """
     try:
         path = state_file()
     except StorageError:  # nobody can have switched anything off
         return ()
-    if not os.path.exists(path):  # unlike Path.exists, also where the folder may not be looked into
+    if not os.path.exists(path):  # Path.exists may raise if the folder is not accessible
         return ()
     data = load_yaml(path)
     names = data.get("disabled") if isinstance(data, dict) and set(data) == {"disabled"} else None
@@ -53,13 +53,13 @@ def disabled_plugins() -> tuple[str, ...]:
 
 
 def set_disabled(name: str, disabled: bool) -> bool:
-    """Switch a plugin off or on for every later command; return whether that changed anything.
+    """Switch a plugin off or on for all later commands; return whether that changed anything.
 
     Raises:
         StorageError: the file could not be written.
-        ConfigError: the file that is there is malformed.
+        ConfigError: the existing file is malformed.
     """
-    import filelock  # here, since listings are to start fast
+    import filelock  # imported here so that listings start fast
 
     path = state_file()
     try:
@@ -69,7 +69,7 @@ def set_disabled(name: str, disabled: bool) -> bool:
             if (name in before) == disabled:
                 return False
             names = sorted({*before, name} if disabled else set(before) - {name})
-            target = Path(os.path.realpath(path))  # the file may be a link, and stays one
+            target = Path(os.path.realpath(path))  # if the file is a link, keep it one
             write_text_atomically(target, _HEADER + dump_yaml({"disabled": names}))
             return True
     except filelock.Timeout as error:
