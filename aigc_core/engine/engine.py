@@ -184,6 +184,7 @@ class Engine:
         self._observers = list(observers)
         self._stop_reason: str | None = None  # an observer's, until it is acted on
         self.step = 0
+        self._saved_step = -1
         self._halfway = False  # inside a step, or an exception left one unfinished
         self.train_seconds = 0.0
 
@@ -308,8 +309,7 @@ class Engine:
                 clock = time.perf_counter()
             if stop.save:  # requested by a signal, perhaps during the work above
                 self._stop_clock(clock)
-                if not due.checkpoint:
-                    self._save()
+                self._save()
                 stop.save, clock = False, time.perf_counter()
         self._stop_clock(clock)
 
@@ -370,6 +370,8 @@ class Engine:
             TrainingError: a parameter is not finite. Training cannot recover from that, and new
                 checkpoints would replace the good ones.
         """
+        if self._saved_step == self.step:
+            return  # a signal came after the checkpoint that was due
         lost = self._not_finite()
         if lost is not None:
             raise TrainingError(
@@ -378,6 +380,7 @@ class Engine:
                 "lower learning rate, clip_grad_norm, or engine.precision=fp32."
             )
         self._notify(lambda observer: observer.checkpoint_due(self))
+        self._saved_step = self.step
 
     @torch.no_grad()
     def _not_finite(self) -> str | None:
@@ -465,6 +468,7 @@ class Engine:
         self.train_seconds = scalars.train_seconds
         self._interval.start = scalars.logged
         self._stopping.resume_from(scalars.validations)
+        self._saved_step = -1
         self._halfway = False
 
 

@@ -62,6 +62,17 @@ def aigc_register_datasets() -> list[DatasetSpec]:
             homepage="https://archive.ics.uci.edu/dataset/80",
         ),
         DatasetSpec(
+            name="captioned-shapes",
+            modality="image",
+            summary="Coloured shapes with captions, 32x32 RGB, drawn by code: no download",
+            code="aigc_image.datasets.captioned_shapes:CaptionedShapes",
+            options="aigc_image.options:CaptionedShapesOptions",
+            splits=("train", "test"),
+            columns={"text": "text"},
+            embedded=True,
+            licence="MIT",
+        ),
+        DatasetSpec(
             name="image-folder",
             modality="image",
             summary="Any folder of images, grey or RGB; sub-folders become classes",
@@ -142,7 +153,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="image/flow",
-            summary="Flow matching with a U-Net, by class or not (Lipman et al. 2023)",
+            summary="Flow matching with a U-Net, by class, text or nothing (Lipman et al. 2023)",
             build="aigc_image.flow:build",
             model="aigc_image.flow_config:FlowNetworkConfig",
             trainer="aigc_core.trainers.config:FlowConfig",
@@ -150,9 +161,14 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             defaults={"engine": {"epochs": 30, "batch_size": 128, "ema": 0.999}},
             capabilities=("bf16",),
             presets={
-                "cpu": {  # half an hour on two cores: benchmarks/RESULTS.md
-                    "model": {"width": 48, "condition": "class"},
-                    "engine": {"steps": 8000, "epochs": None, "batch_size": 64},
+                "cpu": {  # minutes on two cores: benchmarks/RESULTS.md
+                    "model": {"width": 32, "condition": "class"},
+                    "engine": {"steps": 3000, "epochs": None, "batch_size": 64},
+                },
+                "words": {  # pictures by what a text says of them
+                    "dataset": {"name": "captioned-shapes"},
+                    "model": {"width": 32, "condition": "text", "attention_levels": 2},
+                    "engine": {"steps": 3000, "epochs": None, "batch_size": 64},
                 },
                 "tiny": {  # seconds: to see that everything works
                     "dataset": {"name": "digits"},

@@ -10,8 +10,8 @@ from aigc_core import ConfigModel
 class FlowNetworkConfig(ConfigModel):
     """A U-Net over patches of the image."""
 
-    condition: Literal["none", "class"] = "none"
-    """What the network is told of an image: nothing, or its class."""
+    condition: Literal["none", "class", "text"] = "none"
+    """What the network is told of an image: nothing, its class, or its caption."""
     patch: Literal[1, 2, 4] = 2
     """Pixels of a patch's side, whose values are one place's channels: 2 costs a quarter of 1."""
     width: int = Field(default=64, ge=8, le=1024)
@@ -21,4 +21,6 @@ class FlowNetworkConfig(ConfigModel):
     blocks: int = Field(default=2, ge=1, le=8)
     """Residual blocks of a level."""
     attention_levels: int = Field(default=1, ge=0, le=6)
-    """How many levels, from the smallest, have attention."""
+    """How many levels, from the smallest, have attention, to the words of a caption too."""
+    text_layers: int = Field(default=2, ge=1, le=24)
+    """Layers of the transformer that reads captions."""

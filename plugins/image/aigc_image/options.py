@@ -21,6 +21,15 @@ class DigitsOptions(ConfigModel):
     """Side of the stored images in pixels: 8 is the original, others are resized bicubically."""
 
 
+class CaptionedShapesOptions(ConfigModel):
+    """Coloured shapes with captions."""
+
+    size: int = Field(32, ge=16, le=256)
+    """Side of the pictures in pixels."""
+    count: int = Field(20_000, ge=16, le=1_000_000)
+    """How many pictures are trained on; a tenth as many are held out."""
+
+
 class ImageFolderOptions(ConfigModel):
     """A folder of images."""
 
