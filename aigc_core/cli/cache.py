@@ -55,8 +55,8 @@ def clear(
 ) -> None:
     """Remove prepared data.
 
-    It is made again, or downloaded, when it is needed. What another process is preparing now is
-    left.
+    It is prepared or downloaded again when needed. A dataset that another process is preparing is
+    left alone.
     """
     from filelock import FileLock, Timeout
 
@@ -79,7 +79,7 @@ def clear(
 
 
 def _datasets(folder: Path) -> list[str]:
-    """Return the names of real folders in the cache that a dataset locked to prepare itself."""
+    """Return the cache's dataset folders (they have a lock file) and ``digests``; no links."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -93,7 +93,7 @@ def _datasets(folder: Path) -> list[str]:
 
 
 def _rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield an entry of each thing that was prepared: files that begin with one hash are one."""
+    """Yield a row for each entry; files whose names begin with the same hash are one entry."""
     entries: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         match = _HASHED.match(path.name)
@@ -122,7 +122,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _source(path: Path) -> str | None:
-    """Return the folder that prepared arrays were made from, as their file's header says."""
+    """Return the folder that a prepared file was made from, as the file itself records."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         if path.suffix == ".json":
             found = json.loads(path.read_bytes()[:_MAX_HEADER_BYTES])["folder"]
@@ -136,7 +136,7 @@ def _source(path: Path) -> str | None:
 
 
 def _remove_old(folder: Path, limit: float | None) -> int:
-    """Remove what is below a folder and older than a time; of links, never their targets."""
+    """Remove entries older than ``limit``, never a link's target; return the bytes freed."""
     freed = 0
     for path in sorted(folder.iterdir()):
         if limit is not None and path.lstat().st_mtime >= limit:

@@ -1,4 +1,4 @@
-"""The core's commands, by name: imported when one is called, so that others start at once."""
+"""The core's commands by name; each is imported only when called, so that startup is fast."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ COMMANDS = {
     "plugins": ("plugins", "Install, check, write and switch off plugins."),
     "doctor": ("doctor", "Check this installation."),
 }
-"""By name: the module of this package that adds it, and the first line of its help."""
+"""Command name -> (module of this package that adds it, first line of its help)."""
 
 
 APPEARANCE: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
-"""Help as plain text, since importing what draws boxes takes a third of the time of ``--help``."""
+"""Plain-text help: importing what draws boxes would take a third of the time of ``--help``."""
 
 
 class LazyGroup(TyperGroup):
-    """The program: the core's commands, and beside them those that plugins registered."""
+    """The program: the core's commands and those that plugins registered."""
 
-    _lists = False  # while its own help is printed, which names commands and calls none
+    _lists = False  # True while the program's own help lists commands without loading them
 
     def __init__(self, **attributes: Any) -> None:
-        """Take what typer makes of the program; its commands are those of plugins."""
+        """Add the core's commands to those that typer passes, which are the plugins'."""
         super().__init__(**attributes)
         own = {name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()}
         self.commands = {**own, **self.commands}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command, or None where there is none of that name."""
+        """Return a command, or None if there is none of that name."""
         if cmd_name not in COMMANDS or self._lists:
             return super().get_command(ctx, cmd_name)
         return load_command(cmd_name)
@@ -59,7 +59,7 @@ class LazyGroup(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """Import one of the core's commands and make it."""
+    """Import the module of a core command and return the command."""
     app = typer.Typer(**APPEARANCE)
     app.callback()(_nothing)
     importlib.import_module(f"aigc_core.cli.{COMMANDS[name][0]}").add_commands(app, name)
@@ -67,4 +67,4 @@ def load_command(name: str) -> Any:
 
 
 def _nothing() -> None:
-    """Make a group even of one command."""
+    """Callback that makes typer build a group even for a single command."""

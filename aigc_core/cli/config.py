@@ -71,7 +71,7 @@ def init(
 ) -> None:
     """Print a configuration file of every setting, with its meaning.
 
-    Edit it, and give it to `aigc train --config`. For example:
+    Edit it and pass it to `aigc train --config`. For example:
     aigc config init image/dcgan > my.yaml
     """
     layers = layers_from(None, set_, dataset)
@@ -87,7 +87,7 @@ def init(
 def _commented(
     values: Mapping[str, Any], meanings: Mapping[str, str], above: str = ""
 ) -> list[str]:
-    """Return settings as lines of YAML, each below what it means."""
+    """Return settings as lines of YAML, each below a comment with its meaning."""
     lines: list[str] = []
     indent = "  " * above.count(".")
     for name, value in values.items():
@@ -129,7 +129,7 @@ def schema(recipe: RecipeArgument, dataset: DatasetOption = None) -> None:
     for name, model in parts.items():
         properties[name] = _take(described_schema(model), definitions)
         _set_defaults(properties[name], chosen[name])
-        properties[name].pop("required", None)  # a file may leave out what has a weaker layer
+        properties[name].pop("required", None)  # a file may omit keys: weaker layers have them
     if data.options is not None:
         options = host.resolve(data.options, host.owner("dataset", data.name))
         properties["dataset"]["properties"]["options"] = _take(
@@ -148,7 +148,7 @@ def schema(recipe: RecipeArgument, dataset: DatasetOption = None) -> None:
 
 
 def _set_defaults(schema: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Let defaults be what the recipe makes of them, as ``aigc config show`` shows them."""
+    """Set each default to the recipe's value, as ``aigc config show`` shows it."""
     for name, value in values.items():
         if name in schema.get("properties", {}) and name != "options":
             schema["properties"][name]["default"] = value

@@ -1,4 +1,4 @@
-"""Commands of plugins: each plugin's made apart, and added only if they work."""
+"""Plugins' commands: built separately for each plugin, and added only if they work."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ logger = logging.getLogger("aigc")
 
 
 def add_plugin_commands(app: typer.Typer, host: PluginHost) -> None:
-    """Call ``aigc_extend_cli`` on every plugin and add the commands that it makes.
+    """Call ``aigc_extend_cli`` on every plugin and add its commands.
 
-    typer turns functions into commands only when the program runs. They are made here already, so
-    that a faulty one is its plugin's error and leaves the other commands as they are.
+    typer turns functions into commands only when the program runs. Here they are built early, so
+    that a faulty one is reported as its plugin's error and the other commands still work.
 
     Raises:
         PluginError: with the option ``strict``: a plugin's commands do not work.
@@ -59,7 +59,7 @@ def _names(app: typer.Typer) -> Iterator[str]:
 
 
 def _check(own: typer.Typer, owners: dict[str, str]) -> None:
-    """Make the commands, and raise for one that is taken or takes what aigc takes first."""
+    """Build the commands; raise if a name is taken or an option is one of aigc's global ones."""
     for name, command in get_group(own).commands.items():
         if name in owners:
             raise PluginError(f"There is already a command '{name}': it belongs to {owners[name]}.")

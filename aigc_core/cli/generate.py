@@ -136,7 +136,7 @@ def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
     first = next(pieces, "")  # an error is reported before anything is written
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack some characters
         sys.stdout.reconfigure(errors="replace")
-    # A terminal obeys control characters, and a model may draw any; a file or pipe gets them all.
+    # A model may draw control characters: a terminal gets them escaped, a file or pipe as they are.
     written = printable if sys.stdout.isatty() else str
     sys.stdout.write(written(prompt + first))
     sys.stdout.flush()

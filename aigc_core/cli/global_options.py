@@ -1,4 +1,4 @@
-"""The options that count before anything of a plugin's is loaded, so before typer sees them."""
+"""Global options: they apply before plugins load, so they are parsed before typer runs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ registry.yaml.
 
 
 def take_global_options(arguments: Sequence[str]) -> tuple[HostOptions, list[str]]:
-    """Split the command line into these options and all other arguments.
+    """Split the command line into global options and all other arguments.
 
-    They may stand anywhere before ``--``.
+    Global options may appear anywhere before ``--``.
 
     Raises:
-        UserError: one without its value, or a value that is not valid.
+        UserError: an option without its value, or with an invalid one.
         ConfigError: the user's file of disabled plugins is malformed.
     """
     found: dict[str, Any] = {}
@@ -63,6 +63,6 @@ def take_global_options(arguments: Sequence[str]) -> tuple[HostOptions, list[str
     except ConfigError as error:
         if not all(argument in ("-h", "--help", "--version") for argument in others):
             raise
-        logger.warning("%s", error)  # the program's own help answers, whatever is broken
+        logger.warning("%s", error)  # --help and --version work, whatever is broken
         options = HostOptions(none=True)
     return dataclasses.replace(options, **found), others

@@ -121,7 +121,7 @@ def preview(
 def modalities(as_json: JsonOption = False) -> None:
     """List the kinds of content, and who brings them.
 
-    Those of the catalogue that nobody brings yet are empty slots.
+    A kind in the catalogue that no plugin brings yet is shown as empty.
     """
     host, catalogue = get_host(), load_catalogue()
     rows = []

@@ -33,7 +33,7 @@ from aigc_core.plugins.blame import failure
 
 logger = logging.getLogger("aigc")
 _OUTPUT = (errno.ENOSPC, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
-"""What writing to standard output fails with on a full disk or a terminal that is gone."""
+"""Error codes of writing to standard output when the disk is full or the terminal is gone."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -68,7 +68,7 @@ def make_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; the exit code is 0 done, 1 failed, 2 bad usage or input, 130 Ctrl-C."""
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 bad usage or input, 130 Ctrl-C."""
     open_missing_streams()
     _name_the_user()
     for stream in (sys.stdout, sys.stderr):  # a path may hold what the terminal cannot show
@@ -79,8 +79,8 @@ def main() -> None:
     before = logger.handlers, logger.propagate, logger.level
     logger.handlers = [ConsoleHandler(console)]
     logger.propagate = False
-    logger.setLevel(logging.INFO)  # such as what is being downloaded
-    # Ended by exception, so that half-written files are removed on the way; training has its own.
+    logger.setLevel(logging.INFO)  # to show, say, what is being downloaded
+    # SIGTERM raises, so that half-written files are cleaned up; training has its own handler.
     in_main = threading.current_thread() is threading.main_thread()
     on_term = signal.signal(signal.SIGTERM, _terminate) if in_main else None
     options: HostOptions | None = None
@@ -111,7 +111,7 @@ def main() -> None:
             say(console, f"Error: The output could not be written: {reason(unwritten)}.")
             sys.exit(1)
         raise
-    finally:  # whoever calls this in a process of their own gets it back as it was
+    finally:  # restore the state of a process that calls this as a function
         flush_output()
         logger.handlers, logger.propagate = before[:2]
         logger.setLevel(before[2])
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def _call(app: typer.Typer, arguments: list[str]) -> None:
-    """Run a command; whatever is raised that is no message yet becomes one.
+    """Run a command; turn any other exception into an ``AigcError``.
 
     Raises:
         AigcError: with the exception as its cause.
@@ -150,7 +150,7 @@ def _failure(error: Exception, arguments: list[str]) -> PluginFailure:
 
 
 def _name_the_user() -> None:
-    """Give a user without an entry in passwd, as in containers, a name that libraries ask for."""
+    """Set ``LOGNAME`` for a user without a passwd entry, as in containers: libraries ask for it."""
     if os.name == "nt":
         return
     import pwd
@@ -174,7 +174,7 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _loads_plugins(arguments: list[str]) -> bool:
-    """Whether plugins load at the start: not for what works without, or when one is broken."""
+    """Whether plugins load at startup: not for commands that must work when one is broken."""
     first = next((argument for argument in arguments if not argument.startswith("-")), None)
     before = arguments if first is None else arguments[: arguments.index(first)]
     return first not in ("plugins", "runs", "cache") and "--version" not in before
@@ -184,7 +184,7 @@ def _load_plugins(app: typer.Typer, arguments: list[str]) -> None:
     host = get_host()
     for status in host.broken():
         if any(argument.startswith(f"{status.name}/") for argument in arguments):
-            continue  # asked for by name, it is the error that ends the command
+            continue  # the command asks for this plugin, and ends with its error
         logger.warning("The plugin '%s' could not be loaded. %s", status.name, status.what_to_do)
     for status in host.statuses:
         if status.warning:

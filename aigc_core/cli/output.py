@@ -15,7 +15,7 @@ from rich.console import Console
 from aigc_core.cli.streams import Forgiving
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""What a terminal obeys instead of showing it, apart from tabs and newlines."""
+"""Characters that control a terminal, except tabs and newlines."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -26,7 +26,7 @@ def error_console(quiet: bool = False) -> Console:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints the core's and the plugins' log messages, above a progress bar where there is one."""
+    """Prints the core's and the plugins' log messages, above the progress bar if there is one."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -38,24 +38,24 @@ class ConsoleHandler(logging.Handler):
 
 
 def say(console: Console, text: str) -> None:
-    """Print text as it is: brackets in a path are no markup, and lines are not cut."""
+    """Print text without markup or wrapping; control characters are escaped."""
     console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:
-    """Return text with control characters as escapes; newlines and tabs stay."""
+    """Return text with control characters escaped; newlines and tabs stay."""
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def print_json(data: Any) -> None:
-    """Print data as JSON on standard output; what a terminal would obey is escaped."""
+    """Print data as JSON on standard output; control characters are escaped."""
     text = json.dumps(data, indent=2, ensure_ascii=False)
     escaped = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     sys.stdout.write(escaped + "\n")
 
 
 def print_listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
-    """Print rows as JSON, whole, or as a table of some of their columns."""
+    """Print rows as JSON with all fields, or as a table of the given columns."""
     if as_json:
         print_json(list(rows))
         return
@@ -68,7 +68,7 @@ def print_listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_jso
     for row in rows:
         cells = [printable(_cell(row[column])).replace("\n", "\\n") for column in columns]
         table.add_row(*map(Text, cells))
-    # In a pipe a line holds a row: 80 columns would break names that another program wants to read.
+    # In a pipe each row is one line: wrapping at 80 columns would break names that programs read.
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=10_000)

@@ -38,7 +38,7 @@ def add_commands(app: typer.Typer, name: str) -> None:
 def list_plugins(as_json: JsonOption = False) -> None:
     """List plugins, installed or not, and what is wrong with them.
 
-    With --strict the exit code is 2 when something is.
+    With --strict, the exit code is 2 if anything is wrong.
     """
     statuses, catalogue = probe_plugins(), load_catalogue()
     rows = [_row(status) for status in statuses] + _not_installed(catalogue, statuses)

@@ -25,13 +25,13 @@ def check(
 ) -> None:
     """Check whether a plugin keeps what it promises.
 
-    In temporary folders, and on the CPU.
+    Runs in temporary folders, on the CPU.
     """
     from aigc_core.testing import check_plugin  # here, since it imports torch
 
     console = Console(file=sys.stdout, highlight=False)
     name = _key(name)
-    with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no part of the answer
+    with contextlib.redirect_stdout(sys.stderr):  # what plugins print is not part of the result
         results = check_plugin(name, on_result=None if as_json else lambda r: _show(console, r))
     counts = [
         sum(result.status == status for result in results)
@@ -48,7 +48,7 @@ def check(
 
 
 def _key(name: str) -> str:
-    """Return how the host calls the plugin that a user means, or the name as it is.
+    """Return the host's name for the plugin that a user means, or ``name`` if none matches.
 
     Raises:
         PluginError: a distribution with several plugins.
@@ -63,7 +63,7 @@ def _key(name: str) -> str:
 
 
 def _show(console: Console, result: CheckResult) -> None:
-    """Print a line, and below it what is wrong."""
+    """Print a result on one line, and its message below."""
     line = Text(f"{result.status:13}", style=_COLOURS[result.status])
     line.append(f"  {result.name} ({result.seconds:.1f} s)", style="default")
     console.print(line, soft_wrap=True)

@@ -93,7 +93,7 @@ def uninstall(names: NamesArgument) -> None:
                 f"{left[0].metadata_path or left[0].location}. Remove it by hand."
             )
         before = left
-        _run(command)  # which removes one of several versions that lie over one another
+        _run(command)  # if versions are installed over one another, it removes only one
     typer.echo(f"Removed: {', '.join(distributions)}.")
 
 
@@ -118,7 +118,7 @@ def disable(names: NamesArgument) -> None:
 
 
 def _distributions(targets: list[Target]) -> set[str]:
-    """Return what was installed; pip noted from where it has that of which no name was known."""
+    """Return the distributions installed; unnamed targets are found by the source pip recorded."""
     names = {target.distribution for target in targets if target.distribution is not None}
     unnamed = {os.path.realpath(t.argument) for t in targets if t.distribution is None}
     for plugin in find_installed():
@@ -128,7 +128,7 @@ def _distributions(targets: list[Target]) -> set[str]:
 
 
 def _entry(name: str, also: tuple[str, ...] = ()) -> str:
-    """Return how the user's file calls a plugin: by its own name where only one has it."""
+    """Return a plugin's name for the user's file: its own, or its distribution's if shared."""
     installed = find_installed()
     found = [plugin for plugin in installed if matches_name(plugin, name)]
     if name in also:

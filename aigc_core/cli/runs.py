@@ -67,7 +67,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _started(run: Run) -> str | None:
-    """Return when a run was started, as ISO 8601 in UTC; None where it does not say."""
+    """Return when a run was started, as ISO 8601 in UTC; None if it is not recorded."""
     try:
         started = run.environment.get("started")
     except AigcError:
@@ -76,7 +76,7 @@ def _started(run: Run) -> str | None:
 
 
 def _in_words(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what cells of the table say of a run's beginning, end and best validation."""
+    """Return the table's cells for a run's start, end and best validation."""
     ended, best = row["ended"], row["best"]
     started = None
     if row["started"]:

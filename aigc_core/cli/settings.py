@@ -1,4 +1,4 @@
-"""The options that set settings, shared by the commands that resolve a configuration."""
+"""Options for settings, shared by the commands that resolve a configuration."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def _complete_recipes(incomplete: str) -> list[str]:
 
 
 def _recipe_typed(context: typer.Context) -> str:
-    """Return the recipe of the line that is completed.
+    """Return the recipe on the command line being completed.
 
-    Where an option's value is completed, click gives up on the line before it has arguments.
+    While completing an option's value, click stops before it has parsed the arguments.
     """
     from aigc_core.plugins import get_host
 
@@ -112,7 +112,7 @@ CheckpointOption = Annotated[
 
 
 def overrides_from(assignments: Sequence[str] | None) -> dict[str, Any]:
-    """Return what ``--set`` gives, by dotted key; of two with one key the later counts."""
+    """Return the ``--set`` values by dotted key; if a key is repeated, the last wins."""
     from aigc_core.config import parse_assignment
 
     return dict(parse_assignment(text) for text in assignments or ())
@@ -124,7 +124,7 @@ def layers_from(
     """Return the layers of a command line, weakest first: the file, then ``--set`` and dataset.
 
     Raises:
-        ConfigError: ``--dataset`` and ``--set`` name two.
+        ConfigError: ``--dataset`` and ``--set`` name different datasets.
     """
     from aigc_core.config import Layer, given_settings, read_config_file
     from aigc_core.config.layers import nest

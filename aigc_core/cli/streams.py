@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 
 class Forgiving:
-    """Standard error as it is now; what cannot be written goes nowhere.
+    """Standard error, looked up at each write; what cannot be written is dropped.
 
     A terminal that was closed, a pipe that nobody reads any more (``aigc train … 2>&1 | head``), or
     a log file on a full disk must not end a training, whose results are elsewhere.
@@ -39,25 +39,25 @@ class Forgiving:
 
 
 def open_missing_streams() -> None:
-    """Give closed standard streams something to stand for them, before any file is opened.
+    """Open the null device for closed standard streams, before any other file is opened.
 
-    Else the next file that is opened gets the number of standard error, and what a library writes
-    there goes into, say, a checkpoint.
+    Otherwise the next file opened gets standard error's descriptor, and a library's messages end
+    up in, say, a checkpoint.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def flush_output() -> OSError | None:
-    """Write what standard output still holds; return why that failed, unless nobody reads it.
+    """Flush standard output and error; return why output failed, unless nobody reads it.
 
-    What could not be written is dropped: Python would complain about it on its way out.
+    What could not be written is dropped; otherwise Python would complain about it at exit.
     """
     problem = None
     for stream in (sys.stdout, sys.stderr):

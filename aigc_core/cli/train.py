@@ -183,7 +183,7 @@ def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bo
 
 
 def _where_rates_are(recipe: str, lr: float) -> str:
-    """Say by what settings a recipe's learning rates are given."""
+    """Return a message that names the settings of a recipe's learning rates."""
     values = resolve_config(get_host(), recipe).config.to_dict()
     keys = [key for key, _ in leaves(values) if key.split(".")[-1] == "lr"]
     each = " ".join(f"--set {key}={lr:g}" for key in keys)
@@ -191,7 +191,7 @@ def _where_rates_are(recipe: str, lr: float) -> str:
 
 
 class _PrintPath:
-    """Prints the run's folder, and nothing else, as soon as it is there: for scripts."""
+    """Prints the run's folder, and nothing else, as soon as it exists: for scripts."""
 
     @hookimpl
     def aigc_run_started(self, run: Run) -> None:

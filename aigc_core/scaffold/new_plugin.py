@@ -27,14 +27,14 @@ from aigc_core.plugins.installed import matches_name
 from aigc_core.plugins.specs import Name
 
 MAX_LENGTH = 32
-"""Characters of a name: with more, lines of the templates would be longer than 100."""
+"""Characters in a name; with more, lines of the templates would exceed 100."""
 
 
 def brought_by_a_plugin(modality: str) -> bool:
     """Return whether an active plugin brings a modality.
 
     Raises:
-        PluginError: a plugin brings it that is not installed, is switched off or does not load.
+        PluginError: the plugin that brings it is not installed, is disabled or does not load.
     """
     host = get_host()
     if modality in host.modalities:
@@ -42,26 +42,26 @@ def brought_by_a_plugin(modality: str) -> bool:
     idle = {status.name for status in host.statuses if status.state != "active"}
     catalogue = _catalogue()
     if modality in idle or (catalogue and catalogue.provider_of("modality", modality)):
-        host.modality(modality)  # raises, and says what keeps it from being there
+        host.modality(modality)  # raises, and says why it is missing
     return False
 
 
 def new_plugin(name: str, modality: str, folder: Path, existing: bool) -> list[Path]:
-    """Write a plugin that brings the recipe ``<modality>/<name>``, whole or not at all.
+    """Write a plugin with the recipe ``<modality>/<name>``, atomically.
 
     Args:
-        name: of the plugin, its model, and with ``aigc-`` before it its distribution.
+        name: of the plugin and its model; the distribution is ``aigc-<name>``.
         modality: the kind of content.
-        folder: where to write; missing or empty.
-        existing: whether an installed plugin brings the modality. If not, the new one does, with
-            an embedded dataset of made-up samples.
+        folder: where to write; must be missing or empty.
+        existing: whether an installed plugin brings the modality. If not, the new one brings it,
+            with an embedded dataset of made-up samples.
 
     Returns:
         The files that were written.
 
     Raises:
-        UserError: a name that is not valid or taken, a folder that holds something, or samples
-            that the template's networks cannot make.
+        UserError: a name is invalid or taken, the folder is not empty, or the template's networks
+            cannot make the modality's samples.
         StorageError: the files could not be written.
     """
     package = f"aigc_{name.replace('-', '_')}"
@@ -111,7 +111,7 @@ def _check_name(what: str, name: str) -> None:
 
 
 def _check_free(name: str, package: str, recipe: str) -> None:
-    """Raise ``PluginError`` if a plugin, distribution, package or recipe is called so."""
+    """Raise ``PluginError`` if a plugin, distribution, package or recipe has the name."""
     distribution = f"aigc-{name}"
     host = get_host()
     other = "Choose another NAME."
@@ -131,7 +131,7 @@ def _check_free(name: str, package: str, recipe: str) -> None:
 
 
 def _facts_of(modality: str) -> dict[str, str]:
-    """Return what the template of a recipe needs to know of an installed modality."""
+    """Return the template values for a recipe of an installed modality."""
     host = get_host()
     owner = host.owner("modality", modality)
     embedded = [s for s in host.datasets.values() if s.modality == modality and s.embedded]
@@ -140,7 +140,7 @@ def _facts_of(modality: str) -> dict[str, str]:
             f"No installed plugin brings an embedded dataset of the modality '{modality}', and the "
             "new plugin's tests need one that works without a download."
         )
-    # The one of the plugin that brings the modality, if there is one: a single dependency.
+    # Prefer a dataset of the plugin that brings the modality: then there is a single dependency.
     dataset: DatasetSpec = min(embedded, key=lambda s: host.owner("dataset", s.name) != owner)
     cls: Any = host.resolve(host.modality(modality).code, owner)
     if not cls.sample_dtype.is_floating_point:
@@ -179,7 +179,7 @@ def _output(sample_range: tuple[float, float] | None) -> str:
 
 
 def _filled(folder: Traversable, values: dict[str, str]) -> Iterator[tuple[PurePath, str]]:
-    """Yield the path and the text of every file that the templates in a folder make."""
+    """Yield the path and text of each file that a folder's templates make."""
     for entry in folder.iterdir():
         if entry.is_dir():
             parent = values["package"] if entry.name == "package" else entry.name
@@ -194,5 +194,5 @@ def _filled(folder: Traversable, values: dict[str, str]) -> Iterator[tuple[PureP
 def _catalogue() -> Catalogue | None:
     try:
         return load_catalogue()
-    except ConfigError:  # a faulty one must not keep anyone from writing a plugin
+    except ConfigError:  # a faulty catalogue must not prevent writing a plugin
         return None

@@ -1,7 +1,7 @@
-"""The contract suite, which says whether a plugin keeps its promises, and helpers for its tests.
+"""The contract suite, which checks whether a plugin keeps its promises, and helpers for its tests.
 
-Free of torch until something of it is used, and pytest is needed for ``PluginContract`` and
-``aigc_core.testing.fixtures`` only.
+Importing this package does not import torch; only ``PluginContract`` and
+``aigc_core.testing.fixtures`` need pytest.
 """
 
 from typing import TYPE_CHECKING

@@ -19,8 +19,8 @@ class PluginContract:
         class TestPoints(PluginContract):
             plugin = "points"
 
-    Items are called ``test_check[recipe points/gan: batch-of-one]``. A known failure is a strict
-    ``xfail``: it is shown with its reason, and fails once it passes.
+    Items are named ``test_check[recipe points/gan: batch-of-one]``. A known failure is a strict
+    ``xfail``: it is shown with its reason, and reported as failed once it passes.
     """
 
     plugin: ClassVar[str]
@@ -29,12 +29,12 @@ class PluginContract:
 
     @classmethod
     def host(cls) -> PluginHost:
-        """Return the host that knows the plugin; override it for one that is not installed."""
+        """Return the host that knows the plugin; override it if the plugin is not installed."""
         return get_host()
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Make an item of each planned check; called by pytest."""
-        import pytest  # here, since only tests have it
+        """Make an item for each planned check; called by pytest."""
+        import pytest  # here, since pytest is installed for tests only
 
         cls = metafunc.cls
         if "contract_check" not in metafunc.fixturenames:
@@ -64,7 +64,7 @@ class PluginContract:
             cls._runner.close()
 
     def test_check(self, contract_check: Planned) -> None:
-        """Do one check."""
+        """Run one check."""
         import pytest
 
         assert self._runner is not None

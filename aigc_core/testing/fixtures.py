@@ -32,19 +32,19 @@ class Folders:
 
 @pytest.fixture
 def aigc_folders(tmp_path: Path) -> Iterator[Folders]:
-    """A current folder, cache and configuration of the test's own, and no data of the user's."""
+    """Give the test its own folder, cache and configuration, and none of the user's data."""
     with own_folders(tmp_path):
         yield Folders(tmp_path / "work", tmp_path / "cache", tmp_path / "config")
 
 
 @pytest.fixture
 def data_folders(aigc_folders: Folders) -> DataFolders:
-    """What a dataset is given where the user has no data: only what is embedded or downloaded."""
+    """Folders as for a user without data: a dataset can only use what it embeds or downloads."""
     return DataFolders(root=None, cache=aigc_folders.cache)
 
 
 @pytest.fixture
 def no_network() -> Iterator[None]:
-    """Let every connection fail, as on a machine without a network."""
+    """Make every connection fail, as on a machine without a network."""
     with _no_network():
         yield

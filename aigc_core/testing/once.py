@@ -1,4 +1,4 @@
-"""Attributes that are made when first asked for, and fail the same way ever after."""
+"""Attributes that are computed on first access, and whose errors are remembered too."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class once(Generic[T]):
     """A cached property that remembers an error too.
 
-    Checks share what is expensive. Where it cannot be made, each check that needs it fails with
-    one short message that names the cause.
+    Checks share expensive objects. If one cannot be made, each check that needs it fails with a
+    short message that names the cause.
     """
 
     def __init__(self, make: Callable[[Any], T]) -> None:
@@ -43,7 +43,7 @@ class once(Generic[T]):
     def _try(self, instance: object) -> tuple[T | None, str | None]:
         try:
             return self._make(instance), None
-        except CheckFailed as error:  # says all that is to be said
+        except CheckFailed as error:  # its message is complete
             return None, str(error)
         except NEVER_CATCH:
             raise

@@ -1,4 +1,4 @@
-"""What is checked of a recipe: its tiny form, ready to be built and trained."""
+"""A recipe under test: its tiny form, ready to be built and trained."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from aigc_core.testing.results import CheckFailed
 
 CPU = torch.device("cpu")
 MOST_SAMPLES = 512
-"""Samples that a recipe is trained on."""
+"""A recipe is trained on at most this many samples."""
 STEPS = 4
-SMALL = {  # what makes any tiny training a matter of a second, and repeatable
+SMALL = {  # makes any tiny training take about a second, and repeatable
     "engine.steps": STEPS,
     "engine.device": "cpu",
     "engine.precision": "fp32",
@@ -36,38 +36,38 @@ SMALL = {  # what makes any tiny training a matter of a second, and repeatable
 
 
 class Owner(Protocol):
-    """The plugin that brings a recipe: what of a ``PluginSubject`` its recipes use."""
+    """The plugin that brings a recipe: the part of ``PluginSubject`` that recipes use."""
 
     host: PluginHost
     name: str
     folder: Path
 
     def answer(self, task: str) -> dict[str, Any]:
-        """Return what the process of its own found of a task."""
+        """Return what the separate process found for a task."""
 
 
 @dataclass(eq=False)
 class RecipeSubject:
-    """What can be trained, in its tiny form."""
+    """A recipe in its tiny form."""
 
     plugin: Owner
     spec: RecipeSpec
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return f"recipe {self.spec.name}"
 
     @property
     def folder(self) -> Path:
-        """Where checks may write; made when missing."""
+        """Where checks may write; created if missing."""
         folder = self.plugin.folder / "recipes" / self.spec.name.replace("/", "-")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @property
     def preset(self) -> str | None:
-        """The preset that is trained: ``tiny``, or None where there is none of that name."""
+        """The preset that is trained: ``tiny``, or None if there is none of that name."""
         return "tiny" if "tiny" in self.spec.presets else None
 
     @once
@@ -106,12 +106,12 @@ class RecipeSubject:
     def parts(self) -> Parts:
         """The recipe's modality and trainer.
 
-        For checks that leave them as they are.
+        For checks that do not change them.
         """
         return self.build()
 
     def engine(self, **changes: Any) -> Engine:
-        """Make an engine around a new build; ``changes`` are of its configuration."""
+        """Return an engine around a new build; ``changes`` override its configuration."""
         parts, config = self.build(), self.config.engine.model_copy(update=changes)
         return Engine(
             parts.trainer,

@@ -1,4 +1,4 @@
-"""What a check found, and how a failure is put into words."""
+"""Results of checks, and the wording of failures."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any, Literal
 import aigc_core
 
 _LIBRARIES = {"numpy", "pluggy", "pydantic", "torch"}
-"""Folders whose code a plugin calls: the line of interest is the one that called."""
+"""Package folders that are skipped when looking for the plugin's own line in a traceback."""
 Status = Literal["passed", "failed", "known failure"]
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check of one subject, done."""
+    """The result of one check of one subject."""
 
     check: str
     """Name of the check, such as ``batch-of-one``."""
     subject: str
     """What was checked, such as ``recipe points/gan`` or ``dataset ring``."""
     status: Status
-    """``known failure``: it failed, and the spec's ``known_failures`` says so."""
+    """``known failure``: it failed, as the spec's ``known_failures`` declares."""
     message: str
-    """What is wrong, where, and what would fix it; empty or a count for what passed."""
+    """What is wrong, where, and how to fix it; empty or a note if the check passed."""
     seconds: float
 
     @property
@@ -44,11 +44,11 @@ class CheckFailed(Exception):
 
 
 class Unavailable(CheckFailed):
-    """Raised where a check needs something that could not be made; names the cause."""
+    """Raised if a check needs something that could not be made; names the cause."""
 
 
 def describe(error: BaseException) -> str:
-    """Return an exception as a sentence: as it is for a failed check, else with type and place."""
+    """Return an exception as a sentence: a failed check's message, else type, text, maybe place."""
     if isinstance(error, CheckFailed):
         return str(error)
     text = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Planning the checks of a plugin and doing them, each in folders that are not the user's."""
+"""Plans and runs a plugin's checks, in temporary folders instead of the user's."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from aigc_core.testing.subjects import PluginSubject
 
 @dataclass(frozen=True)
 class Planned:
-    """A check of one subject, to be done."""
+    """A check to be run on one subject."""
 
     check: Check
     subject: Any
     """A ``PluginSubject``, ``ModalitySubject``, …, as the check's function takes."""
     label: str
     known: str | None
-    """Why the subject's spec says that it fails; None where it should pass."""
+    """The reason the subject's spec gives for a known failure; None if it should pass."""
 
     @property
     def name(self) -> str:
@@ -72,14 +72,14 @@ class Runner:
         """Plan the checks.
 
         Raises:
-            PluginError: the host has no such plugin; names the nearest.
+            PluginError: the host has no such plugin; suggests the nearest name.
         """
         if host.status(plugin) is None:
             hint = did_you_mean(plugin, [status.name for status in host.statuses])
             raise PluginError(f"There is no plugin '{plugin}' to check.{hint}")
         self.host = host
-        # Links resolved: on some systems the temporary folder is one. The folder is made by the
-        # first check, since pytest plans more often than it does anything.
+        # Links are resolved: on some systems the temporary folder is one. The first check makes
+        # the folder, since pytest often plans without running anything.
         folder = Path(tempfile.gettempdir()).resolve() / f"aigc-check-{uuid.uuid4().hex[:12]}"
         self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.subject = PluginSubject(host, plugin, folder)
@@ -97,7 +97,7 @@ class Runner:
         self._remove()
 
     def run(self, item: Planned) -> CheckResult:
-        """Do one check; whatever it raises is its result."""
+        """Run one check; an exception becomes its result."""
         start = time.perf_counter()
         failure, message = self.attempt(item)
         seconds = time.perf_counter() - start
@@ -115,7 +115,7 @@ class Runner:
         return CheckResult(*done, "known failure", f"{item.known} ({failure})", seconds)
 
     def attempt(self, item: Planned) -> tuple[str | None, str]:
-        """Do one check; return what is wrong, None for nothing, and what it says if it passed."""
+        """Run one check; return what is wrong, or None, and its note if it passed."""
         folder = self.subject.folder
         if not folder.exists():
             folder.mkdir(mode=0o700)
@@ -128,11 +128,11 @@ class Runner:
                 return None, item.check.function(item.subject) or ""
         except NEVER_CATCH:
             raise
-        except BaseException as error:  # as when a plugin is imported, whatever it may be
+        except BaseException as error:  # anything, as when importing a plugin
             return describe(error), ""
 
     def run_all(self, on_result: Callable[[CheckResult], None] | None = None) -> list[CheckResult]:
-        """Do all checks in their order; ``on_result`` is called with each as it is done."""
+        """Run all checks in order; ``on_result`` is called with each result as it arrives."""
         results = []
         for item in self.planned:
             result = self.run(item)
@@ -145,10 +145,10 @@ class Runner:
 def check_plugin(
     plugin: str, *, on_result: Callable[[CheckResult], None] | None = None
 ) -> list[CheckResult]:
-    """Check whether a plugin keeps all that it promises.
+    """Check whether a plugin keeps all its promises.
 
-    What is checked follows from what its specs declare: see ``docs/writing-a-plugin.md``. Works in
-    temporary folders, on the CPU, without a network, and takes seconds to a minute.
+    Its specs decide what is checked: see ``docs/writing-a-plugin.md``. Works in temporary folders,
+    on the CPU, without a network, and takes seconds to a minute.
 
     Args:
         plugin: a name that ``get_host()`` knows; inside ``tmp_plugin``, that plugin's.
@@ -158,7 +158,7 @@ def check_plugin(
         One result per check. A check that raises is a failure.
 
     Raises:
-        PluginError: there is no such plugin; names the nearest.
+        PluginError: there is no such plugin; suggests the nearest name.
     """
     with Runner(get_host(), plugin) as runner:
         return runner.run_all(on_result)

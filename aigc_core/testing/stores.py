@@ -1,4 +1,4 @@
-"""Made-up samples for tests that need some data of a shape, and digests to compare data by."""
+"""Made-up samples of any shape for tests, and digests for comparing data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tiny_store(
         dtype: uint8 and int16 over their whole range, int32 and int64 in 0..255 (tokens),
             float32 uniform in [-1, 1).
         count: how many samples.
-        labels: number of classes, given out in turn; 0 for no labels.
+        labels: number of classes, assigned in turn; 0 for no labels.
         units: as in ``SampleSpec``.
 
     Returns:
@@ -62,7 +62,7 @@ def tiny_store(
 
 
 _AT_ONCE = 1 << 24
-"""Numbers that are hashed at once: samples may overlap in memory, and are written out for it."""
+"""Numbers hashed at once: samples may overlap in memory, and each part is copied for hashing."""
 
 
 def digests_of(store: SampleStore) -> dict[str, str]:

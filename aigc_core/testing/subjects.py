@@ -1,4 +1,4 @@
-"""What is checked: a plugin and what it brings, with what is expensive made once."""
+"""Subjects of checks: a plugin and what it brings; expensive parts are made only once."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from aigc_core.testing.recipe_subject import RecipeSubject
 from aigc_core.testing.results import CheckFailed, Unavailable
 
 FEW = 5
-"""Samples that a modality saves and shows."""
+"""How many samples a modality saves and previews."""
 MANY = 128
-"""Samples that a modality converts, spread over the dataset: rounding shows in some values only."""
+"""How many samples, from all over the dataset, are converted: only some values show rounding."""
 
 
 @dataclass(eq=False)
@@ -40,7 +40,7 @@ class PluginSubject:
     folder: Path
     """Where checks may work; ``folder/cache`` is the cache."""
     planned: set[tuple[str, str]] = field(default_factory=set)
-    """``(subject, check)`` of all that was planned."""
+    """``(subject, check)`` of every planned check."""
 
     def __post_init__(self) -> None:
         status = self.status
@@ -53,14 +53,14 @@ class PluginSubject:
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return f"plugin {self.name}"
 
     @property
     def status(self) -> PluginStatus:
-        """What the host knows of it."""
+        """What the host knows about it."""
         status = self.host.status(self.name)
-        assert status is not None, self.name  # the planner checked that it is there
+        assert status is not None, self.name  # the runner checked that it exists
         return status
 
     @once
@@ -79,7 +79,7 @@ class PluginSubject:
 
     @property
     def light_references(self) -> dict[str, str]:
-        """What listings and ``aigc config`` import, and what it is; the plugin's module first."""
+        """Each reference that listings and ``aigc config`` import -> what it is; module first."""
         found = {str(entry_module(self.host, self.status)): "the plugin's own module"}
         for recipe in self.recipes:
             found.setdefault(recipe.spec.model, f"model of the {recipe.label}")
@@ -104,10 +104,10 @@ class PluginSubject:
         )
 
     def answer(self, task: str) -> dict[str, Any]:
-        """Return what the process of its own found of ``recipe points/gan``, say.
+        """Return what the separate process found for a task such as ``recipe points/gan``.
 
         Raises:
-            Unavailable: it did not get that far, or what it was to do failed.
+            Unavailable: the process did not get that far, or the task failed.
         """
         found = self.answers.get(task, self.answers[""])
         if "error" in found:
@@ -124,11 +124,11 @@ class ModalitySubject:
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return f"modality {self.spec.name}"
 
     def on_datasets(self) -> Iterator[ModalityOnDataset]:
-        """Yield it with each embedded dataset of its own that the plugin brings."""
+        """Yield it with each embedded dataset of this modality that the plugin brings."""
         for dataset in self.plugin.datasets:
             if dataset.spec.embedded and dataset.spec.modality == self.spec.name:
                 yield ModalityOnDataset(self, dataset)
@@ -143,7 +143,7 @@ class DatasetSubject:
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return f"dataset {self.spec.name}"
 
     @once
@@ -160,7 +160,7 @@ class DatasetSubject:
         return None if self.schema is None else self.schema()
 
     def make(self, cache: Path) -> Dataset:
-        """Make it with its default options and without data of the user's."""
+        """Make the dataset with its default options and without the user's data."""
         cls = self.plugin.host.resolve(self.spec.code, self.plugin.name)
         dataset: Dataset = cls(self.options, DataFolders(root=None, cache=cache))
         return dataset
@@ -175,22 +175,22 @@ class DatasetSubject:
 
 @dataclass(eq=False)
 class MetricSubject:
-    """A comparison of samples."""
+    """A metric, which compares samples."""
 
     plugin: PluginSubject
     spec: MetricSpec
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return f"metric {self.spec.name}"
 
     def make(self) -> Any:
-        """Make it."""
+        """Return a new instance of the metric."""
         return self.plugin.host.resolve(self.spec.code, self.plugin.name)()
 
     def on_a_dataset(self) -> ModalityOnDataset:
-        """Return samples that it understands: of the first embedded dataset that any plugin brings.
+        """Return samples for it: the first embedded dataset of any plugin that fits its modality.
 
         Raises:
             Unavailable: there is none.
@@ -213,19 +213,19 @@ class MetricSubject:
 
 @dataclass(eq=False)
 class ModalityOnDataset:
-    """A kind of content with some real samples."""
+    """A modality with a dataset's samples."""
 
     of: ModalitySubject
     dataset: DatasetSubject
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return f"{self.of.label} on {self.dataset.spec.name}"
 
     @property
     def folder(self) -> Path:
-        """Where checks may write; made when missing."""
+        """Where checks may write; created if missing."""
         folder = self.of.plugin.folder / "modalities" / self.of.spec.name / self.dataset.spec.name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -245,6 +245,6 @@ class ModalityOnDataset:
         return self.spread(FEW)
 
     def spread(self, most: int) -> Tensor:
-        """Return up to this many stored samples, from all over the dataset."""
+        """Return up to ``most`` stored samples, from all over the dataset."""
         samples = self.dataset.store.arrays["samples"]
         return samples[:: max(1, len(samples) // most)][:most].clone()

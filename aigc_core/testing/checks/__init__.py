@@ -1,1 +1,1 @@
-"""The promises of the contract, each a function that puts one to the test."""
+"""The promises of the contract, each with a function that tests it."""

@@ -1,4 +1,4 @@
-"""Every check, in the order in which they are done."""
+"""All checks, in the order in which they run."""
 
 from __future__ import annotations
 

@@ -15,19 +15,19 @@ Function = TypeVar("Function", bound=Callable[[Any], str | None])
 
 @dataclass(frozen=True)
 class Check:
-    """One promise of the contract, and the function that puts it to the test."""
+    """One promise of the contract, and the function that tests it."""
 
     name: str
     kind: Kind
     function: Callable[[Any], str | None]
-    """Takes the subject; raises ``CheckFailed``, or anything, where the promise is not kept. May
-    return what to say if it is."""
+    """Takes the subject; raises ``CheckFailed``, or anything, if the promise is not kept. May
+    return a note if it is."""
     applies: Callable[[Any], bool] = lambda spec: True
-    """Whether the promise was made, read from the subject's spec."""
+    """Whether the subject's spec makes this promise."""
 
 
 class Checks(list[Check]):
-    """The checks of one module, in their order."""
+    """The checks of one module, in order."""
 
     def plugin(self, function: Function) -> Function:
         """Check every plugin."""
@@ -64,6 +64,6 @@ class Checks(list[Check]):
 
 
 def fail_unless(condition: object, message: str) -> None:
-    """Raise ``CheckFailed`` with a sentence unless the condition holds."""
+    """Raise ``CheckFailed`` with this message unless the condition holds."""
     if not condition:
         raise CheckFailed(message)

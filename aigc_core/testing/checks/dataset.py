@@ -1,4 +1,4 @@
-"""Promises of datasets: the same samples again, as the spec says, or a sentence why not."""
+"""Promises of datasets: samples as the spec says, the same every time, or a clear error."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from aigc_core.testing.subjects import DatasetSubject
 
 CHECKS = Checks()
 PATIENCE_S = 30.0
-"""Seconds in which a dataset without a network should have said so."""
+"""Seconds within which ``prepare`` without a network should give up."""
 UNKNOWN = "no_such_setting"
 
 
 @CHECKS.dataset(lambda spec: spec.options is not None)
 def options_config(dataset: DatasetSubject) -> None:
-    """The options have defaults, survive being written down, and refuse unknown keys.
+    """The options have defaults, survive a round trip through JSON, and refuse unknown keys.
 
     Runs keep them in ``config.yaml``, and a misspelt key that is ignored costs someone a day.
     """
@@ -58,9 +58,9 @@ def options_config(dataset: DatasetSubject) -> None:
 
 @CHECKS.dataset(lambda spec: spec.embedded)
 def loads(dataset: DatasetSubject) -> None:
-    """Each split loads what its spec says, and the same again, in another process too.
+    """Each split loads what its spec says, and the same every time, in another process too.
 
-    Labels index ``label_names``; a run is only resumed with the data that it began with.
+    Labels index ``label_names``; a run can only be resumed with the data that it started with.
     """
     ours: dict[str, dict[str, str]] = {}
     cache = dataset.plugin.folder / "cache"
@@ -122,9 +122,9 @@ def _check_store(store: object, what: str) -> None:
 
 @CHECKS.dataset(lambda spec: spec.embedded)
 def fits_modality(dataset: DatasetSubject) -> None:
-    """The modality that the spec names takes samples such as these.
+    """The modality that the spec names accepts the dataset's samples.
 
-    It may be another plugin's; a dataset that it refuses cannot be trained on.
+    It may be another plugin's modality; a dataset that it refuses cannot be trained on.
     """
     host, name = dataset.plugin.host, dataset.spec.modality
     cls = host.resolve(host.modality(name).code, host.owner("modality", name))
@@ -141,15 +141,15 @@ def fits_modality(dataset: DatasetSubject) -> None:
 
 @CHECKS.dataset(lambda spec: spec.embedded)
 def writes_only_in_cache(dataset: DatasetSubject) -> None:
-    """Preparing and loading writes in the cache folder and nowhere else.
+    """Preparing and loading write only to the cache folder.
 
-    That is the one place that users know of, move, and empty.
+    It is the one place that users know about, move and clear.
     """
     check_written(dataset.plugin.answer(dataset.label), "Preparing and loading it")
 
 
 def check_written(answer: dict[str, Any], what: str) -> None:
-    """Raise ``CheckFailed`` if a process of its own wrote where it should not."""
+    """Raise ``CheckFailed`` if the separate process wrote where it should not."""
     found: list[str] = answer["written"]
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     fail_unless(not found, f"{what} wrote {'; '.join(found[:3])}{more}.")
@@ -157,9 +157,9 @@ def check_written(answer: dict[str, Any], what: str) -> None:
 
 @CHECKS.dataset(lambda spec: not spec.embedded)
 def says_ways_out(dataset: DatasetSubject) -> None:
-    """With an empty cache, no data of the user's and no network, ``prepare`` says what to do.
+    """With an empty cache, no user data and no network, ``prepare`` says what to do.
 
-    That is what happens to a new user in a train, and a traceback or a hang tells them nothing.
+    A new user on a train is in that situation, and a traceback or a hang tells them nothing.
     """
     cache = dataset.plugin.folder / "empty-caches" / dataset.spec.name
     _ = dataset.options, dataset.plugin.host.resolve(dataset.spec.code, dataset.plugin.name)
@@ -195,7 +195,7 @@ def says_ways_out(dataset: DatasetSubject) -> None:
 def _prepare(dataset: DatasetSubject, cache: Path, outcome: list[BaseException | None]) -> None:
     try:
         dataset.make(cache).prepare()
-    except BaseException as error:  # raised by the thread that waits
+    except BaseException as error:  # reported by the thread that waits
         outcome.append(error)
     else:
         outcome.append(None)

@@ -1,4 +1,4 @@
-"""Promises of adversarial recipes: discriminators give raw logits."""
+"""Promises of adversarial recipes: discriminators return raw logits."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ EXTREME = 100.0
 SCALE = 1e3
 TRIALS = 8
 BOUND = 1.001
-"""What sigmoid and tanh do not leave."""
+"""Outputs of sigmoid and tanh never exceed this."""
 
 
 @CHECKS.recipe(lambda spec: "adversarial" in spec.capabilities)
 def discriminator_logits(recipe: RecipeSubject) -> str | None:
-    """Each discriminator gives one raw logit per sample, without a sigmoid.
+    """Each discriminator returns one raw logit per sample, without a sigmoid.
 
-    The losses apply it themselves in a form that does not overflow; twice is once too many. Where
-    the last layer's output is replaced by 100 or -100, or all weights are a thousand times as
-    large, a logit must leave [-1, 1].
+    The losses already apply the sigmoid, in a form that does not overflow. When the last layer's
+    output is replaced by 100 or -100, or all weights are a thousand times as large, a logit must
+    leave [-1, 1].
     """
     judges = find_judges(recipe)
     fail_unless(
@@ -66,22 +66,22 @@ def discriminator_logits(recipe: RecipeSubject) -> str | None:
 
 
 def _verdict(judge: Judge) -> Literal["free", "bounded", "unclear"]:
-    """Say whether logits leave [-1, 1] at extremes; bounded only if they reach its ends."""
+    """Return whether logits leave [-1, 1] at extremes; bounded only if they come near its ends."""
     greatest = 0.0
     for make in (_logits_at_extremes, _logits_of_large_weights):
         logits = make(judge)
         if logits is None:
             continue
-        if (logits.abs() > BOUND).any():  # infinite ones too, and not nan
+        if (logits.abs() > BOUND).any():  # true for infinity, false for NaN
             return "free"
         greatest = max(greatest, logits.abs().nan_to_num(0.0).max().item())
     return "bounded" if greatest > 0.9 else "unclear"
 
 
 def _logits_at_extremes(judge: Judge) -> Tensor | None:
-    """Return the logits where the last layer with weights gave 100, -100, or each in turn.
+    """Return the logits when the last layer with weights outputs 100, -100, or the two in turn.
 
-    None where there is no such layer, or it gives more than a tensor.
+    None if there is no such layer, or its output is not a single tensor.
     """
     outputs: list[tuple[nn.Module, Any]] = []
 
@@ -113,7 +113,7 @@ def _logits_at_extremes(judge: Judge) -> Tensor | None:
 
 
 def _logits_of_large_weights(judge: Judge) -> Tensor:
-    """Return the logits with each weight a thousand times as large, with signs of several draws."""
+    """Return the logits with all weights scaled by ±1000, for several random draws of signs."""
     parameters = list(judge.network.parameters())
     kept = [parameter.detach().clone() for parameter in parameters]
     rng = torch.Generator().manual_seed(0)
@@ -131,7 +131,7 @@ def _logits_of_large_weights(judge: Judge) -> Tensor:
 
 
 def _has_own(module: nn.Module) -> bool:
-    """Whether a module has weights itself and not in its parts, or computes them, as for norms."""
+    """Whether a module itself, not just a submodule, has weights or parametrized ones (norms)."""
     if isinstance(module, ParametrizationList):
         return False
     return hasattr(module, "parametrizations") or any(

@@ -1,4 +1,4 @@
-"""Asking a generator for samples directly, and what it should give."""
+"""Draws samples from a generator directly, and says what shape they should have."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def draw(generator: Generator, count: int, *, rng: torch.Generator) -> Tensor:
 def generated_shape(samples: object, generator: Generator, modality: Modality) -> tuple[int, ...]:
     """Return the shape that each of a generator's samples should have.
 
-    A generator with a ``sample_length`` may give sequences of that length, whatever length those
-    of the data have.
+    A generator with a ``sample_length`` may return sequences of that length, whatever the length
+    of those in the data.
     """
     shape = modality.sample_shape
     length = getattr(generator, "sample_length", None)

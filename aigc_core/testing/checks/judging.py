@@ -1,4 +1,4 @@
-"""The discriminators of a recipe, with what they are really given in a training step."""
+"""A recipe's discriminators, with the inputs that they get in a training step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aigc_core.testing.checks.stepping import Stepper
 from aigc_core.testing.recipe_subject import RecipeSubject
 
 FEW = 8
-"""Samples of the data that stand in for inputs."""
+"""How many samples of the data stand in for unknown inputs."""
 
 
 @dataclass
@@ -24,17 +24,17 @@ class Judge:
     """A discriminator and its inputs."""
 
     name: str
-    """What messages call it."""
+    """Its name in messages."""
     network: Discriminator
     given: tuple[tuple[Any, ...], dict[str, Any]]
-    """Positional and keyword arguments of a call, each tensor with the batch's dimension first."""
+    """Positional and keyword arguments of a call, the tensors with the batch dimension first."""
     noted: bool
     """Whether that call was seen in a step; else the arguments are a guess."""
 
     def logits(self, count: int) -> Any:
-        """Return what it gives for the first ``count`` of its inputs, repeated if there are fewer.
+        """Return its output for the first ``count`` of its inputs, repeated if there are fewer.
 
-        None where the inputs were a guess, and it does not take them.
+        None if the inputs were a guess and it does not accept them.
         """
         arguments, named = _first(self.given, count)
         try:
@@ -47,10 +47,10 @@ class Judge:
 
 
 def find_judges(recipe: RecipeSubject) -> list[Judge]:
-    """Return the discriminators among a recipe's networks that are not parts of one another.
+    """Return the discriminators in a recipe's networks, except those inside another one.
 
-    What they are given is noted in a step of a new build. One that is not called in it, or only
-    through a method of its own, is given samples of the data.
+    Their inputs are recorded in a step of a new build. One that is not called in it, or only
+    through another method, gets samples of the data.
     """
     networks = recipe.parts.trainer.networks()
     if not any(isinstance(m, Discriminator) for n in networks.values() for m in n.modules()):
@@ -104,7 +104,7 @@ def _copied(value: Any) -> Any:
 
 
 def _first(value: Any, count: int, size: int | None = None) -> Any:
-    """Return the first samples of all tensors that are as long as the first of them."""
+    """Return ``count`` samples of each tensor that is as long as the first; repeat if needed."""
     size = size if size is not None else _length(value)
     if isinstance(value, Tensor):
         if value.dim() == 0 or len(value) != size:

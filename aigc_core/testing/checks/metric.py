@@ -1,4 +1,4 @@
-"""Promises of metrics: numbers, the same ones each time."""
+"""Promises of metrics: numbers, and the same ones each time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CHECKS = Checks()
 
 @CHECKS.metric
 def compares(subject: MetricSubject) -> None:
-    """``compare`` gives finite numbers by name, the same ones each time, and changes no sample.
+    """``compare`` returns finite numbers by name, the same each time, and changes no sample.
 
-    Numbers that depend on anything but the samples cannot be compared with one another.
+    Numbers that depend on anything but the samples are not comparable.
     """
     on_dataset = subject.on_a_dataset()
     samples, modality = on_dataset.spread(2 * MANY), on_dataset.modality

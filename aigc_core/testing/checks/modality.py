@@ -1,4 +1,4 @@
-"""Promises of modalities: there and back without loss, and files that can be opened."""
+"""Promises of modalities: lossless round trips, and files that can be opened."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from aigc_core.testing.subjects import MANY, ModalityOnDataset, ModalitySubject
 
 CHECKS = Checks()
 START = 41
-"""A number to count files from that is in no name by chance."""
+"""Number of the first file: one that no file name contains by chance."""
 SLACK = 1e-4
-"""How far beyond its range a float may be: rounding of a last layer, not another scale."""
+"""How far a float may be out of range: a last layer's rounding, not another scale."""
 
 
 @CHECKS.modality
 def embedded_dataset(modality: ModalitySubject) -> None:
     """The plugin brings an embedded dataset of its modality.
 
-    The first command of a user should work without a download, and the checks need samples.
+    A user's first command should work without a download, and the checks need samples.
     """
     fail_unless(
         list(modality.on_datasets()),
@@ -40,9 +40,9 @@ def embedded_dataset(modality: ModalitySubject) -> None:
 
 @CHECKS.modality_on_a_dataset
 def model_form(subject: ModalityOnDataset) -> None:
-    """``to_model`` gives what the modality declares: shape, type, range, all of it finite.
+    """``to_model`` returns finite values of the shape, type and range that the modality declares.
 
-    Recipes build their networks for it.
+    Recipes build their networks for these.
     """
     stored, modality = subject.spread(MANY), subject.modality
     before = stored.clone()
@@ -56,7 +56,7 @@ def check_model_form(
 ) -> None:
     """Raise ``CheckFailed`` unless these are ``count`` samples in the model's form.
 
-    ``of_one`` is the shape of one of them.
+    ``of_one`` is the shape of one sample.
     """
     if not isinstance(samples, Tensor):
         raise CheckFailed(f"{what} a {type(samples).__name__}, not a tensor.")
@@ -83,10 +83,10 @@ def check_model_form(
 
 @CHECKS.modality_on_a_dataset
 def stored_form(subject: ModalityOnDataset) -> None:
-    """``to_stored`` undoes ``to_model``, and clamps what is beyond the range.
+    """``to_stored`` undoes ``to_model``, and clamps values outside the range.
 
-    Otherwise real data would change by being shown, and a network that overshoots would wrap
-    round or raise.
+    Otherwise showing real data would change it, and values that overshoot would wrap around or
+    raise.
     """
     stored, modality = subject.spread(MANY), subject.modality
     samples = modality.to_model(stored)
@@ -104,7 +104,7 @@ def stored_form(subject: ModalityOnDataset) -> None:
     if modality.sample_range is None:
         return
     low, high = modality.sample_range
-    if not samples.is_floating_point():  # a float bound would make floats of whole numbers
+    if not samples.is_floating_point():  # a float bound would turn integers into floats
         low, high = int(low), int(high)
     sign = (torch.arange(samples.numel()) % 2 * 2 - 1).reshape(samples.shape).to(samples.dtype)
     span = high - low + 1
@@ -132,9 +132,9 @@ def check_stored(stored: object, modality: Modality, count: int, what: str) -> N
 
 @CHECKS.modality_on_a_dataset
 def save_and_read(subject: ModalityOnDataset) -> None:
-    """What ``save`` writes in each of ``formats``, ``read`` gives back; files are numbered.
+    """``read`` returns what ``save`` wrote, in each of ``formats``; files are numbered.
 
-    Generated samples are judged and edited as files; what is lost there is lost.
+    Generated samples are judged and edited as files, so a loss there cannot be undone.
     """
     modality, stored = subject.modality, subject.stored
     fail_unless(modality.formats, "formats is empty; name at least one format that save writes.")
@@ -181,9 +181,9 @@ def _check_read(modality: Modality, path: Path, sample: Tensor, *, exact: bool) 
 
 @CHECKS.modality_on_a_dataset
 def preview_opens(subject: ModalityOnDataset) -> None:
-    """``preview`` writes files that open, under the name it was given, dots and all.
+    """``preview`` writes files that open, under the name that it was given, including any dots.
 
-    Names such as ``step-000500`` tell previews apart, and ``Path.with_suffix`` eats dots.
+    Names such as ``step-000500`` tell previews apart; ``Path.with_suffix`` would cut at a dot.
     """
     for count in (1, len(subject.stored)):
         folder = subject.folder / f"preview-{count}"
@@ -209,8 +209,7 @@ def preview_opens(subject: ModalityOnDataset) -> None:
 def open_file(path: Path) -> str | None:
     """Return what is wrong with a file, as the end of a sentence, or None.
 
-    Its suffix tells what it should be; of kinds that are not known here it is only asked that
-    there is something in it.
+    The suffix says what it should be; a file of a kind not known here only has to be non-empty.
     """
     if not path.is_file() or path.stat().st_size == 0:
         return "is empty or not there"
@@ -219,7 +218,7 @@ def open_file(path: Path) -> str | None:
         return None
     try:
         reader(path)
-    except Exception as error:  # whatever a parser of a damaged file raises
+    except Exception as error:  # a parser may raise anything on a damaged file
         return f"does not open as {path.suffix[1:]}: {type(error).__name__}: {error}"
     return None
 
@@ -227,7 +226,7 @@ def open_file(path: Path) -> str | None:
 def _picture(path: Path) -> None:
     try:
         from PIL import Image
-    except ImportError:  # a plugin that writes pictures without Pillow is no worse for it
+    except ImportError:  # a plugin may write pictures without Pillow
         return
     with Image.open(path) as picture:
         picture.load()

@@ -1,4 +1,4 @@
-"""Promises of recipes about a single step: gradients, who learns, and whether it helps."""
+"""Promises of recipes about single steps: gradients, which networks learn, and falling losses."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from aigc_core.testing.results import CheckFailed
 
 CHECKS = Checks()
 LOOKED_AT = 8
-"""Steps within which every parameter must get a gradient."""
+"""Number of steps within which every parameter must get a gradient."""
 UPDATES = 20
-"""Steps in which a phase that learns alone must get better."""
+"""Number of steps in which a phase that learns alone must lower its loss."""
 
 
 @CHECKS.recipe()
 def finite_gradients(recipe: RecipeSubject) -> None:
     """Each trained parameter gets a gradient within a few steps, in a phase that trains it.
 
-    One without never learns: it is not connected, or something was detached. All gradients must
-    be finite. Phases that are due now and then, or that reach some parameters only with some
-    batches, have several steps for it.
+    A parameter without one never learns: it is not connected, or something was detached. All
+    gradients must be finite. There are several steps because a phase may run only now and then, or
+    reach some parameters only with some batches.
     """
     stepper = Stepper(recipe)
-    phases: dict[str, list[str]] = {}  # by parameter, those that train it
+    phases: dict[str, list[str]] = {}  # parameter -> phases that train it
     reached: set[str] = set()
     infinite: dict[str, str] = {}
 
@@ -72,12 +72,12 @@ def finite_gradients(recipe: RecipeSubject) -> None:
 
 @CHECKS.recipe()
 def phases_change_only_their_networks(recipe: RecipeSubject) -> None:
-    """A phase changes parameters of the networks that it updates, of each of them, and no others.
+    """A phase changes parameters of every network that it updates, and of no other.
 
-    The engine sees to that with its optimisers; code in a loss that writes weights gets round it.
+    The engine's optimisers ensure that, but not if code in a loss writes weights.
     """
     stepper = Stepper(recipe)
-    parameters: dict[nn.Parameter, dict[str, str]] = {}  # to its name in each network that has it
+    parameters: dict[nn.Parameter, dict[str, str]] = {}  # -> its name in each network that has it
     for network, module in stepper.networks.items():
         for name, parameter in module.named_parameters():
             parameters.setdefault(parameter, {})[network] = f"{network}.{name}"
@@ -140,13 +140,13 @@ def loss_falls(recipe: RecipeSubject) -> None:
 
 @CHECKS.recipe()
 def batch_of_one(recipe: RecipeSubject) -> None:
-    """A single sample has the shape of a batch, and a step on one works or raises ValueError.
+    """One sample is a batch of one, and a step on it works or raises ``ValueError``.
 
-    ``squeeze()`` without a dimension is the usual mistake: it drops the batch with one sample.
+    ``squeeze()`` without a dimension is the usual mistake: it drops the batch dimension.
     """
-    Stepper(recipe).step()  # what fails with any batch is no ValueError of this one
+    Stepper(recipe).step()  # an error with a full batch is not excused below
     stepper = Stepper(recipe, batch_size=1)
-    with contextlib.suppress(ValueError):  # such as batch normalisation's: it says what it needs
+    with contextlib.suppress(ValueError):  # such as batch normalisation's, which explains itself
         stepper.step()
     generator = recipe.parts.trainer.generator()
     with torch.no_grad(), evaluation_mode(generator):

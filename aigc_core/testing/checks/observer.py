@@ -17,9 +17,9 @@ CHECKS = Checks()
 def observers_run(plugin: PluginSubject) -> None:
     """The plugin's observers take every call without raising.
 
-    In a training, one that raises is switched off with a warning, and is then of no use. They are
-    called as in the training of a tiny recipe of this plugin, else of another; where there is
-    none, as a training could call them.
+    Training switches off an observer that raises, with a warning, and it is then of no use. Here
+    they get the calls of training a tiny recipe of this plugin, else of another; if there is none,
+    made-up calls.
     """
     own = plugin.host.manager.get_plugin(plugin.name)
     implementations = [
@@ -47,7 +47,7 @@ def _calls(plugin: PluginSubject) -> Calls:
     for number, recipe in enumerate(_tiny_recipes(plugin)):
         try:
             return calls_of_a_training(recipe, folder / f"run-{number}")
-        except Exception:  # which other checks are there to tell
+        except Exception:  # other checks report it
             continue
     return made_up_calls(folder / "made-up")
 

@@ -1,4 +1,4 @@
-"""Promises of every plugin: it loads, quickly, and what it names is there."""
+"""Promises of every plugin: it loads quickly, and what it names exists."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CHECKS = Checks()
 
 @CHECKS.plugin
 def registers(plugin: PluginSubject) -> None:
-    """The host could load the plugin, and it does something.
+    """The host could load the plugin, and it implements a hook.
 
-    Without this, a plugin that does not load would pass every other check, having nothing.
+    Without this, a plugin that does not load would pass every other check, as it brings nothing.
     """
     status = plugin.status
     fail_unless(
@@ -47,7 +47,7 @@ def registers(plugin: PluginSubject) -> None:
 def light_import(plugin: PluginSubject) -> None:
     """Nothing that a listing, ``aigc config`` or the start of ``aigc`` needs imports torch.
 
-    It takes seconds to import, and every command of every user would pay for it.
+    torch takes seconds to import, and every command of every user would pay for it.
     """
     for name, what, found in _loaded(plugin):
         fail_unless(
@@ -73,7 +73,7 @@ def quiet_import(plugin: PluginSubject) -> None:
 
 
 def _loaded(plugin: PluginSubject) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield what a start and listings import and call, what it is, and what was found.
+    """Yield each thing that startup and listings import or call, what it is, and what was found.
 
     Raises:
         CheckFailed: one of them cannot be loaded.
@@ -141,9 +141,9 @@ def _wrong_kind(found: Any, kind: type | None) -> str | None:
 
 @CHECKS.plugin
 def known_failures(plugin: PluginSubject) -> None:
-    """Every name in a spec's ``known_failures`` is a check that its spec implies.
+    """Every name in a spec's ``known_failures`` is a check that runs on its subject.
 
-    A misspelt name would excuse nothing, and one of a check that was renamed would stay for ever.
+    A misspelt name would excuse nothing, and the old name of a renamed check would stay forever.
     """
     problems = []
     subjects: tuple[Any, ...] = (

@@ -1,4 +1,4 @@
-"""Promises of recipes before any training: settings, building, and samples that repeat."""
+"""Promises of recipes before any training: settings, building, and repeatable samples."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ def builds_quickly(recipe: RecipeSubject) -> None:
 
 @CHECKS.recipe()
 def declared_capabilities(recipe: RecipeSubject) -> None:
-    """What is there to be checked is declared: a discriminator is there only with ``adversarial``.
+    """A recipe with a discriminator declares the capability ``adversarial``.
 
-    Otherwise forgetting to declare it would leave its checks out without a word.
+    Otherwise the discriminator's checks would be skipped silently.
     """
     if "adversarial" in recipe.spec.capabilities:
         return
@@ -116,7 +116,7 @@ def declared_capabilities(recipe: RecipeSubject) -> None:
 def generator_is_saved(recipe: RecipeSubject) -> None:
     """All weights of ``generator()`` are among those of ``networks()``.
 
-    Only these are saved; the others would be random again when a run is used.
+    Only the latter are saved; other weights would be random again when a run is loaded.
     """
     trainer = recipe.parts.trainer
     saved = {
@@ -134,7 +134,7 @@ def generator_is_saved(recipe: RecipeSubject) -> None:
 
 @CHECKS.recipe()
 def sample(recipe: RecipeSubject) -> None:
-    """The generator draws as many samples as asked, in the model's form that is declared."""
+    """The generator draws as many samples as asked for, in the form that the modality declares."""
     generator, modality = recipe.parts.trainer.generator(), recipe.parts.modality
     with torch.no_grad(), evaluation_mode(generator), isolated_rng(CPU):
         samples = draw(generator, 3, rng=torch.Generator().manual_seed(0))
@@ -156,7 +156,7 @@ def same_seed_same_samples(recipe: RecipeSubject) -> None:
         "sample() is given.",
     )
     if torch.equal(first, other):
-        # Layers that begin at zero, as in diffusion models and flows, give the same for anything.
+        # Zero-initialised layers, as in diffusion models and flows, give the same for any input.
         generator = recipe.build().trainer.generator()
         _shake(generator)
         first, other = (_drawn(generator, seed) for seed in (3, 4))
@@ -173,7 +173,7 @@ def _drawn(generator: Generator, seed: int) -> Tensor:
 
 @torch.no_grad()
 def _shake(network: nn.Module) -> None:
-    """Move all weights a little, so that none is zero as it was made."""
+    """Change all weights a little, so that zero-initialised ones are no longer zero."""
     rng = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         if parameter.is_floating_point():
@@ -184,7 +184,7 @@ def _shake(network: nn.Module) -> None:
 def sampling_leaves_no_trace(recipe: RecipeSubject) -> None:
     """Sampling changes nothing but its rng: no mode, no weight, no global random state.
 
-    Previews are drawn in the middle of a training, which must continue as if they had not been.
+    Previews are drawn during training, which must continue as if they had not been drawn.
     """
     generator = recipe.build().trainer.generator()
     for training in (True, False):
@@ -236,7 +236,7 @@ def _as_lists(state: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _seeded_everywhere(seed: int) -> Iterator[None]:
-    """Seed all global generators inside, and put them back."""
+    """Seed all global generators inside the block, and restore them afterwards."""
     python, numbers = random.getstate(), np.random.get_state()
     try:
         with isolated_rng(CPU, seed):

@@ -1,4 +1,4 @@
-"""Promises of recipes about whole trainings: as a user runs them, and in a process of their own."""
+"""Promises of recipes about whole trainings: as a user runs them, and in a separate process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CHECKS = Checks()
 
 @CHECKS.recipe()
 def trains(recipe: RecipeSubject) -> None:
-    """``aigc_core.train`` gives a complete run, and ``generate`` gives files.
+    """``aigc_core.train`` completes a run, and ``generate`` writes files.
 
-    All parts together, as a user meets them.
+    This tests all parts together, as a user meets them.
     """
     _ = recipe.config
     with _warnings() as logged:
@@ -57,7 +57,7 @@ def _incomplete(run: Run) -> Iterator[str]:
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """Collect what the core warns of inside."""
+    """Collect the core's warnings inside the block."""
     logged: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
@@ -71,10 +71,10 @@ def _warnings() -> Iterator[list[str]]:
 
 @CHECKS.recipe()
 def spawned_process(recipe: RecipeSubject) -> None:
-    """A process of its own builds, trains and samples to the same bits as this one.
+    """A separate process builds, trains and samples with the same bits as this one.
 
-    Every process of a distributed training starts like that; global state that was set up here
-    by an import is not there.
+    Every process of a distributed training starts like that, without the global state that imports
+    have set up here.
     """
     theirs = safetensors.torch.load_file(recipe.plugin.answer(recipe.label)["outcome"])
     what = "A process of its own comes to something else than this one after a step"
@@ -83,8 +83,8 @@ def spawned_process(recipe: RecipeSubject) -> None:
 
 @CHECKS.recipe()
 def writes_only_in_its_folder(recipe: RecipeSubject) -> None:
-    """Training and generating write in the run's folder and the cache, and nowhere else.
+    """Training and generating write only to the run's folder and the cache.
 
-    Whoever deletes a run has deleted all of it.
+    Deleting a run's folder must delete all of it.
     """
     check_written(recipe.plugin.answer(recipe.label), "Training and generating")

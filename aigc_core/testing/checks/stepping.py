@@ -1,4 +1,4 @@
-"""Single steps of a recipe's phases, on the same few samples each time or on others."""
+"""Single steps of a recipe's phases, each time on the same few samples or on others."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from aigc_core.testing.recipe_subject import CPU, RecipeSubject
 
 SEED = 1
 _CONSTANT = {"schedule": "constant", "warmup_steps": 0}
-"""Fields of an optimiser's configuration with which its learning rate is the same at any step."""
+"""Settings of an optimiser that keep its learning rate constant."""
 
 
 class Stepper:
-    """A new build of a recipe and steps of it, to be repeated at will.
+    """A new build of a recipe, and steps of it that can be repeated at will.
 
-    The engine's own parts do the work. Learning rates follow no schedule, and of a step's number,
-    seed and batches are functions, so that all that differs between two steps of one number is
-    the weights.
+    The engine's own parts do the work. Learning rates are constant, and a step's seed and batches
+    depend only on its number, so two steps with the same number differ only in the weights.
     """
 
     def __init__(self, recipe: RecipeSubject, *, batch_size: int | None = None) -> None:
-        """Build; ``batch_size`` is the recipe's if None, else there is no accumulation."""
+        """Build; without ``batch_size``, use the recipe's; with it, do not accumulate gradients."""
         engine = recipe.config.engine
         self.parts = recipe.build()
         self.networks = dict(self.parts.trainer.networks())
@@ -43,7 +42,7 @@ class Stepper:
         self._steps = _step_runner(self.runners, accumulate)
 
     def step(self, number: int = 0) -> dict[str, float]:
-        """Run the phases of a step once and return the means that were logged, by name."""
+        """Run the phases of a step once and return the logged means, by name."""
         meter = Meter(CPU)
         first = number * self._steps.repeats * self._accumulate
 
@@ -56,9 +55,9 @@ class Stepper:
 
     @contextmanager
     def only(self, runner: PhaseRunner) -> Iterator[None]:
-        """Let one phase learn inside; the others run, with a learning rate of zero.
+        """Let only one phase learn inside the block; the others have a learning rate of zero.
 
-        They have to run: phases of a step may share what they computed.
+        The others still have to run: phases of a step may share what they computed.
         """
         others = [
             (group, group["lr"])

@@ -1,4 +1,4 @@
-"""Promises of recipes about several steps: what repeats, and what can be stopped and resumed."""
+"""Promises of recipes about several steps: repeatable training, stopping and resuming."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHECKS = Checks()
 
 
 class Metrics(EngineObserver):
-    """Keeps what an engine logs, but for the time it took."""
+    """Keeps what an engine logs, except its speed."""
 
     def __init__(self) -> None:
         self.logged: list[dict[str, float]] = []
@@ -53,7 +53,7 @@ def same_seed_same_loss(recipe: RecipeSubject) -> None:
 
 
 def check_same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], what: str) -> None:
-    """Raise ``CheckFailed`` unless all tensors are the same to the bit; names the first."""
+    """Raise ``CheckFailed`` unless all tensors are equal; names the first that is not."""
     for name in sorted(set(ours) ^ set(theirs)):
         raise CheckFailed(f"{what}: only one has '{name}'.")
     for name, tensor in ours.items():
@@ -67,9 +67,9 @@ def check_same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], what: s
 
 @CHECKS.recipe()
 def resume(recipe: RecipeSubject) -> None:
-    """A training that is stopped, saved and gone on with in a new process ends in the same bytes.
+    """A training that is stopped, saved and resumed in a new engine ends in the same state.
 
-    What a trainer remembers from step to step has to be a buffer of one of its networks.
+    What a trainer keeps from step to step must be a buffer of one of its networks.
     """
     straight = recipe.engine()
     straight.fit()
@@ -96,7 +96,7 @@ def resume(recipe: RecipeSubject) -> None:
 def strict_reload(recipe: RecipeSubject) -> None:
     """Checkpoints hold every parameter, and load only into networks of the same names and shapes.
 
-    Weights that are left out, or taken although they do not fit, give samples of no network.
+    Weights that are missing, or loaded although they do not fit, give meaningless samples.
     """
     networks = dict(recipe.build().trainer.networks())
     for network, module in networks.items():
@@ -128,9 +128,9 @@ def strict_reload(recipe: RecipeSubject) -> None:
 
 @CHECKS.recipe(lambda spec: "bf16" in spec.capabilities)
 def bf16_finite(recipe: RecipeSubject) -> None:
-    """Losses and gradients stay finite in bfloat16, in which steps are faster on many devices.
+    """Losses and gradients stay finite in bfloat16, which is faster on many devices.
 
-    It has float32's range and three digits: small differences and large exponents break.
+    It has float32's range but only three digits: small differences and large exponents break.
     """
     engine, metrics = recipe.engine(precision="bf16"), Metrics()
     engine.add_observer(metrics)

@@ -1,4 +1,4 @@
-"""The calls that observers get: recorded in a real training, or made up in the same form."""
+"""The calls that observers get, recorded in a real training or made up in the same form."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Listener:
 
 def calls_of_a_training(recipe: RecipeSubject, folder: Path) -> Calls:
     """Train the tiny recipe, with no plugin watching, and return the calls that observers got."""
-    _ = recipe.config  # that there is something to train on
+    _ = recipe.config  # fails if there is nothing to train on
     specs_alone = make_host(describe_host(recipe.plugin.host, plugin=""))
     listener = Listener()
     with use_host(specs_alone):
@@ -66,7 +66,7 @@ def calls_of_a_training(recipe: RecipeSubject, folder: Path) -> Calls:
 
 
 def made_up_calls(folder: Path) -> Calls:
-    """Return what a training of a recipe that does not exist would make."""
+    """Return the calls that training a made-up recipe would make."""
     run = _made_up_run(folder)
     preview, checkpoint = run.samples / "step-000001.txt", run.checkpoints / "step-000001"
     preview.write_text("a sample\n", encoding="utf-8")

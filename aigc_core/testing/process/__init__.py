@@ -1,1 +1,1 @@
-"""Checks in a process of their own, and what keeps any check from touching the user's things."""
+"""Checks in a separate process, and isolation of all checks from the user's files and settings."""

@@ -1,7 +1,7 @@
-"""The process of its own in which some checks run: started with a job, it answers in a file.
+"""Starts the separate process for some checks: it gets a job and writes its answers to a file.
 
-A fresh interpreter and not a fork: what a plugin keeps in memory does not come along, which is how
-every process of a distributed training begins.
+It is a fresh interpreter, not a fork: nothing that a plugin keeps in memory is inherited, just as
+when a process of a distributed training starts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _START = (
     "from aigc_core.testing.process import worker; worker.answer(job)"
 )
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-"""Variables that name a folder for what may be lost. torch sets its own once it has chosen one."""
+"""Variables that name a temporary folder. torch sets its own once it has chosen one."""
 Answers = dict[str, dict[str, Any]]
 
 
@@ -29,18 +29,18 @@ def ask(kind: str, folder: Path, **job: Any) -> Answers:
 
     Args:
         kind: ``imports`` or ``tasks``; see ``answer``.
-        folder: where the process may work; made when missing.
+        folder: where the process may work; created if missing.
         **job: JSON data for it.
 
     Returns:
-        For each task what it found, with ``error`` where it did not end well. A task without an
-        answer was not reached: ``""`` then has the ``error`` of the process.
+        What each task found, with ``error`` if it failed. A task without an answer was not
+        reached: ``""`` holds the ``error`` of the process.
     """
     scratch = folder / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     job |= {"kind": kind, "path": sys.path, "folder": str(folder)}
     environment = os.environ | dict.fromkeys(_TEMPORARY, str(scratch))
-    # Another order of sets than here: nobody's results may depend on it.
+    # Sets are ordered differently than in this process: results must not depend on the order.
     environment["PYTHONHASHSEED"] = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     answers: Answers = {}
     try:

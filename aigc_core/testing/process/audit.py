@@ -1,4 +1,4 @@
-"""What a piece of code writes, by Python's audit events. For a process of its own."""
+"""Finds what code writes, by Python's audit events. For use in a separate process."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _PATHS_AT = {  # audit event -> which of its arguments are paths that it changes
     "sqlite3.connect": (0,),
 }
 _DIR_FD_AT = {"os.mkdir": 2, "os.rename": 3, "os.remove": 1, "os.rmdir": 1}
-"""Where a folder's handle stands; a path relative to one is of a removal seen as a whole."""
+"""Index of the ``dir_fd`` argument; a path relative to one is part of a removal already seen."""
 
 
 class WriteAudit:
-    """Notes every file or folder that is made, changed or removed outside of allowed folders.
+    """Records every file or folder that is created, changed or removed outside allowed folders.
 
-    An audit hook cannot be taken away again, so there should be one of these in a process, and
-    the process should end soon. Writing by libraries in C is not seen: their files in the current
-    folder are found by looking there.
+    An audit hook cannot be removed, so a process should have only one of these, and should end
+    soon. Writes by C libraries are not seen: the caller has to look for their files in the current
+    folder.
     """
 
     def __init__(self) -> None:
@@ -45,9 +45,9 @@ class WriteAudit:
 
     @contextlib.contextmanager
     def outside(self, *allowed: Path) -> Iterator[list[str]]:
-        """Watch inside; the list fills with one phrase for each thing written elsewhere.
+        """Watch inside the block; the list gets a phrase for each write outside ``allowed``.
 
-        Allowed are also the temporary folder of this process, ``__pycache__`` and devices.
+        This process's temporary folder, ``__pycache__`` and devices are allowed too.
         """
         self._found = []
         places = [*allowed, Path(tempfile.gettempdir())]
@@ -71,7 +71,7 @@ class WriteAudit:
         parent, name = os.path.split(os.path.abspath(path))
         real = os.path.join(os.path.realpath(parent), name)
         if event == "os.mkdir" and os.path.isdir(real):
-            return  # Path.mkdir(exist_ok=True) tries first and asks later
+            return  # Path.mkdir(exist_ok=True) tries this on existing folders too
         inside = any(Path(real).is_relative_to(place) for place in self._allowed or ())
         if inside or "__pycache__" in Path(real).parts or real.startswith("/dev/"):
             return
@@ -95,7 +95,7 @@ def _changed(event: str, arguments: Sequence[Any]) -> Iterator[str]:
 
 
 def _caller() -> str:
-    """Return the innermost line outside of the standard library."""
+    """Return the innermost line outside this file and the standard library."""
     library = sysconfig.get_path("stdlib")
     frame = sys._getframe(1)
     while frame.f_back is not None:

@@ -1,4 +1,4 @@
-"""A host as data, so that another process can make the same."""
+"""Describes a host as data, so that another process can recreate it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aigc_core.testing.results import Unavailable
 
 
 class Specs:
-    """A plugin as the specs that it registered."""
+    """A plugin that registers the given specs."""
 
     def __init__(self, specs: dict[str, list[dict[str, Any]]]) -> None:
         self._specs = specs
@@ -42,10 +42,10 @@ class Specs:
 
 
 def describe_host(host: PluginHost, plugin: str) -> list[dict[str, Any]]:
-    """Return, as JSON data, what another process needs to make such a host.
+    """Return, as JSON data, what another process needs to recreate a host.
 
-    ``plugin`` comes as the module that its entry point names, with its observers; the others, and
-    one that was registered as an object, come as their specs.
+    ``plugin`` is given as the module that its entry point names, so with its observers; the others,
+    and a plugin that was registered as an object, are given as their specs.
     """
     tables: list[tuple[str, dict[str, Any]]] = [
         ("modalities", host.modalities),
@@ -75,7 +75,7 @@ def entry_module(host: PluginHost, status: PluginStatus) -> str | None:
 
 
 def make_host(plugins: list[dict[str, Any]]) -> PluginHost:
-    """Make the host that ``describe_host`` described; raise ``Unavailable`` if it cannot be."""
+    """Make the host that ``describe_host`` described; raise ``Unavailable`` if a plugin fails."""
     host = IsolatedHost()
     for described in plugins:
         name, module = described["name"], described["module"]

@@ -1,6 +1,6 @@
-"""What a process of its own does to see whether imports and hooks of a plugin are light and quiet.
+"""Finds out, in a separate process, whether a plugin's imports and hooks are light and quiet.
 
-The host undoes much of what a plugin does while it loads; here nothing is undone.
+The host undoes many side effects of loading a plugin; here nothing is undone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aigc_core.testing.results import describe
 COMMANDS = "aigc_extend_cli"
 REGISTERING = tuple(name for name in vars(hookspecs) if name.startswith("aigc_register_"))
 _TORCHS_OWN = ("TORCH", "PYTORCH_", "TRITON_", "KMP_", "CUDA_MODULE_LOADING")
-"""What the names of variables begin with that torch sets for itself."""
+"""Prefixes of environment variables that torch sets for itself."""
 _STATE = {
     "folder": "changes the current folder",
     "SIGINT": "changes what Ctrl-C does",
@@ -36,13 +36,13 @@ _STATE = {
 
 
 def do_imports(job: dict[str, Any], say: Callable[[str, dict[str, Any]], None]) -> None:
-    """Import what a listing imports, call the hooks that a start calls, and say what each did.
+    """Import what listings import, call the hooks that startup calls, and report what each did.
 
     Args:
-        job: ``references`` as ``"module"`` or ``"module:name"``, and ``entry`` as an entry point
-            names a plugin, None for no plugin.
-        say: takes a reference or hook, and either an ``error``, or whether ``torch`` is imported
-            since and how it ``disturbs``, as phrases.
+        job: ``references`` as ``"module"`` or ``"module:name"``, and ``entry``, the plugin as its
+            entry point names it, or None for no plugin.
+        say: called with a reference or hook, and either an ``error``, or whether ``torch`` is now
+            imported and how it ``disturbs``, as phrases.
     """
     for reference in job["references"]:
         say(reference, _watched(partial(_import, reference)))
@@ -52,7 +52,7 @@ def do_imports(job: dict[str, Any], say: Callable[[str, dict[str, Any]], None]) 
     manager.add_hookspecs(hookspecs)
     try:
         manager.register(EntryPoint("plugin", job["entry"], ENTRY_POINT_GROUP).load())
-    except (Exception, SystemExit):  # that was said when it was imported as a reference
+    except (Exception, SystemExit):  # already reported when it was imported as a reference
         return
     for hook in REGISTERING:
         for implementation in getattr(manager.hook, hook).get_hookimpls():
@@ -69,13 +69,13 @@ def _import(reference: str) -> None:
 
 
 def _make_commands(implementation: pluggy.HookImpl) -> None:
-    """Do what every start of the command line does, and what typer then does with it."""
+    """Call the hook as every start of ``aigc`` does, and build its commands as typer does."""
     import typer
     from typer.main import get_group
 
     own = typer.Typer()
     implementation.function(*([own] if implementation.argnames else []))
-    get_group(own)  # only here typer reads the functions' signatures
+    get_group(own)  # typer reads the functions' signatures only here
 
 
 def _watched(function: Callable[[], object]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _environment() -> set[tuple[str, str]]:
 
 @contextlib.contextmanager
 def _printed() -> Iterator[list[str]]:
-    """Catch standard output inside, of libraries in C too; its first line is then in the list."""
+    """Capture standard output, also of C libraries; the list then holds its first line, if any."""
     found: list[str] = []
     sys.stdout.flush()
     kept = os.dup(1)

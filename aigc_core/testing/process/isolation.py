@@ -1,4 +1,4 @@
-"""Hosts with chosen plugins only, and folders of one's own: nothing of the machine gets in."""
+"""Hosts with chosen plugins only, and separate folders: nothing from the machine leaks in."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def isolated_host(*plugins: object) -> PluginHost:
     """Return a host that knows exactly the given plugins.
 
     Args:
-        *plugins: modules or objects with hook implementations. Each is called what its module, or
-            its class in lower case, is called.
+        *plugins: modules or objects with hook implementations. Each gets the name of its module,
+            or of its class in lower case.
 
     Returns:
         The host. As always, a plugin that cannot be registered has its error in
@@ -72,19 +72,19 @@ def isolated_host(*plugins: object) -> PluginHost:
 def tmp_plugin(
     plugin: object, name: str | None = None, *, beside: Sequence[str] = ()
 ) -> Iterator[PluginHost]:
-    """Let ``get_host`` know only this plugin inside; outside nothing changes.
+    """Make ``get_host`` return a host with only this plugin (and ``beside``) inside the block.
 
     Args:
         plugin: a module or an object with hook implementations; it need not be installed.
         name: what to call it; None for the name of its module or class.
-        beside: names of installed plugins to know as well, such as the one that brings the
+        beside: names of installed plugins to load as well, such as the one that brings the
             modality of this one's recipe.
 
     Yields:
         The host.
 
     Raises:
-        PluginError: one of ``beside`` is not installed; names the nearest.
+        PluginError: one of ``beside`` is not installed; suggests the nearest name.
     """
     host = IsolatedHost()
     installed = {found.name: found for found in find_installed()}
@@ -106,10 +106,10 @@ def load_module(host: PluginHost, name: str, module: str) -> PluginStatus:
 
 @contextlib.contextmanager
 def own_folders(folder: Path) -> Iterator[None]:
-    """Work in ``folder/work``, with cache and configuration beside it and no data of the user's.
+    """Work in ``folder/work``, with cache and configuration beside it and none of the user's data.
 
-    The folder that was current and the environment are put back. Entries of ``sys.path`` that are
-    relative to it, as in an interactive session, are absolute inside.
+    The current folder and the environment are restored afterwards. Relative entries of
+    ``sys.path``, as in an interactive session, are absolute inside the block.
     """
     work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)
@@ -139,14 +139,14 @@ def _name_of(plugin: object) -> str:
 
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-_NOWHERE = "http://127.0.0.1:9"  # for programs that are started: the port that discards
+_NOWHERE = "http://127.0.0.1:9"  # for subprocesses: the discard port
 
 
 @contextlib.contextmanager
 def no_network() -> Iterator[None]:
-    """Let every connection and look-up of this process fail at once, as on a machine without one.
+    """Make this process's connections and look-ups fail at once, as without a network.
 
-    Connections on the machine itself through a file (Unix sockets) work.
+    Unix sockets still work.
     """
     connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
 

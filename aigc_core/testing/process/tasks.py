@@ -1,4 +1,4 @@
-"""What a process of its own does for the checks that need one."""
+"""What the separate process does for the checks that need one."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ SEED = 5
 
 
 def do_tasks(job: dict[str, Any], say: Callable[[str, dict[str, Any]], None]) -> None:
-    """Do each task of a job and say what was found; one that raises does not stop the others.
+    """Do each task of a job and report what was found; an error does not stop the others.
 
     Args:
         job: ``plugins`` and ``plugin`` as for ``make_host``, ``tasks`` as labels of datasets and
             recipes, ``threads`` and ``folder``.
-        say: takes a task and, of what was found, ``written`` outside of where it may be, and the
-            file of a recipe's ``outcome`` or ``digests`` of a dataset's splits; or an ``error``.
+        say: called with a task and what was found: the files ``written`` where they should not be,
+            and the file of a recipe's ``outcome`` or the ``digests`` of a dataset's splits; or an
+            ``error``.
     """
     torch.set_num_threads(job["threads"])
     folder = Path(job["folder"])
@@ -53,9 +54,9 @@ def do_tasks(job: dict[str, Any], say: Callable[[str, dict[str, Any]], None]) ->
         try:
             with use_host(host), own_folders(folder), contextlib.chdir(work):
                 found = _do(subjects[task], folder, audit)
-            # What libraries in C write is not seen, so it is looked for where it usually is.
+            # Writes by C libraries are not seen, so look where they usually go.
             found["written"] += [f"{path} (in the current folder)" for path in work.iterdir()]
-            found["written"] += at_import  # what importing the plugin wrote, with the first task
+            found["written"] += at_import  # import-time writes, with the first task
             at_import = []
         except (Exception, SystemExit) as error:
             found = {"error": describe(error)}
@@ -80,7 +81,7 @@ def _do(subject: DatasetSubject | RecipeSubject, folder: Path, audit: WriteAudit
 
 
 def train_and_generate(recipe: RecipeSubject, folder: Path) -> tuple[Run, list[Path]]:
-    """Train the tiny recipe and draw samples, as a user does; return the run and their files."""
+    """Train the tiny recipe and draw samples, as a user does; return the run and the files."""
     run = train(recipe.spec.name, preset=recipe.preset, overrides=SMALL, out=folder, progress=False)
     generated = generate_files(run, count=3, device="cpu")
     return run, [*generated.files, generated.preview]

@@ -1,4 +1,4 @@
-"""What the process that ``ask`` starts does with its job."""
+"""Entry point of the process that ``ask`` starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 def answer(job: dict[str, Any]) -> None:
     """Do a job in this process; each task's answer is a line of ``answers.jsonl``."""
-    tempfile.tempdir = None  # not what was asked for before the environment was made
+    tempfile.tempdir = None  # forget a folder chosen earlier, so that TMPDIR counts
     with open(Path(job["folder"], "answers.jsonl"), "a", encoding="utf-8") as file:
 
         def say(task: str, found: dict[str, Any]) -> None:
