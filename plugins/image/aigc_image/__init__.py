@@ -1,4 +1,4 @@
-"""The image modality of aigc. Importing this declares what there is; code is loaded when used."""
+"""The image modality of aigc. Importing this only declares specs; code is loaded on first use."""
 
 from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
 
@@ -92,18 +92,18 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             model="aigc_image.dcgan_config:DCGANConfig",
             trainer="aigc_core.trainers.config:AdversarialConfig",
             dataset="mnist",
-            defaults={  # what measured best on MNIST: benchmarks/RESULTS.md
+            defaults={  # the best measured on MNIST: benchmarks/RESULTS.md
                 "trainer": {"loss": "hinge"},
                 "engine": {"epochs": 5, "batch_size": 32, "ema": 0.999},
             },
             capabilities=("adversarial", "bf16"),
             presets={
-                "quick": {  # digits that one can read, in about a minute on any CPU
+                "quick": {  # readable digits in about a minute on any CPU
                     "dataset": {"name": "digits"},
                     "model": {"width": 16},
                     "engine": {"steps": 1500},
                 },
-                "tiny": {  # seconds: to see that everything works
+                "tiny": {  # a smoke test of a few seconds
                     "dataset": {"name": "digits"},
                     "model": {"width": 8},
                     "engine": {"steps": 20, "batch_size": 16, "sample_count": 16},
@@ -143,7 +143,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             },
             capabilities=("bf16",),
             presets={
-                "tiny": {  # seconds: to see that everything works
+                "tiny": {  # a smoke test of a few seconds
                     "dataset": {"name": "digits"},
                     "model": {"width": 8, "hidden_size": 32, "latent_size": 8},
                     "engine": {"steps": 20, "batch_size": 16, "sample_count": 16},

@@ -1,7 +1,7 @@
 """DCGAN: Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs".
 
 At 32 pixels and width 64 the generator goes 100 -> 256 -> 128 -> 64 -> C channels over 1, 4, 8, 16
-and 32 pixels, and the discriminator mirrors it. 64 and 128 pixels add a layer each.
+and 32 pixels, and the discriminator mirrors it. Each doubling of the size, up to 256, adds a layer.
 """
 
 import math
@@ -29,7 +29,7 @@ def _widths(width: int, size: int) -> list[int]:
 class DCGANGenerator(LatentGenerator):
     """Latents ``(B, latent_size)`` to images ``(B, C, S, S)`` in [-1, 1].
 
-    A conditional one gets the label beside the latents, one-hot (Mirza & Osindero 2014).
+    If conditional, the one-hot label is appended to the latents (Mirza & Osindero 2014).
     """
 
     def __init__(self, config: DCGANConfig, channels: int, size: int, classes: int = 0) -> None:
@@ -66,7 +66,7 @@ class DCGANDiscriminator(Discriminator):
         layers: list[nn.Module] = []
         before = channels
         for layer, after in enumerate(_widths(config.width, size)):
-            first = layer == 0  # the paper: no batch normalisation next to the image
+            first = layer == 0  # as in the paper: no normalisation next to the image
             kind = "none" if first else config.discriminator_normalization
             layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=kind == "none"))
             if kind == "batch":
@@ -80,7 +80,7 @@ class DCGANDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers)
 
     def features(self, samples: Tensor) -> Tensor:
-        """Map images ``(B, C, S, S)`` to what the last layer sees, ``(B, W, 4, 4)``."""
+        """Map images ``(B, C, S, S)`` to the last layer's input, ``(B, W, 4, 4)``."""
         features: Tensor = self.layers[:-1](samples)
         return features
 
@@ -107,7 +107,7 @@ class ProjectionDiscriminator(DCGANDiscriminator):
 
 
 class AuxiliaryDiscriminator(DCGANDiscriminator, ClassifyingDiscriminator):
-    """Tells the class beside real from fake: AC-GAN."""
+    """Predicts the class as well as real or fake: AC-GAN."""
 
     def __init__(self, config: DCGANConfig, channels: int, size: int, classes: int) -> None:
         super().__init__(config, channels, size)
@@ -120,7 +120,7 @@ class AuxiliaryDiscriminator(DCGANDiscriminator, ClassifyingDiscriminator):
 
 
 def _initialize(network: nn.Module) -> None:
-    """Draw weights as the paper does, section 4: N(0, 0.02), scales around 1."""
+    """Draw weights as in the paper, section 4: N(0, 0.02), scales around 1."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -129,7 +129,7 @@ def _initialize(network: nn.Module) -> None:
 
 
 def build(context: RecipeContext) -> AdversarialTrainer:
-    """Make the trainer for images of any channels and a power of two of at least 32 pixels."""
+    """Make the trainer for square images of 32, 64, 128 or 256 pixels and any channels."""
     channels, height, width = context.sample_shape
     if height != width or height < 32 or height & (height - 1) or height > 256:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Images: stored as uint8, seen by networks in [-1, 1] at a power of two, saved as PNG."""
+"""Images: stored as uint8, padded to a power of two in [-1, 1] for networks, saved as PNG."""
 
 import math
 from pathlib import Path
@@ -16,20 +16,20 @@ from aigc_core.datasets import atomic_file
 from aigc_core.errors import did_you_mean
 
 MIN_MODEL_SIZE = 32
-"""Side in pixels of the smallest images that networks see."""
+"""Smallest side, in pixels, of the images that networks see."""
 MIN_TILE_WIDTH = 48
-"""Width in pixels that an image has at least in a preview."""
+"""Smallest width, in pixels, of an image in a preview."""
 GRID_PADDING = 2
 GRID_GREY = 96
-"""Brightness of the lines between the images of a preview: black images stay apart."""
+"""Brightness of the lines between images in a preview, so that black images stay distinct."""
 
 
 class ImageModality(Modality):
     """Square grey or RGB images.
 
     Stored: uint8 ``(C, H, H)`` with C 1 or 3. Model form: float32 ``(C, S, S)`` in [-1, 1] with S
-    the smallest power of two that is at least 32 and H; the image stands in the middle of a black
-    frame. ``to_stored(to_model(x))`` equals ``x``, bit for bit.
+    the smallest power of two that is at least 32 and H; the image is centred in a black border.
+    ``to_stored(to_model(x))`` equals ``x``, bit for bit.
     """
 
     formats: ClassVar[tuple[str, ...]] = ("png",)
@@ -62,7 +62,7 @@ class ImageModality(Modality):
         return padded.mul(2 / 255).sub_(1)  # uint8 times a Python float is float32
 
     def to_stored(self, samples: Tensor) -> Tensor:
-        """Map float ``(B, C, S, S)`` to uint8 ``(B, C, H, H)``, clamping what is beyond [-1, 1]."""
+        """Map float ``(B, C, S, S)`` to uint8 ``(B, C, H, H)``, clamping values beyond [-1, 1]."""
         kept = slice(self._before, self._before + self._height)
         image = samples[..., kept, kept].float()  # (B, C, S, S) -> (B, C, H, H)
         return image.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
@@ -84,7 +84,7 @@ class ImageModality(Modality):
         return paths
 
     def read(self, path: Path) -> Tensor:
-        """Read a PNG as uint8 ``(C, H, H)``; raise ``DataError`` for one of another size."""
+        """Read a PNG as uint8 ``(C, H, H)``; ``DataError`` if it is unreadable or another size."""
         try:
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("L" if self._channels == 1 else "RGB"))
@@ -97,9 +97,9 @@ class ImageModality(Modality):
         return stored
 
     def preview(self, stored: Tensor, path: Path) -> Path:
-        """Write uint8 ``(N, C, H, H)`` as one PNG: a grid of about as many columns as rows.
+        """Write uint8 ``(N, C, H, H)`` as one PNG: a roughly square grid.
 
-        Small images are enlarged by a whole number, so that their pixels stay visible as squares.
+        Small images are enlarged by a whole factor, so that pixels stay visible as squares.
         """
         tiles = stored.cpu()
         scale = math.ceil(MIN_TILE_WIDTH / self._height)
@@ -109,7 +109,7 @@ class ImageModality(Modality):
         grid = make_grid(tiles, nrow=columns, padding=GRID_PADDING, pad_value=GRID_GREY)
         pixels = grid.permute(1, 2, 0).numpy()  # make_grid repeats grey: (3, h, w) -> (h, w, 3)
         image = Image.fromarray(pixels[..., 0] if self._channels == 1 else pixels)
-        # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
+        # Not with_suffix: the name may contain dots, such as "step-000500.seed-1".
         target = path.with_name(path.name + ".png")
         with atomic_file(target) as scratch:
             image.save(scratch, format="PNG")

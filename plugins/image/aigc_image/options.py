@@ -34,13 +34,13 @@ class ImageFolderOptions(ConfigModel):
     """A folder of images."""
 
     size: int = Field(32, ge=8, le=512)
-    """Side of the stored images in pixels: what the largest centred square is resized to."""
+    """Side of the stored images in pixels; the largest centred square is resized to it."""
     channels: Literal[1, 3] = 3
     """1 for grey, 3 for RGB; every image is converted."""
     colour_management: bool = True
-    """Convert images of other colour spaces (Display P3 of phones, Adobe RGB of cameras, CMYK) to
-    sRGB; false takes their numbers as they are."""
+    """Convert images in other colour spaces (phones' Display P3, cameras' Adobe RGB, CMYK) to sRGB;
+    false keeps their numbers as they are."""
     flip: bool = False
-    """Also use each image mirrored left to right: twice the data. Not for letters or digits."""
+    """Add each image mirrored left to right, doubling the data; not for letters or digits."""
     frames: Literal["first", "all"] = "first"
-    """Of a file with several pages or frames: the first, or each as an image of its own."""
+    """For files with several pages or frames: use the first, or each as an image of its own."""

@@ -1,7 +1,8 @@
 """A convolutional variational autoencoder: Kingma & Welling 2014, on images.
 
 At 32 pixels and width 32 the encoder goes C -> 32 -> 64 -> 128 channels over 16, 8 and 4 pixels and
-through one hidden layer to the latents; the decoder mirrors it. 64 and 128 pixels add a layer each.
+through one hidden layer to the latents; the decoder mirrors it. Each doubling of the size, up to
+256, adds a layer.
 """
 
 import math
@@ -14,7 +15,7 @@ from aigc_core import Decoder, Encoder, RecipeContext, VariationalTrainer
 from aigc_core.errors import ConfigError
 from aigc_image.vae_config import VAEConfig
 
-_SMALLEST = 4  # pixels at the inner end of the convolutions
+_SMALLEST = 4  # side in pixels at the inner end of the convolutions
 
 
 def _widths(width: int, size: int) -> list[int]:
@@ -23,7 +24,7 @@ def _widths(width: int, size: int) -> list[int]:
 
 
 def _with_label(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:
-    """Return features with the label beside them, one-hot: (B, F) and (B,) -> (B, F + K)."""
+    """Append the one-hot label, if any, to features: (B, F) and (B,) -> (B, F + K)."""
     if labels is None:
         return features
     return torch.cat([features, one_hot(labels, classes).to(features.dtype)], dim=1)
@@ -78,12 +79,12 @@ class VAEDecoder(Decoder):
 
 
 def _initialize(network: nn.Module) -> None:
-    """Draw weights that keep activations' size from layer to layer (He et al. 2015)."""
+    """Draw weights that keep the scale of activations from layer to layer (He et al. 2015)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight)
         elif isinstance(module, nn.ConvTranspose2d):
-            # each output pixel gets kernel/stride of the inputs' contributions in each direction
+            # each output pixel gets contributions from kernel/stride inputs in each direction
             inputs = module.in_channels * (module.kernel_size[0] / module.stride[0]) ** 2
             nn.init.normal_(module.weight, 0.0, math.sqrt(2 / inputs))
         bias = getattr(module, "bias", None)
@@ -92,7 +93,7 @@ def _initialize(network: nn.Module) -> None:
 
 
 def build(context: RecipeContext) -> VariationalTrainer:
-    """Make the trainer for images of any channels and a power of two of at least 32 pixels."""
+    """Make the trainer for square images of 32, 64, 128 or 256 pixels and any channels."""
     channels, height, width = context.sample_shape
     if height != width or height < 32 or height & (height - 1) or height > 256:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Colours of other spaces to sRGB, which is what networks see and what previews are shown in."""
+"""Convert images to sRGB, which is what networks see and previews show."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EXIF, _INTEROP = 0x8769, 0xA005
 _COLOUR_SPACE, _INDEX = 0xA001, 0x0001
 _SRGB_GAMMA = 0.45455
 _NEAR = 2
-"""Difference, in levels of 255, that is taken for none."""
+"""Largest difference, in levels of 255, that counts as no change."""
 
 Chromaticities = tuple[float, ...]
-"""x and y of white, red, green and blue, as PNG's cHRM has them."""
+"""x and y of white, red, green and blue, in the order of PNG's cHRM."""
 _SRGB: Chromaticities = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _ADOBE_RGB: Chromaticities = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 _ADOBE_GAMMA = 563 / 256
@@ -26,11 +26,11 @@ CONVERTED, NO_PROFILE = "converted", "profile-damaged"
 
 
 def to_srgb(image: Image.Image) -> tuple[Image.Image, str | None]:
-    """Return an image of 8 bits as sRGB, and what to remark.
+    """Convert an 8-bit image to sRGB; return it with a remark, if there is one.
 
-    By its ICC profile (perceptual intent); else by PNG's gAMA and cHRM unless it says that it is
-    sRGB; else, where a camera's EXIF says Adobe RGB without a profile, by that. Transparency stays.
-    Images without any of these are taken for sRGB, as web browsers do.
+    Uses the ICC profile (perceptual intent) if there is one; else PNG's gAMA and cHRM, unless the
+    PNG says that it is sRGB; else Adobe RGB if a camera's EXIF says so. Transparency is kept.
+    Images without any of these are assumed to be sRGB, as in web browsers.
     """
     profile = image.info.get("icc_profile")
     if isinstance(profile, bytes) and profile:
@@ -51,7 +51,7 @@ def _by_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str | 
     try:
         wanted = _mode_of(profile)
         if wanted is None or (wanted != colours.mode and (wanted, colours.mode) != ("RGB", "L")):
-            return image, NO_PROFILE  # such as one for CMYK in a picture that is RGB
+            return image, NO_PROFILE  # such as a CMYK profile in an RGB image
         transform = _transform(threading.get_ident(), profile, wanted)
         if transform is None:
             return image, None
@@ -59,12 +59,12 @@ def _by_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str | 
         converted = ImageCms.applyTransform(source, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image, NO_PROFILE
-    assert converted is not None  # it is not in place
+    assert converted is not None  # it would be None only in place
     return _joined(converted, alpha), CONVERTED
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return an image without its transparency, and that as one of grey, if there is any."""
+    """Return an image without transparency, and its alpha channel as a grey image, if any."""
     if image.mode in ("1", "P", "PA", "La", "LA", "RGBa", "RGBA") or "transparency" in image.info:
         full = _rgba(image)
         alpha = full.getchannel("A") if image.has_transparency_data else None
@@ -76,7 +76,7 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _rgba(image: Image.Image) -> Image.Image:
-    if image.mode == "La":  # pillow converts premultiplied grey to nothing else
+    if image.mode == "La":  # pillow converts premultiplied grey only to this
         image = image.convert("LA")
     return image.convert("RGBA")
 
@@ -90,7 +90,7 @@ def _joined(colours: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 @functools.lru_cache(maxsize=64)
 def _mode_of(profile: bytes) -> str | None:
-    """Return the mode of pillow's images that a profile is for."""
+    """Return the Pillow mode that a profile is for; None unless it is RGB, grey or CMYK."""
     opened = ImageCms.getOpenProfile(io.BytesIO(profile))
     space = opened.profile.xcolor_space.strip()
     return {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space)
@@ -98,7 +98,7 @@ def _mode_of(profile: bytes) -> str | None:
 
 @functools.lru_cache(maxsize=64)
 def _transform(thread: int, profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the way to sRGB for one thread; None where it would change nothing that shows."""
+    """Return the transform to sRGB for one thread; None if it would change nothing visible."""
     source = ImageCms.getOpenProfile(io.BytesIO(profile))
     target = ImageCms.createProfile("sRGB")
     transform = ImageCms.buildTransform(source, target, mode, "RGB")
@@ -118,7 +118,7 @@ def _transform(thread: int, profile: bytes, mode: str) -> ImageCms.ImageCmsTrans
 def _by_numbers(
     image: Image.Image, exponent: float, primaries: Chromaticities
 ) -> tuple[Image.Image, str | None]:
-    """Convert by a power and primaries; the same white is assumed to be meant."""
+    """Convert by exponent and primaries, assuming the same white: no chromatic adaptation."""
     if len(primaries) != 8 or not 0.1 <= exponent <= 10:
         return image, NO_PROFILE
     same_curve = abs(exponent * _SRGB_GAMMA - 1) < 0.05
@@ -167,6 +167,6 @@ def _says_adobe_rgb(image: Image.Image) -> bool:
         exif = image.getexif()
         space = exif.get_ifd(_EXIF).get(_COLOUR_SPACE)
         index = exif.get_ifd(_INTEROP).get(_INDEX)
-    except Exception:  # damaged EXIF makes pillow raise almost anything; the pixels are what counts
+    except Exception:  # damaged EXIF makes pillow raise almost anything; only the pixels matter
         return False
     return space == 2 or (space == 0xFFFF and str(index).startswith("R03"))

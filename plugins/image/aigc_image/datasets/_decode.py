@@ -1,4 +1,4 @@
-"""One image file to pixels, whatever its format, depth, colours, frames or orientation."""
+"""Decode an image file to pixels, whatever its format, depth, colours, frames or orientation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _FORMATS = (
     "PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "TGA", "PCX", "QOI", "SGI",
     "AVIF", "JPEG2000",
 )  # fmt: skip
-"""What is tried, whatever the suffix says: none that runs a program, as EPS runs Ghostscript."""
+"""Formats tried, whatever the suffix says; none runs a program, as EPS runs Ghostscript."""
 
 FRAMES, DIM, CODED = "frames", "dim", "coded"
 REMARKS = {
@@ -79,12 +79,12 @@ _REDUCED = 1
 def decode(path: Path, options: ImageFolderOptions) -> DecodedFile:
     """Read an image file as uint8 ``(P, channels, size, size)``.
 
-    The picture is turned upright (EXIF), its colours become sRGB and its depth 8 bits,
-    transparency becomes black, the largest centred square is cut out and resized. P is 1, or the
-    number of frames where the options ask for all.
+    The image is turned upright (EXIF), converted to 8 bits and, with colour management, to sRGB,
+    put on black where it is transparent, cropped to its largest centred square and resized. P is
+    1, or the number of frames if the options ask for all.
 
     Raises:
-        UnreadableError: the file cannot be read, or not rightly.
+        UnreadableError: the file cannot be read, or not correctly.
     """
     if path.suffix.lower() in _HEIF or _HAS_HEIF:
         _register_heif()
@@ -115,7 +115,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _register_heif() -> None:
-    """Let pillow open HEIF; imported where a file may be one, since the library is an extra."""
+    """Let Pillow open HEIF; imported here since the library is an optional dependency."""
     if _HAS_HEIF:
         import pillow_heif
 
@@ -123,9 +123,9 @@ def _register_heif() -> None:
 
 
 def _frames(image: Image.Image) -> list[int]:
-    """Return the numbers of an image's frames, without previews and reduced copies."""
+    """Return the indices of an image's frames, without previews and reduced copies."""
     count = getattr(image, "n_frames", 1)
-    if count == 1 or image.format in ("MPO", "HEIF"):  # a phone's second picture is no frame
+    if count == 1 or image.format in ("MPO", "HEIF"):  # a phone's second picture isn't one
         return [0]
     if image.format != "TIFF":
         return list(range(count))
@@ -142,11 +142,11 @@ def _frames(image: Image.Image) -> list[int]:
 def _decoded(
     image: Image.Image, path: Path, options: ImageFolderOptions, remarks: list[str]
 ) -> NDArray[np.uint8]:
-    """Return the frame that an image is at as uint8 ``(channels, size, size)``."""
+    """Return an image's current frame as uint8 ``(channels, size, size)``."""
     size, channels = options.size, options.channels
     raw, tags = raw_mode(image), getattr(image, "tag_v2", {})
     refuse_misread(image, path)
-    image.draft(None, (2 * size, 2 * size))  # a JPEG can be decoded at a half, a quarter, …
+    image.draft(None, (2 * size, 2 * size))  # a JPEG can be decoded at 1/2, 1/4, … size
     image.load()
     upright = ImageOps.exif_transpose(put_right(image, path))
     eight = _eight_bits(upright, raw, tags, remarks)
@@ -157,7 +157,7 @@ def _decoded(
     flat = _opaque(eight).convert("L" if channels == 1 else "RGB")
     side = min(flat.size)
     left, top = (flat.width - side) // 2, (flat.height - side) // 2
-    # Cutting before resizing: a panorama of 1 x 100,000 pixels costs no more than its square.
+    # Crop before resizing, so that a 1 x 100,000 panorama costs no more than its square.
     square = flat.resize(
         (size, size),
         Image.Resampling.LANCZOS,
@@ -171,7 +171,7 @@ def _decoded(
 def _eight_bits(
     image: Image.Image, raw: str, tags: Mapping[int, Any], remarks: list[str]
 ) -> Image.Image:
-    """Return the image in a mode of 8 bits per channel that pillow converts faithfully."""
+    """Return the image in a mode with 8 bits per channel that Pillow converts faithfully."""
     key = transparent_level(image, raw)
     levels = grey_levels(image, tags)
     if levels is None:
@@ -188,7 +188,7 @@ def _eight_bits(
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return the image before black where it is transparent."""
+    """Return the image on a black background, without transparency."""
     if not image.has_transparency_data:
         return image
     if image.mode == "La":  # pillow converts premultiplied grey to nothing else
@@ -198,7 +198,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def why_unreadable(error: Exception) -> str:
-    """Return a few words for a user on why a file could not be decoded."""
+    """Return a short reason, for the user, why a file could not be decoded."""
     match error:
         case Image.DecompressionBombError():
             return "too many pixels"

@@ -1,7 +1,7 @@
-"""Pixels of any depth and sense to opaque pixels of 8 bits, by what the file itself says of them.
+"""Interpret pixels of any depth by what the file's own tags say about them.
 
-Pillow's modes hide what the numbers mean: 12 bits come as I;16, and so do 16 bits where white is
-zero; signed 8 bits come as unsigned ones. So the file's own tags decide.
+Pillow's modes hide what the numbers mean: 12-bit pixels arrive as I;16, and so do 16-bit pixels
+where white is zero; signed 8-bit pixels arrive as unsigned. So the file's own tags decide.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DIM = 1 / 256
 
 
 def raw_mode(image: Image.Image) -> str:
-    """Return how pixels lie in the file, such as ``L;2``; to be asked before they are loaded."""
+    """Return the layout of pixels in the file, such as ``L;2``; call it before they are loaded."""
     tile = getattr(image, "tile", None)
     if not tile:
         return ""
@@ -33,10 +33,10 @@ def raw_mode(image: Image.Image) -> str:
 
 
 def grey_levels(image: Image.Image, tags: Mapping[int, Any]) -> NDArray[np.float32] | None:
-    """Return grey pixels of another depth than 8 unsigned bits as float32 ``(H, W)`` in [0, 1].
+    """Return grey pixels that are not unsigned 8-bit as float32 ``(H, W)`` in [0, 1].
 
-    1 is the largest value that the depth can say, 0 is zero, or the other way round where the file
-    says that white is zero. None for images that pillow holds in 8 bits rightly. ``tags`` are a
+    0 is zero and 1 the largest value of the depth, or the other way round if the file says that
+    white is zero. None for images that Pillow already holds correctly in 8 bits. ``tags`` are a
     TIFF's; turning an image upright loses them.
 
     Raises:
@@ -56,7 +56,7 @@ def grey_levels(image: Image.Image, tags: Mapping[int, Any]) -> NDArray[np.float
         integers = np.asarray(image)
         values = (integers if signed else integers.view(np.uint32)).astype(np.float64)
         largest = float(2 ** (31 if signed else 32) - 1)
-    elif image.mode == "I":  # 16 bits: PNG of older pillows, PGM, signed TIFF
+    elif image.mode == "I":  # 16 bits: PNG in older Pillows, PGM, signed TIFF
         values = np.asarray(image).astype(np.float64)
         largest = float(2 ** (15 if signed else 16) - 1)
     else:
@@ -70,12 +70,12 @@ def grey_levels(image: Image.Image, tags: Mapping[int, Any]) -> NDArray[np.float
 
 
 def is_dim(levels: NDArray[np.float32]) -> bool:
-    """Whether all but black is lost in 8 bits: values far below what the depth can say."""
+    """Whether values are so far below the depth's maximum that 8 bits show almost only black."""
     return 0 < float(levels.max(initial=0)) < _DIM
 
 
 def transparent_level(image: Image.Image, raw: str) -> float | None:
-    """Return which level of grey, in [0, 1], a PNG's tRNS chunk declares transparent, if any."""
+    """Return the grey level, in [0, 1], that a PNG's tRNS chunk declares transparent, if any."""
     key = image.info.get("transparency")
     if not isinstance(key, int) or image.mode not in ("1", "L", "I", "I;16", "I;16B"):
         return None
@@ -85,7 +85,7 @@ def transparent_level(image: Image.Image, raw: str) -> float | None:
 
 
 def with_key_of_8_bits(image: Image.Image, raw: str) -> Image.Image:
-    """Return an RGB image whose transparent colour is given in the depth that pillow loaded."""
+    """Return the image; a 16-bit RGB's transparent colour is scaled to the 8 bits loaded."""
     key = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(key, tuple) and _PNG_DEPTHS.get(raw) == 16:
         image.info["transparency"] = tuple(value >> 8 for value in key)

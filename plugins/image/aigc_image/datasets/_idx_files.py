@@ -1,6 +1,6 @@
-"""Getting the four files of a dataset in MNIST's format: found or downloaded, verified, unpacked.
+"""Find or download, verify and unpack the four files of a dataset in MNIST's format.
 
-``source`` is torchvision's class of the dataset: its ``resources`` are the files and their MD5s.
+``source`` is torchvision's dataset class: its ``resources`` are the files and their MD5s.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ _TIMEOUT_S = 60.0
 
 
 def find_packed(name: str, source: Any, root: Path) -> Path:
-    """Return the first folder below the user's data that holds all four ``.gz`` files.
+    """Return the first folder in the user's data folder that holds all four ``.gz`` files.
 
     Raises:
-        DataError: there is none; names every place, what is missing there, and the ways out.
+        DataError: there is none; says where it looked, what is missing there, and what to do.
     """
     raw = Path(source.__name__, "raw")
     files = [file for file, _ in source.resources]
@@ -47,7 +47,7 @@ def find_packed(name: str, source: Any, root: Path) -> Path:
 
 
 def unpack(source: Any, place: Path, target: Path) -> None:
-    """Verify the ``.gz`` files in ``place``, which is only read, and unpack them into ``target``.
+    """Verify the ``.gz`` files in ``place``, without changing it; unpack them into ``target``.
 
     Raises:
         DataError: a file cannot be read or has the wrong MD5.
@@ -71,7 +71,7 @@ def download(name: str, source: Any, target: Path) -> None:
     """Let torchvision download, verify and unpack the files; move them to ``target``.
 
     Raises:
-        DataError: it failed; names both ways out.
+        DataError: the download failed; says what to do instead.
     """
     logger.info("Downloading %s from %s", name, source.mirrors[0])
     files = [file for file, _ in source.resources]
@@ -100,7 +100,7 @@ def _silence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _timeout(seconds: float) -> Iterator[None]:
-    """Make connections that fall silent fail: torchvision gives urllib no timeout."""
+    """Make stalled connections fail: torchvision gives urllib no timeout."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

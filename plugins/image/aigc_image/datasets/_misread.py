@@ -1,7 +1,7 @@
-"""What Pillow reads wrongly without a word: put right, or refused; and what it cannot open, named.
+"""Correct or refuse images that Pillow silently misreads, and name TIFFs that it cannot open.
 
-Every case was seen with Pillow 13: pixels were compared with what was written. What a file's own
-header says decides.
+Every case was seen with Pillow 13, by comparing pixels with what was written. The file's own header
+decides.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def refuse_misread(image: Image.Image, path: Path) -> None:
-    """Refuse a frame, before it is loaded, of which Pillow would make other pixels.
+    """Refuse, before it is loaded, a frame that Pillow would decode to wrong pixels.
 
     Raises:
-        UnreadableError: says what it is, and what to save it as.
+        UnreadableError: it is such a frame; says what it is, and what to save it as.
     """
     tags = getattr(image, "tag_v2", {})
     if image.format == "TIFF" and tags.get(_COMPRESSION, 1) == _UNCOMPRESSED:
@@ -58,7 +58,7 @@ def refuse_misread(image: Image.Image, path: Path) -> None:
 
 
 def _is_usual_ycbcr(tags: Mapping[int, Any]) -> bool:
-    """Whether each pixel has its own colour, by Rec. 601 in full range."""
+    """Whether YCbCr is not subsampled and follows Rec. 601 in full range."""
     return (
         tuple(tags.get(_SUBSAMPLING, (2, 2))) == (1, 1)
         and np.allclose(np.array(tags.get(_COEFFICIENTS, _REC_601), float), _REC_601, atol=1e-3)
@@ -67,7 +67,7 @@ def _is_usual_ycbcr(tags: Mapping[int, Any]) -> bool:
 
 
 def put_right(image: Image.Image, path: Path) -> Image.Image:
-    """Return a loaded frame with what Pillow mistakes put right."""
+    """Return a loaded frame with Pillow's mistakes corrected."""
     if image.format == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
         return _in_byte_order(_with_wide_palette(image, tags), tags)
@@ -75,7 +75,7 @@ def put_right(image: Image.Image, path: Path) -> Image.Image:
         return _without_padding(image, path)
     if image.format == "JPEG2000" and image.mode in ("L", "LA", "RGB", "RGBA"):
         bits, _ = _component_depths(path)
-        if bits and max(bits) < 8:  # Pillow shifts to 8 bits: of 4 bits, 15 becomes 240
+        if bits and max(bits) < 8:  # Pillow only shifts to 8 bits: 4-bit 15 becomes 240
             largest = (2 ** bits[0] - 1) << (8 - bits[0])
             return image.point([min(255, round(v * 255 / largest)) for v in range(256)] * len(bits))
     return image
@@ -84,7 +84,7 @@ def put_right(image: Image.Image, path: Path) -> Image.Image:
 def _in_byte_order(image: Image.Image, tags: Any) -> Image.Image:
     """Swap the bytes of compressed signed values.
 
-    libtiff gives them in the machine's order, and Pillow takes them for being in the file's.
+    libtiff returns them in the machine's byte order, but Pillow expects the file's.
     """
     foreign = tags.prefix == (b"MM" if sys.byteorder == "little" else b"II")
     if image.mode != "I" or not foreign or tags.get(_COMPRESSION, 1) == _UNCOMPRESSED:
@@ -92,14 +92,14 @@ def _in_byte_order(image: Image.Image, tags: Any) -> Image.Image:
     values = np.asarray(image)
     if max(tags.get(_BITS, (32,))) == 16:
         values = values.astype(np.int16)
-    image.paste(Image.fromarray(values.byteswap().astype(np.int32)))  # it keeps its orientation
+    image.paste(Image.fromarray(values.byteswap().astype(np.int32)))  # keeps the orientation
     return image
 
 
 def _with_wide_palette(image: Image.Image, tags: Any) -> Image.Image:
-    """Take a colour map of values below 256 for one of 8 bits, as libtiff does.
+    """Treat a colour map whose values are all below 256 as 8-bit, as libtiff does.
 
-    Colour maps have 16 bits; some programs write 8, and all colours would be black.
+    Colour maps have 16 bits; some programs write 8, which would make all colours black.
     """
     colours = tags.get(_COLOUR_MAP)
     if image.mode == "P" and colours and 0 < max(colours) < 256:
@@ -108,10 +108,10 @@ def _with_wide_palette(image: Image.Image, tags: Any) -> Image.Image:
 
 
 def _without_padding(image: Image.Image, path: Path) -> Image.Image:
-    """Drop the fourth byte of a TGA's pixels where it is no alpha.
+    """Drop the fourth byte of a TGA's pixels if it is not alpha.
 
     The header says how many bits of alpha there are (TGA 2.0, field 5.6). Many programs write 0
-    beside real alpha, so it counts as none only where it would hide the whole picture.
+    despite real alpha, so the byte is dropped only if it would hide the whole picture.
     """
     with path.open("rb") as file:
         declared = file.read(18)[17] & 15
@@ -121,7 +121,7 @@ def _without_padding(image: Image.Image, path: Path) -> Image.Image:
 
 
 def _component_depths(path: Path) -> tuple[list[int], bool]:
-    """Return the bits of a JPEG 2000's components, and whether any is signed (T.800, A.5.1)."""
+    """Return the depths of a JPEG 2000's components, and whether any is signed (T.800, A.5.1)."""
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
     start = head.find(b"\xff\x4f\xff\x51")  # start of codestream, then the segment SIZ
@@ -133,9 +133,9 @@ def _component_depths(path: Path) -> tuple[list[int], bool]:
 
 
 def is_coded_otherwise(path: Path) -> bool:
-    """Whether a PNG says by its chunk cICP that its colours are not sRGB (HDR, wide gamut).
+    """Whether a PNG's cICP chunk says that its colours are not sRGB (HDR, wide gamut).
 
-    Code points are those of ITU-T H.273: primaries 1, and curves 1, 6, 13, 14 or 15 are Rec. 709
+    Code points are those of ITU-T H.273: primaries 1 and curves 1, 6, 13, 14 or 15 are Rec. 709
     or sRGB; full range is 1.
     """
     with path.open("rb") as file:
@@ -150,7 +150,7 @@ def is_coded_otherwise(path: Path) -> bool:
 
 
 def unread_tiff(path: Path) -> str | None:
-    """Say what kind of TIFF a file is that Pillow cannot open; None for what is no TIFF."""
+    """Describe a TIFF that Pillow cannot open; None if the file is not a TIFF."""
     with path.open("rb") as file:
         head = file.read(16)
         if head[:4] not in (b"II*\0", b"MM\0*", b"II+\0"):

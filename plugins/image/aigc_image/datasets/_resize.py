@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _CHUNK = 1024
-"""Images resized at once: bounds the memory for floats."""
+"""Images resized at once; limits the memory for floats."""
 
 
 def resized(images: Tensor, size: int, mode: Literal["bilinear", "bicubic"]) -> Tensor:

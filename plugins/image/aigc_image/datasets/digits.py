@@ -11,7 +11,7 @@ from aigc_image.options import DigitsOptions
 
 
 class Digits(Dataset):
-    """1,797 digits, 8x8 pixels of 17 greys, enlarged (Alpaydin & Kaynak 1998, the test part)."""
+    """1,797 enlarged digits of 8x8 pixels, 17 greys (test set of Alpaydin & Kaynak 1998)."""
 
     options: DigitsOptions
 

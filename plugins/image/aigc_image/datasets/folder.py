@@ -11,7 +11,7 @@ from aigc_image.options import ImageFolderOptions
 
 
 class ImageFolder(FolderDataset):
-    """The images below ``--data-root``; sub-folders, if every image is in one, are classes."""
+    """The images below ``--data-root``; if every image is in a sub-folder, these are classes."""
 
     options: ImageFolderOptions
     name = "image-folder"
@@ -28,7 +28,7 @@ class ImageFolder(FolderDataset):
         return SampleSpec(shape=(self.options.channels, size, size), dtype="uint8")
 
     def decode(self, path: Path) -> DecodedFile:
-        """Read one file; raises ``UnreadableError`` where it is no picture that can be used."""
+        """Read one file; raises ``UnreadableError`` if it is not a usable image."""
         found = decode(path, self.options)
         if not self.options.flip:
             return found

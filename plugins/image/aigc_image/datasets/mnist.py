@@ -26,12 +26,12 @@ class _IdxDataset(Dataset):
     """28x28 grey images in idx files.
 
     Prepared data is four unpacked files in ``<cache>/<name>/``. They are moved there one by one
-    after their MD5 matched torchvision's, so a file there is whole, and four of the right sizes
-    are all that ``load`` asks for.
+    only after their MD5s matched torchvision's, so every file there is complete, and ``load`` only
+    checks that all four have the right size.
     """
 
     name: ClassVar[str]
-    """The dataset's own name, which is also that of its folders."""
+    """Name of the dataset and of its folders."""
     source: ClassVar[Any]  # torchvision ships no types
     """torchvision's class: it knows the mirrors and MD5s."""
     label_names: ClassVar[tuple[str, ...]]
@@ -78,7 +78,7 @@ class _IdxDataset(Dataset):
         )
 
     def _is_complete(self, folder: Path) -> bool:
-        """Whether the four unpacked files are there, each of its size."""
+        """Whether all four unpacked files exist and have the right size."""
         sizes = {}
         for split, count in self.counts.items():
             sizes[f"{_PREFIXES[split]}-images-idx3-ubyte"] = _IMAGES_HEADER + count * SIDE * SIDE
