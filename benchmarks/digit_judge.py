@@ -10,9 +10,11 @@ not with published Fréchet Inception Distances.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -21,8 +23,8 @@ from scores import Scores, score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from aigc_core import DataFolders, SampleStore, generate, open_run
-from aigc_core.config import cache_folder, data_root
+from aigc_core import DataFolders, Request, SampleStore, open_sampler
+from aigc_core.config import cache_folder, data_root, parse_assignment
 from aigc_image.datasets.mnist import Mnist
 from aigc_image.options import MnistOptions
 
@@ -107,23 +109,37 @@ def agreement(classifier: Classifier, images: Tensor) -> float:
     return float((probabilities.argmax(1) == np.arange(len(images)) % 10).mean())
 
 
+def settings(given: list[str]) -> list[dict[str, Any]]:
+    """Return every combination of ``["solver=euler,adams", "steps=10,25"]``."""
+    pairs = [text.split("=", 1) for text in given]
+    choices = [[parse_assignment(f"{key}={v}") for v in values.split(",")] for key, values in pairs]
+    return [dict(combination) for combination in itertools.product(*choices)]
+
+
 def main() -> None:
     """Print the scores of runs, and of real images against one another for comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE,VALUE,…")
     arguments = parser.parse_args()
     classifier, accuracy = trained_classifier()
     real = mnist("test").arrays["samples"]
-    train = mnist("train").arrays["samples"][: arguments.count]
+    train = mnist("train").arrays["samples"]  # drawn at random: writers follow one another
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     print(f"classifier: {accuracy:.2%} of the test images")
-    print("real training images:", json.dumps(asdict(judge(classifier, train, real))))
+    found = judge(classifier, train[chosen[: arguments.count]], real)
+    print("real training images:", json.dumps(asdict(found)))
     for run in arguments.runs:
-        images = generate(run, count=arguments.count)
-        print(f"{run}:", json.dumps(asdict(judge(classifier, images, real))))
-        if open_run(run).config["model"].get("conditional"):
-            agreed = agreement(classifier, images[:AGREEMENT_COUNT])
-            print(f"{run}: {agreed:.1%} of {AGREEMENT_COUNT} samples are of the class asked for")
+        sampler = open_sampler(run)
+        for controls in settings(arguments.set):
+            images = sampler.samples(Request(count=arguments.count, controls=controls))
+            which = f"{run} {json.dumps(controls)}" if controls else f"{run}"
+            scores = asdict(judge(classifier, images, real))
+            print(f"{which}: {json.dumps(scores)}", flush=True)
+            if sampler.generator.label_count:
+                agreed = agreement(classifier, images[:AGREEMENT_COUNT])
+                print(f"{which}: {agreed:.1%} of {AGREEMENT_COUNT} are of the class asked for")
 
 
 if __name__ == "__main__":

@@ -105,11 +105,11 @@ class Offer:
         """
         given: dict[str, Given] = dict(request.inputs)
         if request.label is not None:
-            given.setdefault("label", request.label)
+            self._give(given, "label", request.label)
         if request.prompt is not None:
             name = self._text_condition()
             if request.prompt or self._conditions[name].column != "samples":  # else no beginning
-                given.setdefault(name, request.prompt)
+                self._give(given, name, request.prompt)
         found = {name: self._value(name, value, request.count) for name, value in given.items()}
         for name, condition in self._conditions.items():
             if condition.required and name not in found:
@@ -191,6 +191,11 @@ class Offer:
             for name, condition in self._conditions.items()
         }
         return {"conditions": described, "controls": described_schema(self._controls)}
+
+    def _give(self, given: dict[str, Given], name: str, value: Given) -> None:
+        if name in given:
+            raise ConfigError(f"The condition '{name}' is given twice: {self._how(name)} too.")
+        given[name] = value
 
     def _kind(self, condition: Condition) -> str:
         if condition.column == "labels":

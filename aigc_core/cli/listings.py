@@ -59,6 +59,7 @@ def datasets(context: typer.Context, as_json: JsonOption = False) -> None:
             "modality": spec.modality,
             "embedded": spec.embedded,
             "splits": list(spec.splits),
+            "columns": dict(spec.columns),
             "plugin": host.owner("dataset", spec.name),
             "licence": spec.licence or None,
             "homepage": spec.homepage or None,

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aigc_core import ConfigError, Request, Run, generate, open_sampler, resume, train
+from aigc_image.datasets.captioned_shapes import HELD_OUT
 from aigc_image.flow import ImageFlow
 from aigc_image.flow_config import FlowNetworkConfig
 
@@ -73,10 +74,28 @@ def test_a_text_in_python_is_its_bytes_and_changes_the_picture(words) -> None:
     assert not torch.equal(first, other)
 
 
-def test_previews_and_evaluations_take_captions_from_held_out_rows(aigc, words) -> None:
+def test_a_listing_says_which_columns_a_dataset_has(aigc) -> None:
+    rows = {row["dataset"]: row for row in json.loads(aigc("datasets", "--json").out)}
+    assert rows["captioned-shapes"]["columns"] == {"text": "text"}
+    assert rows["digits"]["columns"] == {}
+
+
+def test_previews_and_evaluations_take_captions_from_held_out_rows(
+    aigc, words, monkeypatch
+) -> None:
     assert words.latest_preview is not None
-    done = aigc("evaluate", words.path, "--count", "8")
+    asked = []
+    real = ImageFlow.sample
+
+    def sample(self, count, *, conditions, **more):
+        asked.append(conditions["text"])
+        return real(self, count, conditions=conditions, **more)
+
+    monkeypatch.setattr(ImageFlow, "sample", sample)
+    done = aigc("evaluate", words.path, "--count", "8", "--split", "test")
     assert done.code == 0, done.err
+    said = {bytes(row[row > 0].tolist()).decode() for row in asked[0][:8]}
+    assert said <= {c.caption for c in HELD_OUT}
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ def test_samples_may_be_given_as_tensors_one_for_each_or_one_for_all() -> None:
         ({"inputs": {"outline": torch.zeros(3, 1)}}, "has 3 values for 2 samples"),
         ({"inputs": {"label": torch.tensor([0, 5])}}, "takes 2 numbers from 0 to 2"),
         ({"inputs": {"label": torch.tensor([0.5, 1])}}, "takes 2 numbers from 0 to 2"),
+        ({"label": "cat", "inputs": {"label": 1}}, "'label' is given twice: --label CLASS too"),
         ({"inputs": {"outline": 3}}, "'outline' is a file, and 3 was given"),
         ({"controls": {"stepz": 3}}, "Did you mean 'controls.steps'?"),
         ({"controls": {"steps": 0}}, "controls.steps=0"),
