@@ -1,9 +1,9 @@
-"""The article's DCGAN loop, made to run with the least change, as a baseline.
+"""The article's DCGAN loop as a baseline, changed only as much as it takes to run.
 
-What had to change: one mean and one standard deviation for one channel; images of 32 pixels, which
-the networks are made for; labels of the discriminator's output shape; networks on the device
-before the loop. What stays: sigmoid and BCELoss, a DataLoader without workers over PIL
-transforms, fakes that are not detached, losses printed every 100 steps.
+Changed: one mean and one standard deviation for one channel; images of 32 pixels, which the
+networks are made for; labels of the discriminator's output shape; networks on the device before
+the loop. Kept: sigmoid and BCELoss, a DataLoader without workers over PIL transforms, fakes that
+are not detached, losses printed every 100 steps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def networks(device: str = "cpu") -> tuple[nn.Module, nn.Module]:
 def article_loop(
     root: Path, generator: nn.Module, discriminator: nn.Module, device: str = "cpu"
 ) -> Iterator[tuple[float, float]]:
-    """Train for ever, yielding after every step: the losses after each hundredth, else NaN.
+    """Train forever, yielding after every step: the losses at every hundredth, otherwise NaN.
 
     ``root`` is where torchvision finds MNIST.
     """

@@ -1,4 +1,4 @@
-"""How good generated digits are, judged by a classifier trained on the real ones.
+"""Scores generated digits with a classifier trained on real ones.
 
 Inception networks know photographs, not 28-pixel digits, so the scores here use a small
 convolutional classifier of MNIST itself. They compare settings of this project with one another,
@@ -32,7 +32,7 @@ AGREEMENT_COUNT = 1000
 
 
 class Classifier(nn.Module):
-    """LeNet's heir: two convolutions, 128 features, ten logits."""
+    """A network like LeNet: two convolutions, 128 features, ten logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,12 +99,12 @@ def _look(classifier: Classifier, images: Tensor) -> tuple[np.ndarray, np.ndarra
 
 
 def judge(classifier: Classifier, images: Tensor, real: Tensor) -> Scores:
-    """Score uint8 ``(N, 1, 28, 28)`` images against real ones; N of a few thousand or more."""
+    """Score uint8 ``(N, 1, 28, 28)`` images against real ones; N should be thousands."""
     return score(*_look(classifier, images), _look(classifier, real)[0])
 
 
 def agreement(classifier: Classifier, images: Tensor) -> float:
-    """Return the share of images that are what they were asked to be: each digit in turn."""
+    """Return the share of images classified as the digit asked for: 0 to 9 in turn."""
     _, probabilities = _look(classifier, images)
     return float((probabilities.argmax(1) == np.arange(len(images)) % 10).mean())
 

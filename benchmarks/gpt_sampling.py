@@ -1,6 +1,6 @@
-"""How long 500 characters of text/gpt take, with the cache of keys and values and without it.
+"""Times drawing 500 characters with text/gpt, with and without the cache of keys and values.
 
-Without means: the whole window through the network for every character. Both draw the same text
+Without it, the whole window goes through the network for every character. Both draw the same text
 from the same seed, which is checked. The two take turns.
 
     AIGC_DATA_DIR=… python benchmarks/gpt_sampling.py --preset cpu --rounds 5
@@ -23,7 +23,7 @@ from aigc_core.plugins import get_host
 
 @torch.inference_mode()
 def without_cache(generator, prompt: torch.Tensor, count: int, rng: torch.Generator) -> list[int]:
-    """Draw tokens with the whole window through the network for each."""
+    """Draw tokens, running the whole window through the network for each."""
     tokens = prompt.to(rng.device)  # (B, T)
     for _ in range(count):
         window = tokens[:, -generator.window(tokens.shape[1]) :]
@@ -63,7 +63,7 @@ def main() -> None:
             rng = torch.Generator(device).manual_seed(number)
             start = time.perf_counter()
             texts.append(draw(generator, prompt, arguments.tokens, rng))
-            if number:  # the first warms up
+            if number:  # the first round warms up
                 seconds[name].append(time.perf_counter() - start)
         same = sum(a == b for a, b in zip(*texts, strict=True))
         assert same == len(texts[0]), f"only {same} of {len(texts[0])} tokens are the same"

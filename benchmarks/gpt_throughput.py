@@ -1,10 +1,10 @@
-"""Training speed of text/gpt, preset cpu: the engine, and a plain loop in nanoGPT's manner.
+"""Training speed of text/gpt, preset cpu: the engine, and a plain loop like nanoGPT's.
 
-Both train the same networks on Tiny Shakespeare with batches of 12 windows. The plain loop has its
-tokens in a NumPy memory map, stacks random windows of it, computes in fp32, as nanoGPT does on a
-CPU, clips the gradients, steps an AdamW that is not fused, and reads the loss every 10 steps. A
-second plain loop computes in the engine's precision. The variants take turns, so that a machine
-that slows down slows all of them.
+Both train the same networks on Tiny Shakespeare with batches of 12 windows. The plain loop reads
+its tokens from a NumPy memory map, stacks random windows of it, computes in fp32, as nanoGPT does
+on a CPU, clips the gradients, steps AdamW (fused only on CUDA), and reads the loss every 10 steps.
+A second plain loop computes in the engine's precision. The variants take turns, so that a slowdown
+of the machine affects all of them.
 
     AIGC_DATA_DIR=… python benchmarks/gpt_throughput.py --rounds 7 --steps 40
 """
@@ -37,7 +37,7 @@ LOG_INTERVAL = 10
 def plain_loop(
     path: Path, model: torch.nn.Module, config, device: torch.device, bf16: bool
 ) -> Callable[[int], None]:
-    """Return a function that trains by this many steps; ``path`` holds uint16 tokens."""
+    """Return a function that trains for a number of steps; ``path`` holds uint16 tokens."""
     length, batch = config.dataset.options.context, config.engine.batch_size
     optimizer = config.trainer.optimizer
     model = model.to(device).train()

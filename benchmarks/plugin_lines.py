@@ -1,10 +1,10 @@
-"""How much code a plugin's author writes for a recipe: a Markdown table, one row for each.
+"""Counts the code that a plugin's author writes for each recipe, as a Markdown table.
 
-Counted are the networks and what builds the trainer (the module of the recipe's ``build``), the
+It counts the networks and what builds the trainer (the module of the recipe's ``build``), the
 settings (that of its ``model``), modules of the same package that these import, and the recipe's
-``RecipeSpec`` with its presets. Data sets, the modality and what other recipes alone use are left
-out; a module that several recipes share counts for each of them. Code lines are those with a token
-on them that is neither a comment nor part of a docstring; total lines are all.
+``RecipeSpec`` with its presets. Data sets, the modality and what only other recipes use are left
+out; a module that several recipes share counts for each of them. Code lines have a token that is
+neither a comment nor part of a docstring; total lines are all lines.
 
     python benchmarks/plugin_lines.py
 """
@@ -37,7 +37,7 @@ _NO_CODE = {
 
 @dataclass
 class Lines:
-    """A count of lines, with and without those that are no code."""
+    """A count of lines: those with code, and all."""
 
     code: int = 0
     total: int = 0
@@ -47,7 +47,7 @@ class Lines:
 
 
 def docstring_lines(tree: ast.AST) -> set[int]:
-    """Return the lines of docstrings, and of strings below a field that describe it."""
+    """Return the line numbers of docstrings, including those below fields."""
     return {
         line
         for node in ast.walk(tree)
@@ -59,7 +59,7 @@ def docstring_lines(tree: ast.AST) -> set[int]:
 
 
 def code_lines(source: str) -> set[int]:
-    """Return the lines of a module with code on them."""
+    """Return the line numbers of a module's code."""
     lines: set[int] = set()
     for found in tokenize.generate_tokens(io.StringIO(source).readline):
         if found.type not in _NO_CODE:
@@ -76,12 +76,12 @@ def module_path(name: str) -> Path:
 
 
 def imported(source: str, package: str) -> Iterator[str]:
-    """Yield the package's own modules that a module imports, but for data sets and modality."""
+    """Yield the package's own modules that a module imports, except data sets and modality."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            # "from aigc_audio import mulaw": of the names, some are modules
+            # names may be modules, as in "from aigc_audio import mulaw"
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue
@@ -98,7 +98,7 @@ def imported(source: str, package: str) -> Iterator[str]:
 
 
 def modules_of(recipe: RecipeSpec) -> tuple[str, str, list[str]]:
-    """Return the modules of a recipe: of its networks, of its settings, and those they import."""
+    """Return a recipe's modules: its networks, its settings, and those that these import."""
     networks, settings = (ref.partition(":")[0] for ref in (recipe.build, recipe.model))
     package = networks.split(".")[0]
     helpers: list[str] = []
@@ -119,7 +119,7 @@ def lines_of(module: str) -> Lines:
 
 
 def declaration(recipe: RecipeSpec, module: str) -> Lines:
-    """Count a ``RecipeSpec(name=…)``, and what it names of its module, such as shared presets."""
+    """Count a ``RecipeSpec(name=…)`` and what it uses of its module, such as shared presets."""
     source = module_path(module).read_text(encoding="utf-8")
     tree = ast.parse(source)
     shared: dict[str, ast.stmt] = {}

@@ -1,4 +1,4 @@
-"""Scores of generated samples from what a classifier of the real ones makes of them."""
+"""Scores of generated samples, from the outputs of a classifier for real ones."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Scores:
     inception_score: float
     """exp E KL(p(y|x) ‖ p(y)), Salimans et al. 2016; at most 10 for ten classes."""
     confident: float
-    """Share of samples that the classifier gives one class with probability of at least 0.9."""
+    """Share of samples to which the classifier gives a class with a probability of at least 0.9."""
     least_common_class: float
-    """Share of the rarest class; 0.1 is perfect balance of ten."""
+    """Share of the rarest class; 0.1 means that ten classes are perfectly balanced."""
 
 
 def score(features: np.ndarray, probabilities: np.ndarray, real_features: np.ndarray) -> Scores:

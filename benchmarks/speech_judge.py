@@ -1,9 +1,9 @@
-"""How good generated spoken digits are, judged by a classifier trained on real ones.
+"""Scores generated spoken digits with a classifier trained on real ones.
 
 The classifier learns from the training clips of four speakers of the Free Spoken Digit Dataset; its
-accuracy is that on the two it never heard. It gives the inception score and the Fréchet distance to
-the 300 real held-out clips, for real clips, for noise, and for runs. Scores of other papers use
-another classifier and do not compare.
+accuracy is measured on the two it never heard. The scores are the inception score and the Fréchet
+distance to the 300 real held-out clips, for real clips, for noise, and for runs. Published scores
+use other classifiers and are not comparable.
 
     AIGC_DATA_DIR=… python benchmarks/speech_judge.py RUN [RUN …] --count 1000
 """
@@ -35,7 +35,7 @@ EPOCHS, BATCH = 15, 64
 
 
 class Classifier(nn.Module):
-    """Log-mel spectrograms, four convolutions, the greatest of each feature, ten logits."""
+    """Log-mel spectrograms, four convolutions, global max pooling, ten logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Classifier(nn.Module):
         return self.body(levels[:, None]).amax((2, 3))
 
     def varied(self, waveforms: Tensor) -> Tensor:
-        """Spectrograms as other speakers might have: later, louder, noisier, higher, faster."""
+        """Return augmented spectrograms: shifted in time and pitch, louder, noisier, faster, …"""
         count, length = waveforms.shape
         places = torch.arange(length) - torch.randint(0, 2400, (count, 1))
         moved = torch.where(places >= 0, waveforms.gather(1, places.clamp(min=0)), 0.0)
@@ -84,7 +84,7 @@ def clips(split: str) -> tuple[Tensor, Tensor, list[str]]:
 
 
 def trained_classifier() -> tuple[Classifier, float]:
-    """Return the classifier and its accuracy on speakers it never heard; trained once, cached."""
+    """Return the classifier (cached) and its accuracy on speakers that it never heard."""
     waveforms, digits, speakers = clips("train")
     unheard = torch.tensor([speaker in HELD_OUT for speaker in speakers])
     classifier, path = Classifier(), cache_folder() / "benchmark-speech-classifier.safetensors"
@@ -116,14 +116,14 @@ def _train(classifier: Classifier, waveforms: Tensor, digits: Tensor) -> None:
 
 @torch.no_grad()
 def look(classifier: Classifier, waveforms: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return features ``(N, 128)`` and probabilities ``(N, 10)``, float64, of ``(N, L)``."""
+    """Return float64 features ``(N, 128)`` and probabilities ``(N, 10)`` of clips ``(N, L)``."""
     levels = [classifier.levels(chunk) for chunk in waveforms.split(200)]
     features = torch.cat([classifier.features(chunk) for chunk in levels])
     return features.double().numpy(), classifier.head(features).double().softmax(1).numpy()
 
 
 def noise_like(waveforms: Tensor) -> Tensor:
-    """Return noise with each clip's own power spectrum: its phases are random."""
+    """Return noise with each clip's own power spectrum and random phases."""
     spectrum = torch.fft.rfft(waveforms)
     turned = torch.polar(spectrum.abs(), torch.rand(spectrum.shape) * 2 * torch.pi)
     return _loud(torch.fft.irfft(turned, n=waveforms.shape[1]))

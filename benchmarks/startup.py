@@ -1,8 +1,8 @@
-"""How long commands take that only list, beside the bare imports that they cannot do without.
+"""Times commands that only list, against the bare imports that they need.
 
 python benchmarks/startup.py
 
-Both from the shell's point of view, interleaved, with compiled bytecode in place.
+Both are timed as whole processes, interleaved, with bytecode already compiled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
         for name, command in commands.items():
             start = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
-            if number:  # the first fills caches
+            if number:  # the first round fills caches
                 seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, median in medians.items():

@@ -1,10 +1,10 @@
 """Training speed of image/dcgan: the article's loop, a careful plain loop, and the engine.
 
-All three train the same networks on MNIST with batches of 64. The careful loop is what a person
-who knows PyTorch well writes for this model: data in a tensor, bf16 autocast and channels_last,
+All three train the same networks on MNIST with batches of 64. The careful loop is what someone who
+knows PyTorch well would write for this model: data in a tensor, bf16 autocast and channels_last,
 fused Adam, the fakes drawn once a step, the discriminator frozen while the generator learns, an
 EMA by torch's own AveragedModel, losses kept on the device. The variants take turns, so that a
-machine that slows down slows all of them.
+slowdown of the machine affects all of them.
 
     AIGC_DATA_DIR=… python benchmarks/train_throughput.py --rounds 7 --steps 30
 """
@@ -35,8 +35,8 @@ BATCH = 64
 
 
 def careful_loop(images: torch.Tensor, device: torch.device, bf16: bool) -> Iterator[None]:
-    """Train for ever, yielding after every step. ``images``: uint8 (N, 1, 28, 28) on the device."""
-    # As the engine does: channels_last where it is fast, which on a CPU is with bf16 only.
+    """Train forever, yielding after every step. ``images``: uint8 (N, 1, 28, 28) on the device."""
+    # Like the engine, use channels_last where it is fast: on a CPU only with bf16.
     layout = torch.channels_last if bf16 or device.type == "cuda" else torch.contiguous_format
     g, d = (net.to(memory_format=layout) for net in networks(str(device)))
     ema = AveragedModel(g, multi_avg_fn=get_ema_multi_avg_fn(0.999), use_buffers=True)
@@ -72,7 +72,7 @@ def careful_loop(images: torch.Tensor, device: torch.device, bf16: bool) -> Iter
 
 
 def engine_steps(images: torch.Tensor, device: torch.device) -> Callable[[int], None]:
-    """Return a function that trains the engine by this many steps, as the recipe's defaults do."""
+    """Return a function that runs the engine for a number of steps, with the recipe's defaults."""
     modality = ImageModality(SampleSpec(shape=(1, 28, 28), dtype="uint8"))
     config = EngineConfig(steps=10**9, batch_size=BATCH, ema=0.999, device=str(device))
     trainer = AdversarialTrainer(*networks(), AdversarialConfig())
@@ -85,7 +85,7 @@ def engine_steps(images: torch.Tensor, device: torch.device) -> Callable[[int], 
 
 
 def consume(loop: Iterator[object], device: torch.device) -> Callable[[int], None]:
-    """Return a function that drives a loop by this many steps."""
+    """Return a function that runs a loop for a number of steps."""
 
     def run(steps: int) -> None:
         for _ in islice(loop, steps):

@@ -1,8 +1,8 @@
-"""Bounds of log p(x) that a run of image/vae --preset elbo gives held-out images, in nats.
+"""Lower bounds of log p(x) of held-out images, in nats, for a run of image/vae --preset elbo.
 
 The evidence lower bound, and the tighter importance-weighted one of Burda et al. 2016, "Importance
-Weighted Autoencoders", equation 8, which published negative log-likelihoods are: log of the mean of
-p(x, z) / q(z | x) over many z of q. Pixels are drawn as black or white once.
+Weighted Autoencoders", equation 8, which published negative log-likelihoods use: log of the mean of
+p(x, z) / q(z | x) over many z from q. Each pixel is drawn as black or white once.
 
     AIGC_DATA_DIR=… python benchmarks/vae_bound.py RUN --images 1000 --draws 500
 """

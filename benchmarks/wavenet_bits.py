@@ -1,8 +1,8 @@
-"""How well a run of audio/wavenet predicts held-out clips, and how fast it draws samples.
+"""Measures how well a run of audio/wavenet predicts held-out clips, and how fast it draws samples.
 
-Bits per sample are compared with the entropy of the mu-law levels' own frequencies, which is what
-a model without memory reaches at best. Silence that was added at a clip's end counts in neither.
-Times are those of the processor: with OMP_NUM_THREADS=1, other work on the machine does not count.
+Bits per sample are compared with the entropy of the mu-law levels' own frequencies, the best that a
+model without memory can reach. Neither counts the silence that was added at a clip's end. Times are
+CPU times: with OMP_NUM_THREADS=1, other work on the machine does not count.
 
     AIGC_DATA_DIR=… python benchmarks/wavenet_bits.py RUN --samples 8000
 """
@@ -24,7 +24,7 @@ from aigc_core.api import open_sampler
 
 @torch.no_grad()
 def bits(network, samples: Tensor) -> tuple[float, float, float]:
-    """Return bits per sample of float32 ``(N, 1, L)``: of real parts, of all, and of levels."""
+    """Return bits per sample of float32 ``(N, 1, L)``: real parts, all, and the levels' entropy."""
     tokens = pad(network.to_tokens(samples), (1, 0), value=network.start_token)  # (N, 1 + L)
     silent = samples[:, 0] == 0
     ends = samples.shape[2] - silent.flip(1).long().cumprod(1).sum(1)  # (N,): where sound ends
@@ -42,7 +42,7 @@ def bits(network, samples: Tensor) -> tuple[float, float, float]:
 
 @torch.no_grad()
 def without_cache(network, count: int, window: int | None) -> list[int]:
-    """Draw levels with all that a level depends on, or all before, through the network."""
+    """Draw levels; for each, run the last ``window`` levels (None: all) through the network."""
     rng = torch.Generator().manual_seed(0)
     tokens = torch.tensor([[network.start_token]])
     for _ in range(count):
