@@ -67,6 +67,10 @@ class ImageFlow(FlowGenerator):
             return torch.zeros(count, *self.caption_shape, dtype=torch.int64, device=device)
         return super().nothing(name, count, device)
 
+    def restore(self, represented: Tensor) -> Tensor:
+        """Return images in [-1, 1]; a solver may end a little beyond."""
+        return represented.clamp(-1, 1)
+
     def forward(self, mixed: Tensor, times: Tensor, conditions: Mapping[str, Tensor]) -> Tensor:
         vector = self.time(times)  # (B, E)
         if self.label_count:
