@@ -1,4 +1,4 @@
-"""Train, resume, generate and evaluate: where host, configuration, engine and runs meet."""
+"""Train, resume, generate and evaluate: ties together host, configuration, engine and runs."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What a configuration means: its names resolved once, and the objects made from them."""
+"""Resolves the names in a configuration once, and builds the objects they stand for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aigc_core.runs import DatasetFacts
 
 
 class Parts(NamedTuple):
-    """What a run is made of."""
+    """The objects a run is built from."""
 
     modality: Modality
     trainer: Trainer
@@ -45,24 +45,24 @@ class Parts(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """Data that is not trained on."""
+    """A split that is not trained on."""
 
     split: str
     store: SampleStore
 
 
 class Assembly(NamedTuple):
-    """An engine around loaded data, and what is needed beside it."""
+    """An engine with loaded data, and what is needed alongside it."""
 
     engine: Engine
     modality: Modality
     held_out: HeldOut | None
-    """What validations measure on, where they measure something."""
+    """The data that validations measure on; None if there are no validations."""
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A configuration with what its names stand for."""
+    """A configuration with its names resolved."""
 
     host: PluginHost
     config: RunConfig
@@ -75,17 +75,18 @@ class Blueprint:
         """Resolve the names in a configuration.
 
         Raises:
-            PluginError: a name that no plugin brings; says the nearest one.
+            PluginError: no plugin provides a name; the message suggests a similar one or a fix.
         """
         recipe = host.recipe(config.recipe)
         modality = host.modality(recipe.modality)
         return cls(host, config, recipe, modality, host.dataset(config.dataset.name, modality.name))
 
     def load(self, split: str = "train") -> SampleStore:
-        """Prepare and load the configured dataset.
+        """Prepare and load a split of the configured dataset.
 
         Raises:
-            DataError: it cannot be found, downloaded, trusted or read.
+            DataError: it cannot be found, downloaded, trusted or read, or there is nothing to
+                train on.
         """
         spec, named = self.dataset, self.config.dataset.root
         root = data_root(named) if named or not spec.embedded else None
@@ -111,13 +112,14 @@ class Blueprint:
     def held_out(self, like: SampleStore | DatasetFacts) -> HeldOut | None:
         """Return the split ``validation``, else ``test``, or None without either.
 
-        A split that is there and empty, as it was configured, is taken for none.
+        A split that is empty by configuration counts as missing.
 
         Args:
             like: what is trained on, or what a run remembers of it.
 
         Raises:
-            DataError: as for ``load``, or its samples or classes are not those trained on.
+            DataError: as for ``load``, or its sample spec or classes differ from the training
+                data's.
         """
         split = next((name for name in ("validation", "test") if name in self.dataset.splits), None)
         if split is None:
@@ -158,9 +160,9 @@ class Blueprint:
             budget: what networks may take whose weights are known; None for a new run.
 
         Raises:
-            RunError: more than the budget.
-            PluginError: the plugin's code cannot be loaded or is not what it should be.
-            ConfigError: settings that the recipe cannot build.
+            RunError: the networks exceed the budget.
+            PluginError: the plugin's code cannot be loaded or has the wrong type.
+            ConfigError: the recipe cannot be built with these settings.
         """
         host, config, modality = self.host, self.config, self.make_modality(data.spec)
         columns = {n: self.make_modality(c.spec, c.modality) for n, c in data.columns.items()}
@@ -193,11 +195,11 @@ class Blueprint:
         return f" Datasets that can have one: {', '.join(found)}." if found else ""
 
     def metrics(self, names: Sequence[str], modality: Modality) -> Metrics:
-        """Return metrics by name, or without names all that fit; see ``Metrics``."""
+        """Return the named metrics, or all that fit if no names are given; see ``Metrics``."""
         return Metrics(self.host, self.modality.name, modality, names)
 
     def engine(self, store: SampleStore, budget: Budget | None = None) -> Assembly:
-        """Make the networks and the engine for data that is loaded; see ``parts``.
+        """Create the networks and the engine for loaded data; see ``parts``.
 
         Raises:
             UserError: settings that do not fit the data, the recipe or each other.
@@ -241,11 +243,11 @@ class Blueprint:
         return f"engine.{setting} needs held-out data, and the dataset '{name}' has {lacking}"
 
     def _check_model_form(self, modality: Modality, store: SampleStore) -> None:
-        """Check what networks will see against what the modality declares, before the first step.
+        """Check, before the first step, that ``to_model`` gives what the modality declares.
 
         Raises:
-            PluginError: ``to_model`` gives another shape or type; a loss that broadcasts might
-                train on it without a word.
+            PluginError: the shape or type differs; a loss that broadcasts might silently train on
+                it.
         """
         few = store.arrays["samples"][:2]
         found = modality.to_model(few)

@@ -1,6 +1,6 @@
-"""``train`` and ``resume``: what the command line calls, with the same keywords.
+"""``train`` and ``resume``, which the command line calls with the same keywords.
 
-torch is imported only when names and settings are known to be valid.
+``train`` imports torch only after names and settings have been validated.
 """
 
 from __future__ import annotations
@@ -41,36 +41,36 @@ def train(
 ) -> Run:
     """Train a recipe in a new run.
 
-    Settings, weakest first: the recipe's defaults, ``preset``, ``config``, and the rest together,
-    of which no two may give one setting different values.
+    Settings, weakest first: the recipe's defaults, ``preset``, ``config``, then ``overrides`` and
+    the other keywords, which must not give one setting two different values.
 
     Args:
         recipe: such as ``"image/dcgan"``; see ``aigc recipes``.
-        dataset: name of a dataset of the recipe's modality; None for the recipe's own.
+        dataset: name of a dataset of the recipe's modality; None for the recipe's default.
         data_root: folder to read data from; None for ``AIGC_DATA_DIR``, or a download.
         preset: one of the recipe's presets.
         config: a YAML file with the sections dataset, model, trainer and engine.
         overrides: settings by dotted key, such as ``{"engine.ema": 0.999}``.
         steps: train for this many steps.
         epochs: or for this many passes over the data.
-        until: end when a validation meets this: ``"validation/loss<=1.85"``.
+        until: stop when a validation meets this: ``"validation/loss<=1.85"``.
         batch_size: samples per optimiser update.
-        seed: of everything random.
+        seed: seed of everything random.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: ``auto``, ``fp32`` or ``bf16``.
         out: the run's folder; None for a new one below ``runs``.
-        observers: objects with ``@hookimpl`` methods that watch this run alone, beside JSONL and
-            TensorBoard, which always do. One may raise ``StopTraining`` to end the training.
+        observers: objects with ``@hookimpl`` methods that watch only this run, in addition to JSONL
+            and TensorBoard, which are always on. They may raise ``StopTraining`` to end training.
         progress: whether to show progress on standard error, or the console to show it on.
 
     Returns:
         The run.
 
     Raises:
-        UserError: a name, value or file that is not valid; nothing was written.
-        TrainingError: it diverged; earlier checkpoints are kept.
-        Interrupted: a ``KeyboardInterrupt``: a signal such as Ctrl-C's stopped it after a step and
-            its checkpoint, and ``resume`` continues it.
+        UserError: an invalid name, value or file; nothing was written.
+        TrainingError: training diverged or ran out of memory; earlier checkpoints are kept.
+        Interrupted: a signal such as Ctrl-C stopped training, normally after a step and its
+            checkpoint; ``resume`` continues it. A subclass of ``KeyboardInterrupt``.
     """
     settings = given_settings(
         overrides,
@@ -112,27 +112,27 @@ def resume(
     observers: Sequence[object] = (),
     progress: bool | Console = True,
 ) -> Run:
-    """Resume a run from its newest checkpoint that verifies, exactly as if it had not stopped.
+    """Resume a run from its newest intact checkpoint, exactly as if it had not stopped.
 
     Args:
         run: a run or the path of one.
         data_root: where the data is now, if it was moved.
-        overrides: other settings than before, such as ``{"engine.checkpoint.keep": 5}``; the
-            result is then not that of an uninterrupted run.
-        steps: train until this many steps instead of what the run was made for. A standard that
-            was reached is dropped, and patience begins anew.
-        epochs: or until this many passes over the data.
-        until: another standard, such as ``"validation/loss<=1.7"``.
-        device: another device than before; the result then differs in rounding.
-        allow_changes: resume although ``config.yaml`` or ``dataset.json`` was edited since the
-            checkpoint was written, with them as they are now.
-        keep_schedule: let learning-rate schedules end where they did, so that further steps keep
-            the rate that they ended with.
+        overrides: changed settings, such as ``{"engine.checkpoint.keep": 5}``; the result may then
+            differ from that of an uninterrupted run.
+        steps: new total number of steps. A standard that was already reached is dropped, and
+            patience starts afresh.
+        epochs: or a new total number of passes over the data.
+        until: a new standard, such as ``"validation/loss<=1.7"``.
+        device: a different device; the result then differs in rounding.
+        allow_changes: resume even if ``config.yaml`` or ``dataset.json`` was edited since the
+            checkpoint was written, using them as they are now.
+        keep_schedule: let learning-rate schedules end at the same step as before, so that further
+            steps keep the final rate.
         observers: as for ``train``.
         progress: as for ``train``.
 
     Raises:
-        RunError: not a run, the data changed, or nothing left to do.
+        RunError: not a run, the data changed, or there is nothing left to do.
         Interrupted: as for ``train``.
     """
     run = run if isinstance(run, Run) else open_run(run)

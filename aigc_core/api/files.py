@@ -1,4 +1,4 @@
-"""Samples as files: chunk by chunk into a folder that is there whole, or not at all."""
+"""Writes samples to files, chunk by chunk, in a folder that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ def generate_files(
     device: str = "auto",
     **request: Unpack[RequestOptions],
 ) -> GeneratedFiles:
-    """Draw samples into a new folder: all of them there, or on an error none.
+    """Draw samples into a new folder: all of them or, on an error, none.
 
     Args:
         run: a run or the path of one.
-        kind: ``samples``; ``interpolation`` for samples on the way from one latent to another; or
-            ``reconstructions`` for ``count`` pairs of a held-out sample and what is made of it.
-        format: one of the modality's formats, one file a sample; ``npy`` for one array
-            ``samples.npy`` in the stored form; None for the modality's first.
-        out: a folder that is missing or empty; None for one inside the run, replaced when there.
-        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        kind: ``samples``; ``interpolation`` for samples between two latents; or
+            ``reconstructions`` for ``count`` pairs of a held-out sample and its reconstruction.
+        format: one of the modality's formats, with one file per sample; ``npy`` for one array
+            ``samples.npy`` in the stored form; None for the modality's first format.
+        out: a folder that is missing or empty; None for one inside the run, replaced if it exists.
+        checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
         data_root: for reconstructions: where the data is now, if it was moved.
         device: as for training.
-        request: the fields of ``Request``; memory does not grow with ``count``.
+        request: the fields of ``Request``; memory use does not grow with ``count``.
 
     Raises:
-        UserError: as for ``generate``; an unknown format, or a folder that is not empty.
+        UserError: as for ``generate``; also an unknown format, or a folder that is not empty.
         StorageError: the files could not be written.
     """
     asked = Request(**request)
@@ -73,7 +73,7 @@ def generate_files(
     if format not in formats:
         raise ConfigError(f"There is no format '{format}'.{did_you_mean(format, formats)}")
     drawn = _drawn(sampler, asked, kind)
-    drawn = itertools.chain([next(drawn)], drawn)  # what is wrong is said before a folder is made
+    drawn = itertools.chain([next(drawn)], drawn)  # raise errors before a folder is created
     folder = sampler.run.path / "generated" / _name(sampler, asked, kind, format)
     if out is not None:
         folder = Path(os.path.expanduser(out))
@@ -103,7 +103,7 @@ def _drawn(sampler: Sampler, request: Request, kind: Kind) -> Iterator[Tensor]:
 
 
 def _name(sampler: Sampler, request: Request, kind: Kind, format: str) -> str:
-    """Return the name of the folder inside the run: the same for the same request."""
+    """Return the name of the folder inside the run; the same request gives the same name."""
     about: list[str] = [] if kind == "samples" else [kind]
     if request.label is not None:
         about.append(f"label-{sampler.offer.label(request.label)}")
@@ -120,10 +120,10 @@ def _told_apart(value: object) -> str:
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Check that what stands where samples go inside a run is what aigc wrote there.
+    """Check that an existing folder of samples inside a run looks like one that aigc wrote.
 
     Raises:
-        RunError: it, or the folder around it, is a link, or holds folders of its own.
+        RunError: it or its parent folder is a link, or it contains links or folders.
     """
     is_real_folder(folder.parent)
     for name in names_in(folder):
@@ -157,9 +157,9 @@ def _write(
 
 
 def _write_npy_header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> None:
-    """Begin a .npy file that is written piece by piece.
+    """Write the header of a .npy file whose data follows piece by piece.
 
-    Not a memory map: on a full disk that ends the process with SIGBUS instead of an error.
+    A memory map would end the process with SIGBUS on a full disk instead of raising an error.
     """
     descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
     header = {"descr": descr, "fortran_order": False, "shape": shape}

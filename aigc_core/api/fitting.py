@@ -1,6 +1,6 @@
-"""Whether a checkpoint's tensors fit a model, before either takes memory.
+"""Checks that a checkpoint's tensors fit a model before either takes up memory.
 
-A run's folder may come from anybody: its configuration may ask for a model that fills the memory,
+A run's folder may come from anyone: its configuration may ask for a model that fills the memory,
 and its files may hold tensors that no network has.
 """
 
@@ -25,12 +25,12 @@ _NAMES = {
 }  # fmt: skip
 _SLACK_BYTES = 128 << 20
 _FACTOR = 8
-"""Initialisation makes copies: orthogonal weights, say, take several times their size."""
+"""Allows for copies made by initialisation: orthogonal weights take several times their size."""
 _CALLS, _CALLS_PER_TENSOR = 10_000, 200
 
 
 class Budget(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While entered, ends whatever allocates more than networks of known weights can need."""
+    """While active, stops code that allocates more than networks of these weights can need."""
 
     def __init__(self, allowed_bytes: int, allowed_calls: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -49,7 +49,7 @@ class Budget(TorchDispatchMode):  # type: ignore[no-untyped-call]
         sizes = args[0] if args else None
         if isinstance(sizes, list | tuple):
             numbers = [size for size in sizes if isinstance(size, int)]
-            if numbers and math.prod(numbers) > self._bytes:  # of a byte each, at least
+            if numbers and math.prod(numbers) > self._bytes:  # at least a byte each
                 raise _too_large()
         made = func(*args, **(kwargs or {}))
         if isinstance(made, Tensor) and not any(isinstance(a, Tensor) for a in args):
@@ -60,7 +60,7 @@ class Budget(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def budget_for(header: Header) -> Budget:
-    """Return what building the networks of these weights may take."""
+    """Return the budget for building the networks that have these weights."""
     calls = _CALLS + _CALLS_PER_TENSOR * len(header)
     return Budget(_FACTOR * total_bytes(header) + _SLACK_BYTES, calls)
 
@@ -73,10 +73,10 @@ def _too_large() -> RunError:
 
 
 def check_header(header: Header, own: Mapping[str, Tensor], path: Path) -> None:
-    """Check the names, shapes and types of a checkpoint's weights against the networks' own.
+    """Check the names, shapes and types of a checkpoint's weights against those of the networks.
 
     Raises:
-        RunError: they differ; names the first.
+        RunError: they differ; the message names the first difference.
     """
     where = f"The checkpoint {path} does not fit the model"
     for name in sorted(set(own) ^ set(header)):
@@ -96,10 +96,10 @@ def check_header(header: Header, own: Mapping[str, Tensor], path: Path) -> None:
 
 
 def check_size(state: Header, weights: Header, path: Path) -> None:
-    """Check that what a checkpoint holds beside weights is no larger than optimisers need.
+    """Check that a checkpoint's optimiser state is not far larger than its weights allow.
 
     Raises:
-        RunError: it is.
+        RunError: it is too large.
     """
     if total_bytes(state) > _FACTOR * total_bytes(weights) + _SLACK_BYTES:
         raise RunError(

@@ -25,7 +25,7 @@ def generate(
 
     Args:
         run: a run or the path of one.
-        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
         device: as for training.
         request: the fields of ``Request``: count, seed, label, prompt, inputs, controls.
 
@@ -33,8 +33,8 @@ def generate(
         ``(count, *shape)`` on the CPU in the stored form, such as uint8 ``(count, C, H, W)``.
 
     Raises:
-        RunError: not a run, or it has no whole checkpoint.
-        ConfigError: a count, seed, label or device that is not valid.
+        RunError: not a run, or it has no intact checkpoint.
+        ConfigError: an invalid count, seed, label, device or other option.
     """
     asked = Request(**request)
     return open_sampler(run, checkpoint=checkpoint, device=device).samples(asked)
@@ -52,13 +52,13 @@ def stream_text(
 
     Args:
         run: a run or the path of one.
-        stop: ends the text before this, where it comes.
-        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        stop: end the text before the first occurrence of this string.
+        checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
         device: as for training.
         request: the fields of ``Request``: prompt, seed, label, inputs, controls.
 
     Raises:
-        UserError: not a run, or one that makes no text; a setting or prompt that is not valid.
+        UserError: not a run, a run that makes no text, or an invalid setting or prompt.
     """
     asked = Request(**request)
     return open_sampler(run, checkpoint=checkpoint, device=device).stream_text(asked, stop)
@@ -72,24 +72,24 @@ def generate_text(
     device: str = "auto",
     **request: Unpack[RequestOptions],
 ) -> str:
-    """Return one text that a run draws, without the prompt; see ``stream_text``."""
+    """Return one text drawn from a run, without the prompt; see ``stream_text``."""
     return "".join(stream_text(run, stop=stop, checkpoint=checkpoint, device=device, **request))
 
 
 def load_generator(
     run: Run | str | Path, *, checkpoint: str | int | None = None, device: str = "auto"
 ) -> Generator:
-    """Return a run's generator, the averaged one where there is one, in evaluation mode.
+    """Return a run's generator in evaluation mode, with averaged weights if there are any.
 
     Args:
         run: a run or the path of one.
-        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
+        checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
         device: as for training.
 
     Returns:
-        An ``nn.Module`` whose parameters want no gradients.
+        An ``nn.Module`` whose parameters do not require gradients.
 
     Raises:
-        RunError: not a run, or it has no whole checkpoint.
+        RunError: not a run, or it has no intact checkpoint.
     """
     return open_sampler(run, checkpoint=checkpoint, device=device).generator

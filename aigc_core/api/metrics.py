@@ -1,4 +1,4 @@
-"""Metrics of plugins and of the core, chosen by name and called so that a failure says whose."""
+"""Chooses metrics by name and calls them so that a failure names the plugin at fault."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Metrics:
     def __init__(
         self, host: PluginHost, modality_name: str, modality: Modality, names: Sequence[str]
     ) -> None:
-        """Choose metrics by name, or without names all that fit.
+        """Choose metrics by name, or all that fit if no names are given.
 
         Raises:
-            PluginError: a metric that is not there, or for another modality.
-            ConfigError: a metric that these samples do not fit, or without names none that they do.
+            PluginError: a metric is missing or is for another modality.
+            ConfigError: a metric does not fit these samples, or no names were given and none fits.
         """
         self._host = host
         self._modality = modality
@@ -48,19 +48,19 @@ class Metrics:
 
     @property
     def higher_is_better(self) -> Collection[str]:
-        """Names of values, as they are declared."""
+        """Names, ``<metric>/<value>``, of the values that are better when higher."""
         return [f"{spec.name}/{name}" for spec in self._specs for name in spec.higher_is_better]
 
     def __call__(self, real: Tensor, generated: Tensor) -> Mapping[str, float]:
-        """Return the values of all metrics for generated samples in the model's form."""
+        """Like ``compare``, for stored real samples and generated ones in the model's form."""
         return self.compare(real.cpu(), self._modality.to_stored(generated).cpu())
 
     def compare(self, real: Tensor, generated: Tensor) -> dict[str, float]:
-        """Return values by ``<metric>/<value>``, for stored samples on the CPU.
+        """Return values by ``<metric>/<value>`` for stored samples on the CPU.
 
         Raises:
             UserError: a metric refuses the samples.
-            PluginError: the plugin's code failed, whatever it raised, or gave no numbers.
+            PluginError: the plugin's code failed in any way, or did not return numbers.
         """
         found: dict[str, float] = {}
         for spec in self._specs:

@@ -1,4 +1,4 @@
-"""A dataset as networks will see it, before anything is trained on it."""
+"""Shows a dataset as networks will see it, before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class DatasetPreview:
     """What ``preview_dataset`` found and wrote."""
 
     path: Path
-    """The modality's preview of some samples; the sound of a picture may stand beside it."""
+    """The modality's preview of some samples; there may be a sound file next to a picture."""
     count: int
-    """How many samples the split has."""
+    """Number of samples in the split."""
     spec: SampleSpec
     labels: Mapping[str, int]
-    """How many samples each class has, by its name; empty without labels."""
+    """Number of samples by class name; empty if there are no labels."""
     notes: tuple[str, ...]
-    """What was odd about the data, one sentence each."""
+    """Oddities found in the data, one sentence each."""
 
 
 def preview_dataset(
@@ -46,23 +46,22 @@ def preview_dataset(
     overrides: Mapping[str, Any] | None = None,
     data_root: str | Path | None = None,
 ) -> DatasetPreview:
-    """Load a dataset and write a preview of samples that are drawn at random.
+    """Load a dataset and write a preview of randomly chosen samples.
 
-    Each goes through the modality's ``to_model`` and back: what the preview shows is what networks
-    get.
+    Each goes through the modality's ``to_model`` and back, so the preview shows what networks see.
 
     Args:
-        name: of the dataset.
-        out: path of the preview without its suffix, which the modality adds.
-        recipe: as for ``train``, where the name alone could be of several modalities.
-        split: one that the dataset declares.
-        count: how many samples to show; fewer where there are fewer.
-        seed: of the choice.
+        name: the dataset's name.
+        out: path of the preview without a suffix, which the modality adds.
+        recipe: as for ``train``; needed only if it cannot be derived from the dataset's name.
+        split: one of the splits that the dataset declares.
+        count: number of samples to show; fewer if the split has fewer.
+        seed: seed of the choice of samples.
         overrides: settings by dotted key, such as ``{"dataset.options.size": 64}``.
         data_root: folder to read data from.
 
     Raises:
-        UserError: a name, split or setting that is not valid, or data that cannot be read.
+        UserError: an invalid name, split or setting, or data that cannot be read.
         StorageError: the preview could not be written.
     """
     if not 1 <= count <= 4096:
@@ -99,7 +98,7 @@ def preview_dataset(
 
 
 def _recipe_for(host: PluginHost, name: str) -> str:
-    """Return any recipe of the modality that a dataset is of."""
+    """Return any recipe of the dataset's modality."""
     modalities = [spec.modality for spec in host.datasets.values() if spec.name == name]
     if not modalities:
         names = [spec.name for spec in host.datasets.values()]

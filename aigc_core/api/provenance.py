@@ -1,4 +1,4 @@
-"""Where a run comes from: its data, the plugins that it needs, and the machine it ran on."""
+"""Where a run comes from: its data, the plugins it needs, and the machine it ran on."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 5
 def describe_data(
     store: SampleStore, held_out: HeldOut | None = None, like: DatasetFacts | None = None
 ) -> DatasetFacts:
-    """Return what a run remembers of its data: digests of every array, names and order.
+    """Return the facts that a run keeps about its data, with a digest of every array.
 
     Args:
-        store: what is trained on.
-        held_out: what validations measure on.
-        like: facts that these are to be compared with; those of a run of version 0.1 know only
-            another digest of the samples, which is then computed, too.
+        store: the training data.
+        held_out: the data that validations measure on.
+        like: facts to compare these with. If they have only the older digest of the samples (runs
+            of version 0.1), that is computed too.
     """
     old = like is not None and not like.digests
     return DatasetFacts(
@@ -51,7 +51,7 @@ def describe_data(
 
 
 def split_difference(facts: DatasetFacts, store: SampleStore, split: str) -> str | None:
-    """Say in what a split is not the run's data, as far as the run knows it, or return None."""
+    """Say how a split differs from the run's data, as far as the run recorded it, or None."""
     if split == "train":
         return facts.difference(describe_data(store, like=facts))
     if store.spec != facts.spec:
@@ -70,7 +70,7 @@ def _held_out_digests(store: SampleStore) -> dict[str, str]:
 
 
 def describe_environment(blueprint: Blueprint) -> dict[str, Any]:
-    """Return versions and machine, as JSON data."""
+    """Return versions and facts about the machine as JSON data."""
     host, config = blueprint.host, blueprint.config.engine
     device = choose_device(config.device)
     return {
@@ -93,7 +93,7 @@ def describe_environment(blueprint: Blueprint) -> dict[str, Any]:
 
 
 def environment_changes(started: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what is not as it was of that which a result's rounding can depend on."""
+    """Return the changes that can affect the rounding of results."""
     needed = {need["distribution"] or need["plugin"] for need in now["needs"].values()}
     plugins = {name: version for name, version in now["plugins"].items() if name in needed}
     before, after = dict(started), {**now, **plugins}
@@ -108,7 +108,7 @@ def environment_changes(started: Mapping[str, Any], now: Mapping[str, Any]) -> l
 
 
 def _needed_plugins(blueprint: Blueprint) -> dict[str, Any]:
-    """Return which plugin brought what the run is made of."""
+    """Return which plugins provide the run's recipe, modality and dataset."""
     host = blueprint.host
     owners = {
         "recipe": host.owner("recipe", blueprint.recipe.name),
@@ -123,11 +123,11 @@ def _needed_plugins(blueprint: Blueprint) -> dict[str, Any]:
 
 
 def require_plugins(host: PluginHost, run: Run) -> None:
-    """Check that what a run is made of is there.
+    """Check that the run's recipe, modality and dataset are available.
 
     Raises:
-        PluginError: it is not; names the plugin that the run was made with, and what would bring
-            it back. Where ``environment.json`` does not say, whoever looks the name up does.
+        PluginError: one is not; the message names the plugin that provided it and how to get it
+            back. If ``environment.json`` does not say, nothing is raised: looking up the name will.
     """
     dataset = run.config.get("dataset")
     names = {"recipe": run.recipe, "modality": run.recipe.split("/")[0]}
@@ -155,7 +155,7 @@ def require_plugins(host: PluginHost, run: Run) -> None:
                     f"{needed} of the plugin '{status.name}', which is not active. "
                     f"{status.what_to_do}"
                 )
-        # A run's folder may come from anybody, and what is said here gets typed.
+        # A run's folder may come from anyone, and users will type the command shown here.
         known = isinstance(distribution, str) and _DISTRIBUTION.fullmatch(distribution)
         if known and not there:
             raise PluginError(

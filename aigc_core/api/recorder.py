@@ -1,4 +1,4 @@
-"""What joins an engine to a run's folder and to the plugins that watch."""
+"""Connects an engine to a run's folder and to the plugins that watch it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ logger = logging.getLogger("aigc")
 
 
 class RunRecorder(EngineObserver):
-    """Saves checkpoints and previews of an engine into a run, and calls the hooks."""
+    """Saves an engine's checkpoints and previews into a run, and calls the hooks."""
 
     required = True
 
     def __init__(
         self, run: Run, modality: Modality, hooks: HookCaller, *, resumed: bool = False
     ) -> None:
-        """Record into a run; with ``resumed``, metrics after its checkpoint will come again."""
+        """Record into a run; if ``resumed``, metrics after its checkpoint will be logged again."""
         self.run = run
         self.modality = modality
         self.hooks = hooks
         self._uncut = resumed
         self._identity = identity(self.run.path)
-        # Of the files as the training began with them: an edit meanwhile is not its own.
+        # The files as they were when training began, so that later edits are noticed.
         self._record = record_of(run.config, run.dataset.model_dump(mode="json"))
 
     def _check_there(self, step: int) -> None:
-        """Check that the folder is still the one that the training began in.
+        """Check that the folder is still the one in which training began.
 
         Raises:
-            StorageError: it was moved, removed or replaced; nothing is made again in its place.
+            StorageError: it was moved, removed or replaced; it is not created again.
         """
         if identity(self.run.path) != self._identity:
             raise StorageError(
@@ -65,7 +65,7 @@ class RunRecorder(EngineObserver):
         self.hooks.call("aigc_metrics_logged", run=self.run, step=engine.step, metrics=metrics)
 
     def samples_due(self, engine: Engine) -> None:
-        """Draw the preview: the same latents at every step of the run."""
+        """Draw the preview, with the same latents at every step of the run."""
         self._check_there(engine.step)
         seed = derive_seed(engine.config.seed, "preview")
         samples = engine.sample(engine.config.sample_count, seed=seed)
@@ -81,9 +81,9 @@ class RunRecorder(EngineObserver):
         self.hooks.call("aigc_samples_drawn", run=self.run, step=engine.step, preview=preview)
 
     def redraw(self, engine: Engine) -> None:
-        """Draw the preview that was due with the checkpoint that is resumed from.
+        """Draw the preview that was due at the step of the resumed checkpoint.
 
-        Whatever stopped the training may have done so between the one and the other.
+        Training may have been stopped after that checkpoint but before the preview.
         """
         step = engine.step
         if step and (step % engine.config.sample_every == 0 or step == engine.total_steps):
@@ -104,6 +104,6 @@ class RunRecorder(EngineObserver):
             self._uncut = False
             try:
                 self.run.metrics.cut_after(engine.step)
-            except AigcError as error:  # tried again by whoever resumes
+            except AigcError as error:  # the next resume tries again
                 logger.warning("%s", error)
         self.hooks.call("aigc_checkpoint_saved", run=self.run, step=engine.step, path=path)

@@ -1,4 +1,4 @@
-"""A run's generator with the weights of a checkpoint, and what can be asked of it."""
+"""A run's generator with the weights of a checkpoint, and the requests it can answer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from aigc_core.runs.record import listed
 
 logger = logging.getLogger("aigc")
 Kind = Literal["samples", "interpolation", "reconstructions"]
-_UNFINISHED = "\ufffd"  # what decoding makes of half a character
+_UNFINISHED = "\ufffd"  # what half a character decodes to
 
 
 def open_sampler(
@@ -52,19 +52,19 @@ def open_sampler(
     data_root: str | Path | None = None,
     device: str = "auto",
 ) -> Sampler:
-    """Load a run's generator once, to ask it for samples many times.
+    """Load a run's generator once, in order to draw samples from it many times.
 
     Args:
         run: a run or the path of one.
-        checkpoint: ``"best"``, or the step of one that was kept; None for the newest.
-        overrides: settings by dotted key that are not the run's own, such as the dataset's options
-            where data is read.
+        checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
+        overrides: settings by dotted key that replace the run's own, such as dataset options when
+            data is read.
         data_root: where the data is now, if it was moved; only reconstructions read data.
         device: as for training.
 
     Raises:
-        RunError: not a run, or it has no such checkpoint that is whole.
-        ConfigError: a device or setting that is not valid.
+        RunError: not a run, or it has no such intact checkpoint.
+        ConfigError: an invalid device or setting.
     """
     settings = given_settings(overrides, data_root=data_root)
     opened = run if isinstance(run, Run) else open_run(run)
@@ -130,7 +130,7 @@ class Sampler:
         }
 
     def _weights(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
-        """Read weights that are known to fit before they take any memory."""
+        """Read the weights, after checking that they fit before they take up memory."""
         trainer = self.trainer
         own = {
             f"{name}.{key}": value
@@ -155,7 +155,7 @@ class Sampler:
         return weights
 
     def _others(self, step: int) -> str:
-        """Say which other checkpoints could be drawn from."""
+        """Say which other checkpoints are usable."""
         fine = []
         for other in checkpoint_steps(self.run.checkpoints):
             with contextlib.suppress(RunError):  # it is damaged
@@ -200,14 +200,14 @@ class Sampler:
         return torch.cat(list(self.draw(request)))
 
     def stream_text(self, request: Request, stop: str | None = None) -> Iterator[str]:
-        """Yield one text in pieces as it is drawn; the request's ``count`` means nothing here.
+        """Yield one text in pieces as it is drawn; the request's ``count`` is ignored.
 
         Args:
-            request: with ``tokens`` as its length; None for as many as a sample has.
-            stop: ends the text before this, where it comes.
+            request: its ``tokens`` is the length; None for the length of a sample.
+            stop: end the text before the first occurrence of this string.
 
         Raises:
-            ConfigError: the run makes no text, or cannot be asked for that.
+            ConfigError: the run makes no text, or cannot answer the request.
         """
         generator, codec = self.generator, self.offer.codec()
         if not isinstance(generator, AutoregressiveGenerator):
@@ -220,7 +220,7 @@ class Sampler:
         rng = torch.Generator(self.device).manual_seed(derive_seed(request.seed, "text"))
         steps = generator.stream(1, rng=rng, conditions=on_device, controls=controls)
         unsettled: list[int] = []  # tokens that end in half a character
-        held = ""  # text that is not yet given: it may be the beginning of stop
+        held = ""  # text not yielded yet: it may be the beginning of stop
         for number in range(length):
             last = number == length - 1
             unsettled.append(int(next(steps)))
@@ -237,7 +237,7 @@ class Sampler:
                 yield text[: len(text) - kept]
 
     def interpolate(self, request: Request) -> Iterator[Tensor]:
-        """Yield samples on the way from one latent to another.
+        """Yield samples that interpolate between two latents.
 
         Raises:
             ConfigError: the generator has no latents, or ``count`` is below 2.
@@ -262,11 +262,13 @@ class Sampler:
             yield self.modality.to_stored(samples).cpu()
 
     def reconstruct(self, request: Request) -> Iterator[Tensor]:
-        """Yield pairs: a held-out sample of the data, and how the networks give it back.
+        """Yield samples in pairs: one from the data, then its reconstruction.
+
+        The data is the held-out split, or the training data if there is none.
 
         Raises:
             ConfigError: the recipe does not reconstruct, or the data has fewer samples.
-            DataError: the data is not there.
+            DataError: the data cannot be loaded.
         """
         count, trainer = request.count, self.trainer
         if not isinstance(trainer, Reconstructs):
@@ -290,7 +292,7 @@ class Sampler:
 
 
 def _not_a_number(weights: Mapping[str, Tensor]) -> str | None:
-    """Return the name of weights that hold NaN; infinities may be meant, as in masks."""
+    """Return the first weight with a NaN, or None; infinities may be intended, as in masks."""
     for name, tensor in weights.items():
         if tensor.is_floating_point() and bool(torch.isnan(tensor).any()):
             return name
@@ -298,6 +300,6 @@ def _not_a_number(weights: Mapping[str, Tensor]) -> str | None:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Return how many characters at the end of a text are the beginning of ``stop``."""
+    """Return how many characters at the end of ``text`` could be the beginning of ``stop``."""
     longest = min(len(stop) - 1, len(text))
     return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)

@@ -1,4 +1,4 @@
-"""A run that is trained: a new one or one that is resumed, over the same path."""
+"""Training a run; new and resumed runs share the same code path."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.record import Resumption, record_of
 
 logger = logging.getLogger("aigc")
-_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}  # Windows has no quota error
+_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}  # EDQUOT does not exist on Windows
 
 
 @dataclass
 class Training:
-    """A run that is ready to train, and locked."""
+    """A locked run that is ready to train."""
 
     run: Run
     engine: Engine
@@ -71,7 +71,7 @@ class Training:
         observers: Sequence[object] = (),
         progress: Progress | None = None,
     ) -> Iterator[Training]:
-        """Make everything for a new run, and its folder last, so that bad input leaves none."""
+        """Set up a new run; its folder is created last, so bad input leaves none behind."""
         path = Path(os.path.expanduser(out)) if out is not None else None
         if path is not None:
             check_free(path)
@@ -81,7 +81,7 @@ class Training:
         blueprint = Blueprint.of(host, _with_absolute_root(blueprint.config))
         store, assembly = _assemble(blueprint, progress)
         facts, notes = describe_data(store, assembly.held_out), store.notes
-        del store  # where the engine has a copy on its device, nothing else should keep one
+        del store  # if the engine has a copy on its device, do not keep another one here
         engine = assembly.engine
         engine.check_validation()
         config = _with_steps(blueprint.config, engine)
@@ -104,7 +104,7 @@ class Training:
         observers: Sequence[object] = (),
         progress: Progress | None = None,
     ) -> Iterator[Training]:
-        """Make everything to resume a run; see ``aigc_core.resume``."""
+        """Set up a run to be resumed; see ``aigc_core.resume``."""
         host = get_host()
         require_plugins(host, run)
         hooks = HookCaller(host.manager, [*default_observers(), *observers])
@@ -184,11 +184,12 @@ class Training:
         return cls(run, engine, hooks)
 
     def fit(self) -> None:
-        """Train, and let observers know how it ended, whatever happens.
+        """Train and, whatever happens, tell observers how it ended.
 
         Raises:
-            Interrupted: a signal stopped it, after a checkpoint.
-            AigcError: it failed; an exception that is not expected is in the run's log.
+            Interrupted: a signal stopped training.
+            AigcError: training failed; the traceback of an unexpected exception is in the run's
+                log.
         """
         status, engine = "failed", self.engine
         try:
@@ -208,7 +209,7 @@ class Training:
 
     def _finish(self, status: str) -> None:
         step = self.engine.step
-        with contextlib.suppress(StopTraining):  # it has ended
+        with contextlib.suppress(StopTraining):  # training has already ended
             self.hooks.call("aigc_run_finished", run=self.run, step=step, status=status)
 
     @property
@@ -225,7 +226,7 @@ class Training:
         raise Interrupted(message, result.signal, self.run)
 
     def _explained(self, error: BaseException) -> BaseException:
-        """Return what to raise instead of an exception: itself where it says all that is to say."""
+        """Return the exception to raise for ``error``: ``error`` itself if it is clear enough."""
         if isinstance(error, KeyboardInterrupt):
             message = (
                 f"Stopped at once; the last checkpoint is of step {self.run.step}. "
@@ -255,10 +256,10 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _check_machine(config: RunConfig) -> None:
-    """Check what can be known before data is loaded, which may take long.
+    """Check what can be checked before data is loaded, which may take long.
 
     Raises:
-        ConfigError: the device is not there, or this is one of several processes.
+        ConfigError: the device is not available, or this is one of several processes.
     """
     choose_device(config.engine.device)
     processes = os.environ.get("WORLD_SIZE", "1")
@@ -282,7 +283,7 @@ def _assemble(
 def _create(
     path: Path | None, config: RunConfig, facts: DatasetFacts, environment: dict[str, Any]
 ) -> Run:
-    """Make the folder; where none was named, retry with a fresh name if another run takes it."""
+    """Create the folder; if no name was given, retry with a fresh one if another run takes it."""
     for attempt in range(10):
         target = path or new_run_path(config.recipe)
         try:
@@ -296,13 +297,13 @@ def _create(
 
 
 def _with_steps(config: RunConfig, engine: Engine) -> RunConfig:
-    """Keep the number of steps that ``epochs`` came to."""
+    """Replace ``epochs`` by the number of steps that they amount to."""
     changes = {"steps": engine.total_steps, "epochs": None}
     return config.model_copy(update={"engine": config.engine.model_copy(update=changes)})
 
 
 def _with_absolute_root(config: RunConfig) -> RunConfig:
-    """Keep a named data folder by its absolute path, so that a run resumes from anywhere."""
+    """Make a given data folder absolute, so that the run can be resumed from anywhere."""
     if config.dataset.root is None:
         return config
     root = os.path.abspath(os.path.expanduser(config.dataset.root))
@@ -316,7 +317,7 @@ def _config_to_resume(run: Run, settings: Mapping[str, Any]) -> RunConfig:
 
 
 def _check_incomplete(run: Run, total: int | None, checkpoint: Checkpoint | None) -> None:
-    """Check that there is a step left to do; None stands for a number that is not yet known."""
+    """Raise ``RunError`` if no step is left; ``total`` is None while it is not known yet."""
     step = checkpoint.step if checkpoint else 0
     if total is not None and step >= total:
         raise RunError(
@@ -326,10 +327,10 @@ def _check_incomplete(run: Run, total: int | None, checkpoint: Checkpoint | None
 
 
 def _without_old_ending(run: Run, config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration without a standard that was reached, unless there is a new one.
+    """Return the configuration without an already reached standard, unless a new one is given.
 
     Raises:
-        RunError: the run came to its end, and nothing more is asked of it.
+        RunError: the run has ended, and no setting asks for more.
     """
     ending = run.ending
     if ending is None or ending.reason == "steps":
@@ -348,7 +349,7 @@ def _without_old_ending(run: Run, config: RunConfig, settings: Mapping[str, Any]
 
 
 def _write_down(run: Run, config: RunConfig, step: int, *, edited: bool) -> None:
-    """Keep the settings that a run is resumed with, where they are not those of before."""
+    """Save the settings that a run is resumed with, if they changed or an ending is dropped."""
     before, ending, settings = run.resumption, run.ending, config.to_dict()
     dropped = before is not None and before.step == step and before.drops_ending
     if ending is not None or edited or settings != run.config:
@@ -357,9 +358,10 @@ def _write_down(run: Run, config: RunConfig, step: int, *, edited: bool) -> None
 
 
 def _forget_a_lost_best(run: Run, engine: Engine) -> None:
-    """Let the next validation be the best where the checkpoint of the last one is gone.
+    """Forget the best validation if its checkpoint is gone; the next one then becomes the best.
 
-    That is so where it was damaged, or the newest ones were and an older best was already removed.
+    The checkpoint is gone if it was damaged, or if newer ones were damaged and training resumes
+    from a step whose best was already removed.
     """
     if engine.best and engine.best.step not in checkpoint_steps(run.checkpoints):
         logger.warning("The best checkpoint, %s, is gone; the next one is found.", engine.best)
@@ -367,7 +369,7 @@ def _forget_a_lost_best(run: Run, engine: Engine) -> None:
 
 
 def _warn_of_jumps(run: Run, engine: Engine, former: int) -> None:
-    """Warn where the rate jumps up because the schedule now ends later; say how to avoid that."""
+    """Warn if the rate jumps up because the schedule now ends later, and say how to avoid it."""
     for phase, last, now in engine.schedule_jumps(former):
         logger.warning(
             "The learning rate of '%s' was %.3g and jumps to %.3g: its schedule ended at step %s "
@@ -384,7 +386,7 @@ def _warn_of_jumps(run: Run, engine: Engine, former: int) -> None:
 
 
 def _warn_of_another_machine(run: Run, engine: Engine, now: Mapping[str, Any]) -> None:
-    """Say what keeps the result from being the same to the bit as without the interruption."""
+    """Warn of anything that keeps the result from being bit-identical to an uninterrupted run."""
     try:
         changed = environment_changes(run.environment, now)
     except RunError as error:

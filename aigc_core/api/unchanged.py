@@ -1,4 +1,4 @@
-"""Whether the files beside a checkpoint are still what they were when it was written."""
+"""Checks that a run's files are unchanged since its checkpoint was written."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from aigc_core.runs.record import (
 logger = logging.getLogger("aigc")
 
 RECORD = "run"
-"""Where a checkpoint's scalars, and ``environment.json``, keep the record."""
+"""The key under which a checkpoint's scalars and ``environment.json`` keep the record."""
 
 
 def check_files(run: Run, checkpoint: Checkpoint | None, *, allow_changes: bool) -> bool:
-    """Compare a run's files with what its checkpoint says of them, before it is resumed.
+    """Compare a run's files with what its checkpoint recorded, before the run is resumed.
 
-    Settings that an earlier resume decided on, and was killed before it wrote them, are written.
+    If an earlier resume was killed before it wrote its new settings, they are written now.
 
     Args:
-        run: locked.
-        checkpoint: from which it is resumed; None where there is none yet.
-        allow_changes: take the files as they are, and say what was changed.
+        run: the run, locked.
+        checkpoint: the checkpoint to resume from; None if there is none yet.
+        allow_changes: accept the files as they are, and warn of the changes.
 
     Returns:
-        Whether there are changes that were allowed.
+        Whether there are changes, which were allowed.
 
     Raises:
-        RunError: there are changes; says which.
+        RunError: there are changes that are not allowed; the message lists them. Or the record is
+            damaged.
     """
     source = checkpoint.scalars if checkpoint else run.environment
     record = read_record(source, run)
@@ -63,7 +64,7 @@ def check_files(run: Run, checkpoint: Checkpoint | None, *, allow_changes: bool)
 
 
 def sampling_changes(run: Run, record: RunRecord) -> list[str]:
-    """Return what was changed of what samples depend on: the model, and how samples are read."""
+    """Return the changes that affect samples: to the model, or to how samples are read."""
     keys = ("recipe", "model", "dataset.name", "dataset.options")
     found = config_changes(record.config, run.config)
     matter = [change for change in found if change.startswith(keys)]
@@ -78,7 +79,7 @@ def read_record(source: Mapping[str, Any], run: Run) -> RunRecord | None:
     """Return the record; None for a run of version 0.1, which kept none.
 
     Raises:
-        RunError: it is not of the form that it should have.
+        RunError: the record is malformed.
     """
     found = source.get(RECORD)
     if found is None:
@@ -91,7 +92,7 @@ def read_record(source: Mapping[str, Any], run: Run) -> RunRecord | None:
 
 
 def _complete(run: Run, record: RunRecord, step: int) -> None:
-    """Write the settings that an earlier resume decided on, where it was killed before it did."""
+    """Write the settings of an earlier resume that was killed before it wrote them."""
     decided = run.resumption
     if decided is None or decided.step != step or decided.config == run.config:
         return
@@ -113,7 +114,7 @@ def _changes(run: Run, record: RunRecord, decided: Resumption | None, step: int)
 
 
 def _check_metrics(run: Run, record: RunRecord, step: int) -> None:
-    """Say where the metrics of before are not what they were; a training is worth more."""
+    """Only warn if the metrics so far have changed: they are worth less than the training."""
     if record.metrics is not None and run.metrics.record(step) != record.metrics:
         logger.warning(
             "%s is not what it was when the checkpoint was written: lines are damaged or missing. "
