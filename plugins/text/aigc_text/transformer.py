@@ -8,7 +8,7 @@ from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
 
 
 def causal_attention(queries: Tensor, keys: Tensor, values: Tensor, p: float) -> Tensor:
-    """Return what each position attends to of itself and the positions before it.
+    """Let each position attend to itself and the positions before it.
 
     Vaswani et al. 2017, equation 1, with a causal mask.
 
@@ -49,7 +49,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers, four times as wide between them, with a GELU (Hendrycks & Gimpel 2016)."""
+    """Two layers, four times as wide in between, with a GELU (Hendrycks & Gimpel 2016)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
