@@ -52,7 +52,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers, four times as wide between them, with a GELU (Hendrycks & Gimpel 2016)."""
+    """Two layers, four times as wide in between, with a GELU (Hendrycks & Gimpel 2016)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The audio modality of aigc. Importing this declares what there is; code is loaded when used."""
+"""The audio modality of aigc. Importing this only declares specs; code is loaded on first use."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             },
             capabilities=("adversarial", "bf16"),
             presets={
-                "tiny": {  # seconds: to see that everything works
+                "tiny": {  # a smoke test of a few seconds
                     "dataset": {"name": "tones"},
                     "model": {"width": 4},
                     "engine": {"steps": 10, "batch_size": 8, "sample_count": 4},
@@ -124,7 +124,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             },
             capabilities=("adversarial", "bf16"),
             presets={
-                "tiny": {  # seconds: to see that everything works
+                "tiny": {  # a smoke test of a few seconds
                     "dataset": {"name": "tones"},
                     "model": {"width": 4},
                     "engine": {"steps": 10, "batch_size": 16, "sample_count": 4},
@@ -147,13 +147,13 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                     "steps": 100_000,
                     "batch_size": 8,
                     "ema": 0.999,
-                    "sample_every": 5000,  # drawn sample by sample, they take their time
+                    "sample_every": 5000,  # sampling is slow: one audio sample at a time
                     "sample_count": 4,
                 },
             },
             capabilities=("bf16",),
             presets={
-                "tiny": {  # seconds: to see that everything works
+                "tiny": {  # a smoke test of a few seconds
                     "dataset": {"name": "tones", "options": {"samples": 1024}},
                     "model": {"stacks": 2, "layers": 4, "width": 8, "skip_width": 16},
                     "engine": {"steps": 10, "batch_size": 4, "sample_count": 2},

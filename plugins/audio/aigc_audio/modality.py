@@ -14,16 +14,16 @@ from aigc_core.datasets import atomic_file
 from aigc_core.errors import did_you_mean, reason
 
 FULL_SCALE = 32768
-"""What 1.0 is in stored samples."""
+"""1.0 as a stored sample."""
 MAX_RATE_HZ = 655_350
-"""The most that a FLAC can have; from 65,536 on, only in tens."""
+"""Highest sample rate of a FLAC; from 65,536 on, only multiples of 10."""
 
 
 class AudioModality(Modality):
     """Clips of one length and sample rate, mono or stereo.
 
     Stored: int16 ``(C, L)`` with C 1 or 2, ``spec.units["sample_rate_hz"]`` samples per second.
-    Model form: float32 ``(C, L)`` in [-1, 1], the stored values over 32768.
+    Model form: float32 ``(C, L)`` in [-1, 1), the stored values divided by 32768.
     ``to_stored(to_model(x))`` equals ``x``, bit for bit. Generated clips may have any length.
     """
 
@@ -56,7 +56,7 @@ class AudioModality(Modality):
         return stored.mul(1 / FULL_SCALE)  # int16 times a Python float is float32
 
     def to_stored(self, samples: Tensor) -> Tensor:
-        """Map float ``(B, C, L)`` to int16, clamping what is beyond full scale."""
+        """Map float ``(B, C, L)`` to int16, clamping values beyond full scale."""
         scaled = samples.float().mul(FULL_SCALE).round()
         return scaled.clamp(-FULL_SCALE, FULL_SCALE - 1).to(torch.int16)
 
@@ -81,7 +81,8 @@ class AudioModality(Modality):
         """Read a 16-bit WAV or FLAC as int16 ``(C, L)``.
 
         Raises:
-            DataError: it cannot be read, or its rate, channels or length are not the spec's.
+            DataError: it cannot be read, is not 16-bit, or has another rate, number of channels or
+                length than the spec.
         """
         try:
             with soundfile.SoundFile(io.BytesIO(path.read_bytes())) as file:
@@ -91,7 +92,7 @@ class AudioModality(Modality):
             raise DataError(f"{path} cannot be read: {reason(error)}.") from error
         except soundfile.SoundFileError as error:
             raise DataError(f"{path} cannot be read as sound: {_why(error)}.") from error
-        if kind != "PCM_16":  # soundfile would give other kinds unscaled
+        if kind != "PCM_16":  # soundfile would return other kinds unscaled
             raise DataError(f"{path} holds samples of the kind {kind}, not PCM_16.")
         if rate_hz != self.sample_rate_hz:
             raise DataError(
@@ -108,13 +109,13 @@ class AudioModality(Modality):
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write int16 ``(N, C, L)`` as a picture to look at and a file to listen to.
 
-        ``<path>.png`` shows a mel spectrogram of each clip, numbered; it is what is returned.
-        ``<path>.wav`` beside it holds the same clips one after the other, with short silences.
+        ``<path>.png``, which is returned, shows a numbered mel spectrogram of each clip.
+        ``<path>.wav`` beside it holds the same clips, separated by short silences.
         """
         clips = stored.cpu()
         sound = self._encoded(clips_in_a_row(clips, self.sample_rate_hz), "wav")
         sheet = spectrogram_sheet(clips, self.sample_rate_hz)
-        # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
+        # Not with_suffix: the name may contain dots, such as "step-000500.seed-1".
         with atomic_file(path.with_name(path.name + ".wav")) as scratch:
             scratch.write_bytes(sound)
         picture = path.with_name(path.name + ".png")
@@ -123,9 +124,9 @@ class AudioModality(Modality):
         return picture
 
     def _encoded(self, clip: Tensor, format: str) -> bytes:
-        """Return the file of int16 ``(C, L)``.
+        """Encode int16 ``(C, L)`` as the bytes of a file.
 
-        In memory first: on a full disk libsndfile would not raise an ``OSError``.
+        In memory, since on a full disk libsndfile would not raise an ``OSError``.
         """
         file = io.BytesIO()
         soundfile.write(
@@ -151,5 +152,5 @@ def _whole_rate(spec: SampleSpec) -> int:
 
 
 def _why(error: soundfile.SoundFileError) -> str:
-    """Return libsndfile's own words on what is wrong with a file."""
+    """Return libsndfile's own message on what is wrong with a file."""
     return str(getattr(error, "error_string", error)).rstrip(".").lower()

@@ -1,4 +1,4 @@
-"""What all recipes of this plugin ask of the data."""
+"""The check that all recipes of this plugin make on their data."""
 
 from aigc_core.errors import ConfigError
 

@@ -1,4 +1,4 @@
-"""Mu-law companding: waveforms as a few levels, finer where they are quiet."""
+"""Mu-law companding: waveforms as a few levels, finer at low amplitudes."""
 
 import math
 
@@ -19,7 +19,7 @@ def encode(waveforms: Tensor, levels: int) -> Tensor:
 
 
 def decode(tokens: Tensor, levels: int) -> Tensor:
-    """Map levels to float32 waveforms in [-1, 1]; that of silence to exactly 0."""
+    """Map levels to float32 waveforms in [-1, 1]; the level of silence becomes exactly 0."""
     mu = levels - 1
     companded = 2 * tokens.float() / mu - 1
     waveforms = companded.sign() * ((companded.abs() * math.log1p(mu)).expm1() / mu)

@@ -14,7 +14,7 @@ class FsddOptions(ConfigModel):
     """The Free Spoken Digit Dataset, 8 kHz."""
 
     samples: Samples = 8192
-    """Length of a clip in samples: longer recordings are cut, shorter ones end in silence."""
+    """Length of a clip in samples: longer recordings are cut, shorter ones padded with silence."""
     normalize: Normalize = "peak"
     """peak: scale each clip so that its loudest sample is at 0.9 of full scale, since the speakers'
     levels differ 30-fold; none: as recorded."""
@@ -24,9 +24,9 @@ class SpeechCommandsOptions(ConfigModel):
     """The ten digits of Speech Commands, 16 kHz."""
 
     samples: Samples = 16384
-    """Length of a clip in samples: longer recordings are cut, shorter ones end in silence."""
+    """Length of a clip in samples: longer recordings are cut, shorter ones padded with silence."""
     normalize: Normalize = "none"
-    """peak: scale each clip so that its loudest sample is at 0.9 of full scale; none: as it is
+    """peak: scale each clip so that its loudest sample is at 0.9 of full scale; none: as
     recorded."""
 
 
@@ -43,16 +43,16 @@ class AudioFolderOptions(ConfigModel):
     """A folder of recordings, or one file."""
 
     samples: Samples = 16384
-    """Length of a clip in samples: longer recordings are cut, shorter ones end in silence."""
+    """Length of a clip in samples: longer recordings are cut, shorter ones padded with silence."""
     sample_rate_hz: int = Field(16_000, ge=1000, le=192_000)
     """Samples per second; recordings at another rate are resampled."""
     channels: Literal[1, 2] = 1
-    """1: channels are mixed; 2: mono is doubled; of more than two, the first two are taken."""
+    """1: channels are mixed; 2: mono is duplicated, and only the first two of more are used."""
     mix: Literal["mean", "left", "right"] = "mean"
     """How stereo becomes one channel: the mean of both, or one of them."""
     normalize: Normalize = "none"
     """peak: scale what is kept of each recording, all its clips alike, so that its loudest sample
-    is at 0.9 of full scale; none: as it is, clipped at full scale."""
+    is at 0.9 of full scale; none: as recorded, clipped at full scale."""
     pieces: Literal["first", "all"] = "first"
-    """first: one clip of each recording, its beginning; all: the whole of it, cut into clips that
-    follow each other."""
+    """first: one clip, from the beginning of each recording; all: the whole recording, cut into
+    consecutive clips."""

@@ -1,4 +1,4 @@
-"""Many clips at a glance: their mel spectrograms on one sheet, and their sound in one row."""
+"""Many clips at a glance: their mel spectrograms on one sheet, their sound joined into one."""
 
 import math
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from torchaudio.transforms import MelSpectrogram
 
 GAP_S = 0.2
-"""Silence between two clips of a row."""
+"""Silence between two joined clips."""
 TILE_WIDTH, TILE_HEIGHT = 192, 128
 """Pixels of one spectrogram."""
 CAPTION_HEIGHT = 14
-"""Pixels of the line above each spectrogram, and of that at the foot of the sheet."""
+"""Height in pixels of the line above each spectrogram and of the line at the foot of the sheet."""
 PADDING = 4
 FLOOR_DB = -80.0
-"""What is shown black; 0 dB, the brightest, is the power of a sine at full scale."""
+"""Level shown as black; 0 dB, the brightest, is the power of a sine at full scale."""
 
 _WINDOW_S = 0.032  # resolves a voice's harmonics, and still its onsets
 _MELS = 64
 _LINEAR_BELOW_HZ = 1000
-_MIN_FFT = 512  # at any sample rate, no mel filter falls between two of its frequencies
+_MIN_FFT = 512  # no mel filter falls between two frequencies, at any sample rate
 _BACKGROUND, _INK = (24, 24, 28), (200, 200, 205)
 _MAGMA = np.array(
     [
@@ -30,7 +30,7 @@ _MAGMA = np.array(
         (229, 80, 100), (251, 135, 97), (254, 194, 135), (252, 253, 191),
     ]
 )  # fmt: skip
-"""Nine colours, evenly spaced: dark to bright for the eye and for a grey printer."""
+"""Nine evenly spaced colours, dark to bright, also when printed in grey."""
 
 
 def clips_in_a_row(clips: Tensor, sample_rate_hz: int) -> Tensor:
@@ -42,9 +42,9 @@ def clips_in_a_row(clips: Tensor, sample_rate_hz: int) -> Tensor:
 
 
 def spectrogram_sheet(clips: Tensor, sample_rate_hz: int) -> Image.Image:
-    """Draw int16 ``(N, C, L)`` as a grid of about as many columns as rows, in reading order.
+    """Draw int16 ``(N, C, L)`` as a roughly square grid, in reading order.
 
-    Above each spectrogram stand the clip's number, counted from 0, and where it begins in
+    Above each spectrogram are the clip's number, from 0, and where it begins in
     ``clips_in_a_row``.
     """
     spectrogram = _mel_spectrogram(sample_rate_hz)
@@ -56,7 +56,7 @@ def spectrogram_sheet(clips: Tensor, sample_rate_hz: int) -> Image.Image:
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
     duration_s = clips.shape[-1] / sample_rate_hz
     period_s = (clips.shape[-1] + round(GAP_S * sample_rate_hz)) / sample_rate_hz
-    for number, clip in enumerate(clips):  # one by one: few long clips would fill the memory
+    for number, clip in enumerate(clips):  # one by one: a few long clips would fill the memory
         left = PADDING + number % columns * cell_width
         top = number // columns * cell_height
         draw.text((left, top + 1), f"{number}   at {number * period_s:.1f} s", _INK, font)
@@ -69,7 +69,7 @@ def spectrogram_sheet(clips: Tensor, sample_rate_hz: int) -> Image.Image:
 
 def _mel_spectrogram(sample_rate_hz: int) -> MelSpectrogram:
     """Return the transform of float ``(C, L)`` to power in mel bands, ``(C, mels, frames)``."""
-    rate_hz = max(_LINEAR_BELOW_HZ, sample_rate_hz)  # the scale would lose its digits
+    rate_hz = max(_LINEAR_BELOW_HZ, sample_rate_hz)  # at lower rates the mel scale loses precision
     window = 2 ** round(math.log2(_WINDOW_S * rate_hz))
     return MelSpectrogram(
         rate_hz,
@@ -85,10 +85,10 @@ def _mel_spectrogram(sample_rate_hz: int) -> MelSpectrogram:
 def _tile(spectrogram: MelSpectrogram, clip: Tensor) -> Image.Image:
     """Draw one clip, int16 ``(C, L)``: time to the right, pitch upwards, the channels' mean."""
     power = spectrogram(clip / 32768).mean(dim=0)  # (C, L) -> (mels, frames)
-    # All the power of a sine at full scale, by Parseval's theorem; a band may miss some of it.
+    # Total power of a full-scale sine, by Parseval's theorem; one band may miss some of it.
     of_full_scale = spectrogram.n_fft * spectrogram.spectrogram.window.square().sum() / 4
     decibels = 10 * (power / of_full_scale).clamp(min=1e-12).log10()
-    shades = (1 - decibels / FLOOR_DB).clamp(0, 1).flip(0)  # low notes below
+    shades = (1 - decibels / FLOOR_DB).clamp(0, 1).flip(0)  # low notes at the bottom
     picture = Image.fromarray(shades.numpy()).resize(
         (TILE_WIDTH, TILE_HEIGHT), Image.Resampling.BILINEAR
     )

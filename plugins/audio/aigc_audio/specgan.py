@@ -1,9 +1,9 @@
-"""SpecGAN: a GAN on log-mel spectrograms, heard by Griffin-Lim.
+"""SpecGAN: a GAN on log-mel spectrograms, turned into sound by Griffin-Lim.
 
-After Donahue et al. 2019, "Adversarial Audio Synthesis", section 3.2, and not the same: mel bands
-instead of linear frequencies, half the size, levels on one scale of decibels instead of normalised
-by frequency, kernels of 4 and batch normalisation in the generator (as DCGAN), and R1 instead of
-WGAN-GP. The cheap way to a sound: its networks are those of small images.
+Based on Donahue et al. 2019, "Adversarial Audio Synthesis", section 3.2, but with mel bands instead
+of linear frequencies, half the size, levels on one decibel scale instead of normalised by
+frequency, kernels of 4 and batch normalisation in the generator (as in DCGAN), and R1 instead of
+WGAN-GP. It is the cheap way to make sound: its networks are those of small images.
 """
 
 import math
@@ -70,7 +70,7 @@ class SpecGANGenerator(LatentGenerator):
 class SpecGANDiscriminator(Discriminator):
     """Log-mel spectrograms ``(B, 1, M, M)`` to logits ``(B,)``.
 
-    With classes, by the inner product with the label's vector (Miyato & Koyama 2018).
+    With classes, the inner product with the label's vector is added (Miyato & Koyama 2018).
     """
 
     def __init__(self, config: SpecGANConfig, classes: int = 0) -> None:
@@ -93,7 +93,7 @@ class SpecGANDiscriminator(Discriminator):
 
 
 def build(context: RecipeContext) -> AdversarialTrainer:
-    """Make the trainer for mono clips whose length is a multiple of ``model.size``."""
+    """Make the trainer for mono clips of k * ``model.size`` samples, k at least ``model.size``."""
     length = check_mono("audio/specgan", context.sample_shape)
     size = context.model.size
     if length % size or length < size**2:  # fewer frequencies than bands otherwise

@@ -11,10 +11,10 @@ class SpecGANConfig(ConfigModel):
     """The two networks, and the spectrogram that they see."""
 
     size: Literal[64, 128] = 64
-    """Mel bands, and as many frames: clips' length must be a multiple of it."""
+    """Number of mel bands and of frames; clips' length must be a multiple of it."""
     latent_size: int = Field(default=100, ge=1, le=4096)
     """Length of the latent vector."""
     width: int = Field(default=64, ge=4, le=512)
-    """Channels of the layers next to the spectrogram; doubles with every layer away from it."""
+    """Channels of the layers next to the spectrogram; each layer further away has twice as many."""
     conditional: bool = False
-    """Ask for classes: latents and labels make a sound, and the discriminator knows the label."""
+    """Generate sound by class: generator and discriminator get the label."""

@@ -1,4 +1,4 @@
-"""Waveforms as pictures, and back: log-mel spectrograms that networks see."""
+"""Waveforms to log-mel spectrograms, which networks see, and back."""
 
 import warnings
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torchaudio.functional import griffinlim, melscale_fbanks
 
 FLOOR_DB = -70.0
-"""Least level of a mel band, in decibels relative to a sine of full scale."""
+"""Lowest level of a mel band, in decibels relative to a full-scale sine."""
 TOP_DB = 10.0
-"""Greatest level: a band takes in several neighbours of a loud sine."""
+"""Highest level, above 0 since a band sums several neighbours of a loud sine."""
 _GRIFFIN_LIM_STEPS = 60
 
 
@@ -17,11 +17,11 @@ class LogMel(nn.Module):
     """Waveforms ``(B, 1, L)`` in [-1, 1] to log-mel spectrograms ``(B, 1, M, T)`` in [-1, 1].
 
     M mel bands (O'Shaughnessy's scale, triangular filters) by T = L / hop frames; levels from
-    ``FLOOR_DB`` to ``TOP_DB`` become -1 to 1. Computed in float32 whatever the precision around.
+    ``FLOOR_DB`` to ``TOP_DB`` become -1 to 1. Computed in float32, even under autocast.
     """
 
     def __init__(self, sample_rate_hz: int, length: int, bands: int, frames: int) -> None:
-        """Choose windows of four hops.
+        """Use windows of four hops.
 
         Args:
             sample_rate_hz: of the waveforms.
@@ -62,10 +62,10 @@ class LogMel(nn.Module):
             return scaled.clamp(-1, 1).unsqueeze(1)
 
     def restore(self, spectrograms: Tensor) -> Tensor:
-        """Estimate waveforms ``(B, 1, L)`` of spectrograms ``(B, 1, M, T)``.
+        """Estimate waveforms ``(B, 1, L)`` from spectrograms ``(B, 1, M, T)``.
 
-        Magnitudes by the filters' pseudo-inverse, phases by Griffin & Lim 1984 in the fast form of
-        Perraudin et al. 2013.
+        Magnitudes come from the filters' pseudo-inverse, phases from Griffin & Lim 1984 in the
+        fast form of Perraudin et al. 2013.
         """
         with torch.autocast(spectrograms.device.type, enabled=False):
             scaled = spectrograms.squeeze(1).float().clamp(-1, 1)  # (B, M, T)

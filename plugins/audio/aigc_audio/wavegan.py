@@ -1,6 +1,6 @@
 """WaveGAN: Donahue et al. 2019, "Adversarial Audio Synthesis", section 3.1 and appendix D.
 
-DCGAN with one dimension: kernels of 25 samples and strides of 4 where pictures have 5x5 and 2x2.
+DCGAN in one dimension: kernels of 25 samples and strides of 4 instead of 5x5 and 2x2 pixels.
 At width 64 the generator goes 1024 -> 512 -> 256 -> 128 -> 64 -> 1 channels over 16, 64, 256, 1024,
 4096 and 16,384 samples. Shorter clips start at fewer channels (4,096 samples), or with a stride of
 2 (8,192).
@@ -20,11 +20,11 @@ from aigc_core.errors import ConfigError
 LENGTHS = (4096, 8192, 16384)
 KERNEL = 25
 START = 16
-"""Samples that the generator's first layer makes."""
+"""Number of samples after the generator's first layer."""
 
 
 def _strides(length: int) -> list[int]:
-    """Return the strides of the layers, that next to the waveform first."""
+    """Return the layers' strides, starting next to the waveform."""
     factor = length // START  # 256, 512 or 1024
     fours = int(math.log2(factor)) // 2
     return [4] * fours + [2] * (factor // 4**fours // 2)
@@ -63,11 +63,11 @@ class WaveGANGenerator(LatentGenerator):
 
 
 class PhaseShuffle(nn.Module):
-    """Shifts ``(B, C, L)`` by up to ``most`` samples, mirrored at the ends; the paper's 3.3.
+    """Shifts ``(B, C, L)`` by up to ``most`` samples, mirrored at the ends (section 3.3).
 
-    Without it a critic can tell generated sound by the phase of the artefacts that transposed
-    convolutions leave. One shift for the whole batch, where the paper draws one for each
-    sample; drawn anew in each pass in training.
+    Without it, a critic can recognise generated sound by the phase of the artefacts of transposed
+    convolutions. Each training pass draws one shift for the whole batch, where the paper draws
+    one for each sample.
     """
 
     def __init__(self, most: int) -> None:
@@ -77,7 +77,7 @@ class PhaseShuffle(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.most:
             return x
-        # On the CPU, where torch's global generator is a function of seed and step: no host sync.
+        # On the CPU, to avoid a host sync; torch's global generator depends only on seed and step.
         shift = int(torch.randint(-self.most, self.most + 1, ()))
         return pad(x, (self.most, self.most), "reflect").narrow(2, self.most - shift, x.shape[2])
 
@@ -103,7 +103,7 @@ class WaveGANDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.logit = nn.Linear(before * START, 1)
         self.embedding = nn.Embedding(classes, before * START) if classes else None
-        if self.embedding is not None:  # thousands of features: at 1 they would drown the logit
+        if self.embedding is not None:  # thousands of features: a scale of 1 would drown the logit
             nn.init.normal_(self.embedding.weight, 0.0, 0.02)
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:

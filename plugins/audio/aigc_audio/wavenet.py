@@ -1,12 +1,12 @@
 """WaveNet: van den Oord et al. 2016, "WaveNet: A Generative Model for Raw Audio".
 
-Each sample is one of 256 mu-law levels, drawn given all samples before it that causal convolutions
-with growing dilations reach. Drawing keeps what each layer will look back on, so that a sample
-costs the work of one, whatever came before.
+Each sample is one of 256 mu-law levels by default, drawn given the earlier samples that causal
+convolutions with growing dilations reach. Sampling caches what each layer will look back on, so
+every sample costs the same, however many came before.
 
-A convolution over two samples is a linear layer on both, side by side: with channels last, that is
-what processors multiply fastest, and the same layer serves a whole clip and a single sample. In
-the same way one layer adds up all skip connections, and an embedding stands for the first
+A convolution over two samples is a linear layer on both, side by side: with channels last, this is
+the form that processors multiply fastest, and the same layer serves a whole clip or a single
+sample. Likewise, one layer sums all skip connections, and an embedding replaces the first
 convolution over one-hot levels.
 """
 
@@ -27,15 +27,15 @@ class Cache:
     """What the layers look back on."""
 
     rings: list[Tensor]
-    """``(d, B, W)`` by layer: its newest d inputs, that of sample t at t modulo d."""
+    """``(d, B, W)`` per layer: its last d inputs, with that of sample t at t modulo d."""
     labels: list[Tensor | None]
-    """``(B, 2 W)`` by layer: what the label adds."""
+    """``(B, 2 W)`` per layer: what the label adds."""
     position: int = 0
     """Samples so far."""
 
 
 class WaveNet(AutoregressiveGenerator):
-    """Levels ``(B, T)``, or ``start_token``, to logits ``(B, T, levels)`` of what follows each."""
+    """Levels ``(B, T)``, or ``start_token``, to logits ``(B, T, levels)`` of the next one."""
 
     sample_chunk = 8  # sample by sample, but a few clips cost little more than one
 
@@ -44,7 +44,7 @@ class WaveNet(AutoregressiveGenerator):
         width, skip_width = config.width, config.skip_width
         self.vocabulary_size = config.levels
         self.sample_length = length
-        self.start_token = config.levels  # one of its own: clips begin with any level
+        self.start_token = config.levels  # an extra token: clips may begin with any level
         self.learns_start = True
         self.label_count = classes
         self.dilations = [2**layer for layer in range(config.layers)] * config.stacks
@@ -57,7 +57,7 @@ class WaveNet(AutoregressiveGenerator):
         self.labels = nn.ModuleList(
             nn.Embedding(classes, 2 * width) for _ in range(depth if classes else 0)
         )
-        self.skips = nn.Linear(depth * width, skip_width)  # all skip connections, added up
+        self.skips = nn.Linear(depth * width, skip_width)  # the sum of all skip connections
         self.hidden = nn.Linear(skip_width, skip_width)
         self.logits = nn.Linear(skip_width, config.levels)
 
@@ -91,10 +91,10 @@ class WaveNet(AutoregressiveGenerator):
         )
 
     def next_logits(self, tokens: Tensor, cache: Cache) -> Tensor:
-        """Take further levels ``(B, n)`` and return the logits ``(B, levels)`` after them.
+        """Append levels ``(B, n)`` and return the logits ``(B, levels)`` after them.
 
-        One by one, also those of a prompt: O(1) work and memory for each. Layers are called by
-        ``forward``: with one sample at a time, a call's own cost is what counts.
+        Levels are processed one by one, even a prompt's: O(1) work and memory for each. Layers'
+        ``forward`` is called directly: with one sample at a time, call overhead dominates.
         """
         gates, residuals = list(self.gates), list(self.residuals)
         gated: list[Tensor] = []
@@ -115,7 +115,7 @@ class WaveNet(AutoregressiveGenerator):
         return self._logits(torch.cat(gated, 1))
 
     def _label_parts(self, condition: Tensor | None) -> list[Tensor | None]:
-        """Return by layer what the label adds to the gated unit, ``(B, 2 W)``: equation 3."""
+        """Return for each layer what the label adds to its gated unit, ``(B, 2 W)``: equation 3."""
         if not self.label_count:
             return [None] * len(self.dilations)
         return [embedding(condition) for embedding in self.labels]

@@ -9,9 +9,9 @@ class WaveNetConfig(ConfigModel):
     """Stacks of causal convolutions whose dilation doubles from layer to layer."""
 
     stacks: int = Field(default=3, ge=1, le=10)
-    """How often the dilations 1, 2, 4, … are gone through."""
+    """Number of stacks; each has the dilations 1, 2, 4, …."""
     layers: int = Field(default=10, ge=1, le=14)
-    """Layers of a stack: the last looks back 2^(layers - 1) samples."""
+    """Layers per stack; the last looks back 2^(layers - 1) samples."""
     width: int = Field(default=64, ge=4, le=1024)
     """Channels of the residual connections and the gated units."""
     skip_width: int = Field(default=256, ge=4, le=4096)
@@ -19,4 +19,4 @@ class WaveNetConfig(ConfigModel):
     levels: int = Field(default=256, ge=16, le=1024)
     """Mu-law levels of a sample; 256 is 8 bits."""
     conditional: bool = False
-    """Ask for classes: every gated unit gets a vector of the label's."""
+    """Generate sound by class: a learned vector of the label is added in every gated unit."""

@@ -1,4 +1,4 @@
-"""The text modality of aigc. Importing this declares what there is; code is loaded when used."""
+"""The text modality of aigc. Importing this only declares specs; code is loaded on first use."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ __version__ = "0.1.0"
 _OPTIONS = "aigc_text.options:TextOptions"
 _SPLITS = ("train", "validation")
 
-_CPU: dict[str, Any] = {  # nanoGPT's setting for a CPU, with more learning in its 2,000 steps
+_CPU: dict[str, Any] = {  # nanoGPT's setting for a CPU, with a higher learning rate
     "dataset": {"options": {"context": 64}},
     "model": {"layers": 4, "heads": 4, "width": 128, "dropout": 0.0},
     "trainer": {"optimizer": {"lr": 3e-3, "warmup_steps": 100, "final_lr": 1e-4}},
     "engine": {
         "steps": 2000,
         "batch_size": 12,
-        "validation_samples": 1742,  # Tiny Shakespeare's held-out windows once, side by side
+        "validation_samples": 1742,  # Tiny Shakespeare's held-out text, without overlap
         "sample_every": 500,
         "sample_count": 8,
     },
@@ -82,7 +82,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             defaults=_CPU,
             capabilities=("bf16",),
             presets={
-                "tiny": {  # seconds: to see that everything works
+                "tiny": {  # a smoke test of a few seconds
                     "dataset": {"name": "pydocs", "options": {"context": 32}},
                     "model": {"layers": 2, "heads": 2, "width": 32},
                     "trainer": {"optimizer": {"warmup_steps": 5}},
@@ -94,7 +94,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                     },
                 },
                 "cpu": _CPU,
-                "full": {  # nanoGPT's for one GPU
+                "full": {  # nanoGPT's setting for one GPU
                     "dataset": {"options": {"context": 256}},
                     "model": {"layers": 6, "heads": 6, "width": 384, "dropout": 0.2},
                     "trainer": {"optimizer": {"lr": 1e-3, "final_lr": 1e-4}},

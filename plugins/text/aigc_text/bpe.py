@@ -1,4 +1,4 @@
-"""Byte-pair encoding by Hugging Face's ``tokenizers``."""
+"""Byte-pair encoding with Hugging Face's ``tokenizers``."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _PIECES_AT_ONCE = 8  # encoded in parallel
 
 
 class BytePairs(Tokenizer):
-    """Frequent sequences of bytes within words, as GPT-2: any text has tokens."""
+    """Frequent sequences of bytes within words, as in GPT-2; any text can be encoded."""
 
     kind = "bpe"
-    lossless = False  # several sequences of tokens decode to one text
+    lossless = False  # different tokens can decode to the same text
 
     def __init__(self, library: str) -> None:
         """Take the JSON of Hugging Face's tokenizer."""
         try:
             self._library = Library.from_str(library)
-        except Exception as error:  # there is no narrower class
+        except Exception as error:  # the library raises no narrower class
             raise ValueError(str(error)) from error
         self._json = library
         self.vocabulary_size = self._library.get_vocab_size()
 
     @classmethod
     def of(cls, pieces: Iterable[str], vocabulary_size: int) -> BytePairs:
-        """Learn from a text that comes in pieces; a short one gives a smaller vocabulary."""
+        """Learn from a text in pieces; a short text gives a smaller vocabulary."""
         made = Library(models.BPE())
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         made.decoder = decoders.ByteLevel()
@@ -48,7 +48,7 @@ class BytePairs(Tokenizer):
         return np.array(self._library.encode(text).ids, np.int32)
 
     def encode_pieces(self, pieces: Iterable[str]) -> Iterator[Tokens]:
-        """Yield the tokens that the whole text has: pieces are cut where no pair can span."""
+        """Yield the tokens of the whole text: pieces are cut where no pair can span the cut."""
         whole = between_words(pieces)
         while batch := list(islice(whole, _PIECES_AT_ONCE)):
             for encoded in self._library.encode_batch(batch):
@@ -62,10 +62,10 @@ class BytePairs(Tokenizer):
 
 
 def between_words(pieces: Iterable[str]) -> Iterator[str]:
-    """Cut a text that comes in pieces anew, between a word's end and the space behind it.
+    """Re-cut a text in pieces, between a word's end and the space or newline after it.
 
-    There GPT-2's rule always begins a new part, so the parts' tokens are the whole's. A piece
-    without such a place is kept as it is: a text without spaces loses a pair at some borders.
+    GPT-2's rule always begins a new part there, so the pieces have the same tokens as the whole. A
+    piece without such a place is kept as it is: a text without spaces loses a pair at some cuts.
     """
     kept = ""
     for piece in pieces:

@@ -1,7 +1,7 @@
 """A GPT: the decoder-only transformer of Radford et al. 2018 and 2019, with a cache for sampling.
 
-Embeddings of tokens and positions are added; each block adds causal attention and an MLP; a last
-layer normalisation leads to the logits.
+Embeddings of tokens and positions are added; each block adds causal attention and an MLP; a final
+layer normalisation precedes the logits.
 """
 
 import math
@@ -22,15 +22,15 @@ from aigc_text.tokenizers import tokenizer_from_json
 class GPT(AutoregressiveGenerator):
     """Tokens ``(B, T)`` with T up to ``context`` to logits ``(B, T, vocabulary)``.
 
-    Sampling continues beyond the context. Position embeddings are learned, so a window that moved
-    by one token would have to be computed anew as a whole. It moves by half a context instead: when
-    it is full, its older half is dropped and the newer half becomes its beginning. So each token is
-    drawn from the half to whole context before it; see ``window``.
+    Sampling continues beyond the context. Position embeddings are learned, so moving the window by
+    one token would mean recomputing all of it. It moves by half a context instead: when it is full,
+    its older half is dropped and the newer half becomes its beginning. So each token is drawn from
+    between half a context and a whole one before it; see ``window``.
 
-    A conditional one adds its label's embedding to every token's.
+    If conditional, the label's embedding is added to every token's.
     """
 
-    sample_chunk = 8  # step by step, but a few cost little more than one
+    sample_chunk = 8  # token by token, but a few samples cost little more than one
     former_names: ClassVar[Mapping[str, str]] = {
         r"token_vectors\.weight": "token_embedding.weight",
         r"position_vectors": "position_embedding",
@@ -65,7 +65,7 @@ class GPT(AutoregressiveGenerator):
         self._initialize(config)
 
     def _initialize(self, config: GPTConfig) -> None:
-        """Draw weights as GPT-2: N(0, 0.02), less in the layers that add to the residual stream."""
+        """Draw weights as GPT-2: N(0, 0.02), smaller in layers that add to the residual stream."""
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
                 adds = name.endswith(("attention_out.weight", "mlp_out.weight"))
@@ -85,7 +85,7 @@ class GPT(AutoregressiveGenerator):
         return logits
 
     def added_to_tokens(self, length: int, condition: Tensor | None) -> Tensor:
-        """Return what is added to tokens, (T, W), or (B, T, W) where there are labels ``(B,)``."""
+        """Return what is added to token embeddings: (T, W), or (B, T, W) with labels ``(B,)``."""
         positions = self.position_embedding[:length]
         if not self.label_count:
             return positions
@@ -93,7 +93,7 @@ class GPT(AutoregressiveGenerator):
         return positions + labels[:, None]
 
     def window(self, total: int) -> int:
-        """Return how many of ``total`` tokens, the newest, the next one is drawn from."""
+        """Return how many of the newest of ``total`` tokens the next one is drawn from."""
         if total <= self.context:
             return total
         kept = self.context // 2
@@ -111,9 +111,9 @@ class GPT(AutoregressiveGenerator):
         )
 
     def next_logits(self, tokens: Tensor, cache: Cache) -> Tensor:
-        """Take further tokens ``(B, n)`` and return the logits ``(B, vocabulary)`` after them.
+        """Append tokens ``(B, n)`` and return the logits ``(B, vocabulary)`` after them.
 
-        They are those of ``forward`` on the newest ``window(total)`` tokens.
+        These equal ``forward``'s on the newest ``window(total)`` tokens.
         """
         return cache.take(tokens)
 

@@ -1,9 +1,9 @@
-"""Drawing from a GPT token by token: what is kept of earlier tokens, and the work for one more.
+"""Sampling from a GPT token by token: the cache of earlier tokens, and the work for one more.
 
-The cost of one token is that of its calls, not of their arithmetic, so there are few of them: the
-multiplication that finds queries, keys and values writes them where they are kept, a residual is
-added by the multiplication before it, and weights are looked up once. There is no dropout, and
-there are no gradients. Rows are (token, sample) pairs, token by token: ``(n * B, W)``.
+Call overhead, not arithmetic, dominates the cost of a token, so there are few calls: the
+multiplication for queries, keys and values writes them straight into the cache, a residual is added
+by the multiplication before it, and weights are looked up once. There is no dropout, and there are
+no gradients. Rows are (token, sample) pairs, ordered by token: ``(n * B, W)``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from aigc_core.networks import Block
 
 
 def _norm(layer: nn.LayerNorm) -> tuple[tuple[int, ...], Tensor, Tensor, float]:
-    """Return what ``torch.layer_norm`` takes."""
+    """Return the arguments of ``torch.layer_norm`` after the input."""
     return layer.normalized_shape, layer.weight.detach(), layer.bias.detach(), layer.eps
 
 
 class LayerCache:
-    """A block's queries, keys and values of the tokens in the window, in memory reserved once."""
+    """A block's queries, keys and values for the tokens in the window, in memory reserved once."""
 
     def __init__(self, block: Block, batch: int, context: int) -> None:
         self.batch = batch
@@ -39,7 +39,7 @@ class LayerCache:
         self.heads = heads.permute(2, 1, 3, 0, 4).unbind()  # 3 x (B, H, C, D), the same memory
 
     def extend(self, x: Tensor, start: int, end: int) -> Tensor:
-        """Take the rows of all tokens from ``start`` = 0 to ``end``, or of the one at ``start``."""
+        """Process the rows of all tokens from 0 to ``end``, or of the one token at ``start``."""
         found = self.packed[start * self.batch : end * self.batch]
         torch.mm(layer_norm(x, *self.attention_norm), self.qkv, out=found)
         queries, keys, values = self.heads
@@ -56,7 +56,7 @@ class LayerCache:
 
 
 class Cache:
-    """Where a GPT stands in a text: the tokens in its window, and what its layers keep of them."""
+    """State of sampling: the tokens in the window, and what each layer keeps of them."""
 
     def __init__(
         self,
@@ -77,14 +77,14 @@ class Cache:
             blocks: in order.
             norm: after the last of them.
             logits: after that.
-            window: how many tokens, of this many in all, the next one depends on.
-            batch: how many texts are drawn at once.
+            window: maps the number of tokens so far to how many the next one depends on.
+            batch: how many texts are sampled at once.
         """
         self.batch = batch
         self.length = 0
         """Tokens in the window."""
         self.total = 0
-        """Tokens so far, those included that the window has left behind."""
+        """Tokens so far, including those that have left the window."""
         self._window = window
         self._tokens: list[Tensor] = []  # those in the window, int64 (B, n) each
         self._embedding = embedding.weight.detach()  # (V, W)
@@ -95,7 +95,7 @@ class Cache:
         self._logits = logits.weight.detach().t()  # (W, V)
 
     def take(self, tokens: Tensor) -> Tensor:
-        """Take further tokens ``(B, n)`` and return the logits ``(B, V)`` after them."""
+        """Append tokens ``(B, n)`` and return the logits ``(B, V)`` after them."""
         self.total += tokens.shape[1]
         start, end = self.length, self._window(self.total)
         if tokens.shape[1] == 1 and end == start + 1:

@@ -6,20 +6,20 @@ from aigc_core import ConfigModel
 
 
 class GPTConfig(ConfigModel):
-    """A decoder-only transformer. How far it looks back is ``dataset.options.context``."""
+    """A decoder-only transformer. ``dataset.options.context`` sets how far it looks back."""
 
     layers: int = Field(default=6, ge=1, le=256)
-    """Blocks of attention and feed-forward network."""
+    """Number of blocks, each attention and a feed-forward network."""
     heads: int = Field(default=6, ge=1, le=256)
-    """Heads of each attention; they share the width."""
+    """Attention heads per block; they share the width and must divide it."""
     width: int = Field(default=384, ge=4, le=16384)
     """Length of the vectors that pass through the blocks."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    """Probability with which values are dropped: more for small data, 0 for short training."""
+    """Dropout probability: higher for small data, 0 for short training."""
     tied_embeddings: bool = True
-    """Let tokens have one vector each for coming in and going out (Press & Wolf 2017)."""
+    """Use the same weights for token embeddings and logits (Press & Wolf 2017)."""
     conditional: bool = False
-    """Ask for classes: the label's learned vector is added to every token's."""
+    """Generate text by class: a learned vector of the label is added to every token's."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "GPTConfig":

@@ -18,7 +18,7 @@ _TYPES = {"int16": torch.int16, "int32": torch.int32, "int64": torch.int64}
 class TextModality(Modality):
     """Sequences of tokens; ``spec.assets["tokenizer"]`` says what they stand for.
 
-    Stored: int16 ``(T,)``, or int32 where the vocabulary does not fit. Model form: int64 ``(T,)``.
+    Stored: int16 ``(T,)``, or int32 if the vocabulary does not fit. Model form: int64 ``(T,)``.
     T is ``spec.shape[0]`` for training; generated samples may have any length.
     """
 
@@ -55,11 +55,11 @@ class TextModality(Modality):
         return stored.to(torch.int64)
 
     def to_stored(self, samples: Tensor) -> Tensor:
-        """Map tokens ``(B, T)`` to the stored type, clamping what is no token."""
+        """Map tokens ``(B, T)`` to the stored type, clamping them to valid tokens."""
         return samples.clamp(0, self.tokenizer.vocabulary_size - 1).to(_TYPES[self.spec.dtype])
 
     def encode(self, text: str) -> Tensor:
-        """Return int64 tokens ``(T,)``; raise ``ConfigError`` for text that has none."""
+        """Return int64 tokens ``(T,)``; raise ``ConfigError`` if the text cannot be encoded."""
         try:
             text.encode()
             return torch.from_numpy(self.tokenizer.encode(text)).to(torch.int64)
@@ -88,7 +88,7 @@ class TextModality(Modality):
         return self.to_stored(tokens)
 
     def decode(self, tokens: Tensor) -> str:
-        """Return the text of tokens ``(T,)``; half a character becomes U+FFFD."""
+        """Return the text of tokens ``(T,)``; an incomplete character becomes U+FFFD."""
         return self.tokenizer.decode(tokens.cpu().numpy())
 
     def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
@@ -100,12 +100,12 @@ class TextModality(Modality):
         paths = []
         for number, tokens in enumerate(stored, start):
             path = folder / f"{number:06d}.txt"
-            path.write_bytes(self.decode(tokens).encode())  # bytes: ends of lines stay as they are
+            path.write_bytes(self.decode(tokens).encode())  # bytes: keeps line endings as they are
             paths.append(path)
         return paths
 
     def read(self, path: Path) -> Tensor:
-        """Read a file of text as stored tokens ``(T,)``."""
+        """Read a text file as stored tokens ``(T,)``."""
         try:
             text = path.read_bytes().decode()
             return self.to_stored(torch.from_numpy(self.tokenizer.encode(text)))
@@ -118,7 +118,7 @@ class TextModality(Modality):
             f"{f'── {number} ':─<72}\n{self.decode(tokens)}\n"
             for number, tokens in enumerate(stored)
         )
-        # Not with_suffix: the name may hold dots of its own, such as "step-000500.seed-1".
+        # Not with_suffix: the name may contain dots, such as "step-000500.seed-1".
         target = path.with_name(path.name + ".txt")
         with atomic_file(target) as scratch:
             scratch.write_bytes(page.encode())

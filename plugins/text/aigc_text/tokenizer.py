@@ -1,4 +1,4 @@
-"""What a tokenizer is: text to numbers and back, kept as JSON beside what was encoded."""
+"""The tokenizer interface: text to numbers and back, saved as JSON beside what was encoded."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Tokenizer(ABC):
     kind: ClassVar[str]
     vocabulary_size: int
     lossless: bool
-    """Whether any tokens, decoded and encoded again, are the same tokens."""
+    """Whether decoding any tokens and encoding the text again gives the same tokens."""
 
     @abstractmethod
     def encode(self, text: str) -> Tokens:
-        """Return the tokens; raise ``UnknownCharacterError`` for text that has none."""
+        """Return the tokens; raise ``UnknownCharacterError`` if a character has no token."""
 
     @abstractmethod
     def decode(self, tokens: Tokens) -> str:
-        """Return the text; what is no whole character becomes U+FFFD."""
+        """Return the text; an incomplete character becomes U+FFFD."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -43,12 +43,12 @@ class Tokenizer(ABC):
 
     @property
     def start(self) -> int:
-        """What stands before a text without a prompt: the end of a line, where there is one."""
+        """The token before a text without a prompt: a newline's, or 0 if it has none."""
         try:
             return int(self.encode("\n")[-1])
         except UnknownCharacterError:
             return 0
 
     def to_json(self) -> str:
-        """Return everything as JSON."""
+        """Return the kind and the state as JSON."""
         return json.dumps({"kind": self.kind, **self.state()})

@@ -17,7 +17,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 
 
 class Characters(Tokenizer):
-    """One token for each character that the text has, in the order of Unicode."""
+    """One token for each character in the text, in Unicode order."""
 
     kind = "characters"
     lossless = True
@@ -32,7 +32,7 @@ class Characters(Tokenizer):
 
     @classmethod
     def of(cls, pieces: Iterable[str]) -> Characters:
-        """Make the tokenizer of a text that comes in pieces."""
+        """Make the tokenizer for a text in pieces."""
         there = np.zeros(0x110000, np.bool_)
         for piece in pieces:
             there[_code_points(piece)] = True
@@ -78,13 +78,13 @@ def tokenizer_from_json(text: str) -> Tokenizer:
     """Return the tokenizer that ``to_json`` described.
 
     Raises:
-        ValueError: it describes none.
+        ValueError: ``text`` describes no tokenizer.
     """
     try:
         state = json.loads(text)
         kind = state.pop("kind")
         if kind == "bpe":
-            from aigc_text.bpe import BytePairs  # its library loads where it is used
+            from aigc_text.bpe import BytePairs  # imports its library only when it is needed
 
             return BytePairs(**state)
         kinds: dict[str, type[Tokenizer]] = {"characters": Characters, "bytes": Bytes}

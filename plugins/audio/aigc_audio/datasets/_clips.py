@@ -1,4 +1,4 @@
-"""Recordings to clips of one length and level."""
+"""Fit recordings into clips of one length and level."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from aigc_core import SampleSpec
 
 FULL_SCALE = 32768
-"""What 1.0 is in 16-bit samples."""
+"""1.0 as a 16-bit sample."""
 PEAK = 0.9
-"""Where normalising puts the loudest sample, of full scale."""
+"""Level of the loudest sample after normalising, as a share of full scale."""
 
 Int16 = NDArray[np.int16]
 
@@ -31,6 +31,6 @@ def normalized(clip: Int16) -> Int16:
 
 
 def clip_spec(channels: int, samples: int, sample_rate_hz: int) -> SampleSpec:
-    """Return the audio modality's spec of clips int16 ``(channels, samples)``."""
+    """Return the audio modality's spec for clips int16 ``(channels, samples)``."""
     units = {"sample_rate_hz": sample_rate_hz, "duration_s": samples / sample_rate_hz}
     return SampleSpec(shape=(channels, samples), dtype="int16", units=units)

@@ -1,4 +1,4 @@
-"""Sound in containers that libsndfile does not read (MP4, AAC, WebM, WMA), through PyAV."""
+"""Read sound from containers that libsndfile does not read (MP4, AAC, WebM, WMA), with PyAV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INSTALLED = importlib.util.find_spec("av") is not None
 
 
 class Contained:
-    """The first sound in an opened container."""
+    """The first audio stream of an opened container."""
 
     def __init__(self, rate_hz: int, channels: int, blocks: Iterator[Tensor]) -> None:
         self.rate_hz = rate_hz
@@ -35,9 +35,9 @@ def opened_container(path: Path) -> Iterator[Contained]:
     """Open a file with PyAV.
 
     Raises:
-        UnreadableError: it is not one that FFmpeg reads, or holds no sound.
+        UnreadableError: FFmpeg cannot read it, or it holds no sound.
     """
-    import av  # an extra
+    import av  # an optional dependency
 
     try:
         container = av.open(str(path))

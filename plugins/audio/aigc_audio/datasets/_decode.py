@@ -1,4 +1,4 @@
-"""One sound file to clips, whatever its format, rate or channels, and whatever its header says."""
+"""Decode a sound file to clips, whatever its format, rate, channels and header."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIBSNDFILE = (
     ".8svx", ".iff", ".htk", ".pvf", ".xi", ".ircam",
 )  # fmt: skip
 SUFFIXES = _LIBSNDFILE + (_containers.SUFFIXES if _containers.INSTALLED else ())
-"""Of files that are read: by libsndfile, which looks at the content, or else by PyAV."""
+"""Suffixes of files that are read, by libsndfile (which looks at the content) or by PyAV."""
 HINTS = {} if _containers.INSTALLED else dict.fromkeys(_containers.SUFFIXES, "install av")
 
 LOUD, CANCELS, SILENT, SURROUND, CUT = "loud", "cancels", "silent", "surround", "cut"
@@ -49,13 +49,13 @@ REMARKS = {
 }
 _BLOCK_VALUES = 1 << 16
 _LOUD, _CLIPPED = 2.0, 1e-3
-"""Peak, and share of samples beyond full scale, that are more than what lossy codecs overshoot."""
+"""Peak, and share of samples beyond full scale, above which it is not just a codec's overshoot."""
 _CANCELS = 0.1
-"""Level of the mean, of that of its channels, that is taken for cancelling out."""
+"""Level of the mean, relative to its channels', below which they cancel each other out."""
 
 
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # it ships no types
-    """Reads on and on: python-soundfile would seek after each block, by the header's length."""
+    """Reads to the real end: python-soundfile would seek after each block, by header length."""
 
     def seekable(self) -> bool:
         return False
@@ -64,16 +64,16 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # it ships no types
 def decode(path: Path, options: AudioFolderOptions) -> DecodedFile:
     """Read a sound file as int16 clips ``(P, C, samples)`` of the options' length, rate and level.
 
-    Whatever can be decoded is used: what follows the first recording of joined files, what is
-    behind the length that a header states, what is before the place where a file was cut off. No
-    more is decoded than what is kept. The last of several clips is padded with silence, or left out
-    if it would be more than half silence.
+    Whatever can be decoded is used: all recordings of joined files, sound beyond the length that
+    a header states, and sound before the point where a file was cut off. Decoding stops once
+    there is enough. The last of several clips is padded with silence, or left out if it would be
+    more than half silence.
 
     Raises:
-        UnreadableError: it is not a sound file, damaged, empty, or holds what is no sound.
+        UnreadableError: it is not a sound file, is damaged or empty, or holds no usable sound.
     """
     everything = options.pieces == "all"
-    most = None if everything else options.samples + 1  # one more shows that there is more
+    most = None if everything else options.samples + 1  # one more tells if there is more
     remarks: list[str] = []
     sound = _read(path, options, most, remarks)  # (C, L)
     if sound.shape[1] == 0:
@@ -101,7 +101,7 @@ def _is_clipped(sound: Tensor, loudest: float) -> bool:
 
 
 def _read(path: Path, options: AudioFolderOptions, most: int | None, remarks: list[str]) -> Tensor:
-    """Return float ``(C, L)`` at the options' rate, with L at most ``most`` if that is given."""
+    """Return float ``(C, L)`` at the options' rate, with L at most ``most`` if given."""
     sound = _Mixed(options, most, remarks)
     try:
         if path.suffix.lower() in _containers.SUFFIXES:
@@ -112,13 +112,13 @@ def _read(path: Path, options: AudioFolderOptions, most: int | None, remarks: li
         raise UnreadableError(reason(error).lower()) from error
     except soundfile.SoundFileError as error:
         raise UnreadableError(why_unreadable(error)) from error
-    except TypeError as error:  # soundfile's, for the suffix .raw
+    except TypeError as error:  # raised by soundfile for .raw
         raise UnreadableError("no header") from error
     return sound.all()
 
 
 class _Mixed:
-    """Sound as it is read: mixed, at the options' rate, and no more of it than is wanted."""
+    """Collects sound as it is read: mixed, resampled to the options' rate, at most ``most``."""
 
     def __init__(self, options: AudioFolderOptions, most: int | None, remarks: list[str]) -> None:
         self.remarks = remarks
@@ -133,7 +133,7 @@ class _Mixed:
         return self._most is not None and self._count >= self._most
 
     def take(self, rate_hz: int, blocks: Iterator[Tensor]) -> None:
-        """Add one recording, float32 ``(channels of the file, n)`` each block."""
+        """Add one recording, in blocks of float32 ``(channels of the file, n)``."""
         if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
             raise UnreadableError(f"a sample rate of {rate_hz} Hz")
         convert = resampler(rate_hz, self._options.sample_rate_hz)
@@ -200,7 +200,7 @@ def _read_segment(segment: Segment, sound: _Mixed) -> None:
 
 
 class _Reading:
-    """A file that is read block by block, and what became of it."""
+    """Reads a file block by block, and records how that ended."""
 
     def __init__(self, file: soundfile.SoundFile) -> None:
         self._file = file
@@ -208,9 +208,9 @@ class _Reading:
         self.ended = self.damaged = False
 
     def blocks(self) -> Iterator[Tensor]:
-        """Yield the sound as float32 ``(channels, n)``, full scale 1, until there is no more.
+        """Yield the sound as float32 ``(channels, n)``, full scale 1, until it ends.
 
-        Not all at once: a header may promise more than the memory holds.
+        In blocks, since a header may promise more than fits in memory.
         """
         channels = self._file.channels
         frames = max(1, _BLOCK_VALUES // channels)
@@ -218,7 +218,7 @@ class _Reading:
             block: Any = np.full((frames, channels), np.nan, np.float32)
             try:
                 count = self._file.buffer_read_into(block, "float32")
-            except soundfile.SoundFileError:  # what was decoded before the damage is in the block
+            except soundfile.SoundFileError:  # the block holds what was decoded before the damage
                 self.damaged = True
                 count = int(np.isfinite(block).all(axis=1).sum())
             self.ended = count < frames
@@ -229,7 +229,7 @@ class _Reading:
 
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a sound file whatever its name: soundfile takes no path that is not UTF-8.
+    """Open a sound file of any name; soundfile itself only takes paths in UTF-8.
 
     Raises:
         UnreadableError: it is empty.
@@ -246,16 +246,16 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 def why_unreadable(error: soundfile.SoundFileError) -> str:
-    """Return a few words for a user on why libsndfile could not read a file that is there."""
+    """Return a short reason, for the user, why libsndfile could not read an existing file."""
     why = str(getattr(error, "error_string", error)).rstrip(".").lower()
-    # Of a header that gives a rate of 0 it says that one of its own structures is incomplete.
+    # For a header with a rate of 0, it says that one of its own structures is incomplete.
     return "damaged" if "internal error" in why or "does not exist" in why else why
 
 
 def _to_stored(sound: Tensor, loudest: float | None) -> Int16:
     """Map float32 ``(C, L)``, which is overwritten, to 16 bits.
 
-    The scale is full scale, or where ``loudest`` is given such that it becomes ``PEAK``.
+    1.0 becomes full scale; if ``loudest`` is given, that level becomes ``PEAK`` instead.
     """
     scale = float(FULL_SCALE)
     if loudest:

@@ -1,8 +1,8 @@
 """MP3 streams: where each begins and ends, and how many frames it really has.
 
-An MP3 is a row of frames. How many there are stands in a first frame that holds no sound (Xing,
-Info), if anywhere; joined files have several of these, and tags between. So frames are counted.
-Frame headers: ISO/IEC 11172-3, 2.4.1.3; MPEG-2.5 is what encoders made of it.
+An MP3 is a sequence of frames. Their number is stored, if at all, in a first frame that holds no
+sound (Xing, Info); joined files have several of these, with tags in between. So frames are counted.
+Frame headers: ISO/IEC 11172-3, 2.4.1.3; MPEG-2.5 is encoders' own extension of it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_BITRATES = {  # of layer III in kbit/s, by whether it is MPEG-1
+_BITRATES = {  # kbit/s of layer III, by whether it is MPEG-1
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _FRAMES, _BYTES = 1, 2  # flags of a Xing header
 _MIN_RUN = 3
-"""Frames in a row that are taken for no accident."""
+"""Frames in a row that cannot be a coincidence."""
 
 
 class Frame(NamedTuple):
@@ -29,22 +29,23 @@ class Frame(NamedTuple):
     rate_hz: int
     channels: int
     tag: int
-    """Where a Xing header would stand, from the frame's start."""
+    """Offset of a Xing header from the frame's start, if there is one."""
 
 
 class Stream(NamedTuple):
-    """What was one file."""
+    """The frames of one original file."""
 
     data: bytes
     declared: int | None
-    """Frames that its header counted, if it did."""
+    """Number of frames according to its header, if it says."""
     frames: int
 
 
 def read_streams(content: bytes) -> tuple[list[Stream], bool]:
-    """Return the streams in a file, each with a header that counts its frames, and if any is odd.
+    """Return the streams in a file, and whether there is garbage after the first frame.
 
-    Odd is what is neither a frame nor a tag: bytes that are damaged, or that are no MP3.
+    Each stream gets a header that counts its frames, if one fits. Garbage is what is neither a
+    frame nor a tag: bytes that are damaged or not MP3.
     """
     streams: list[list[Frame]] = []
     garbage = False
@@ -85,10 +86,10 @@ def _stream(content: bytes, frames: list[Frame]) -> Stream:
 
 
 def _made_header(content: bytes, like: Frame, count: int, size: int) -> bytes:
-    """Return a frame without sound that says how many follow."""
+    """Return a silent frame that says how many follow; empty if that does not fit in it."""
     head = bytearray(like.size)
     head[:4] = content[like.start : like.start + 4]
-    head[1] |= 1  # without a checksum, of which the frame would need one
+    head[1] |= 1  # no checksum, so none has to be computed
     needed = like.tag + 16
     if len(head) < needed:
         return b""
@@ -99,7 +100,7 @@ def _made_header(content: bytes, like: Frame, count: int, size: int) -> bytes:
 
 
 def _frames(content: bytes) -> Iterator[Frame]:
-    """Yield all frames; where there is none, the next place from which some follow each other."""
+    """Yield all frames; after a gap, resume where several frames follow each other."""
     place = _after_tag(content, 0)
     while True:
         frame = _frame(content, place)
@@ -129,7 +130,7 @@ def _resynchronized(content: bytes, place: int) -> int | None:
 
 
 def _frame(content: bytes, place: int) -> Frame | None:
-    """Return the layer III frame that begins at a place, or None where none does, or not all."""
+    """Return the layer III frame that begins at ``place``, or None if there is no whole one."""
     if place + 4 > len(content) or content[place] != 0xFF or content[place + 1] & 0xE0 != 0xE0:
         return None
     _, second, third, fourth = content[place : place + 4]
@@ -157,7 +158,7 @@ def _is_header(content: bytes, frame: Frame) -> bool:
 
 
 def _after_tag(content: bytes, place: int) -> int:
-    """Return the place after a tag that begins at ``place``; the same where none does."""
+    """Return the position after the tag that begins at ``place``, or ``place`` if none does."""
     if content[place : place + 3] == b"ID3" and len(content) >= place + 10:
         sizes = content[place + 6 : place + 10]
         if all(byte < 128 for byte in sizes):
@@ -172,13 +173,13 @@ def _after_tag(content: bytes, place: int) -> int:
 
 
 def _is_tag(between: bytes) -> bool:
-    """Whether what lies between frames is tags and filling alone."""
+    """Whether the bytes between frames are only tags, padding or the start of a frame."""
     place = 0
     while place < len(between):
         after = _after_tag(between, place)
         if after == place:
             rest = between[place:]
-            cut = len(rest) < 2048 and len(rest) >= 4 and rest[0] == 0xFF  # one that is cut off
+            cut = len(rest) < 2048 and len(rest) >= 4 and rest[0] == 0xFF  # a frame that is cut off
             return not rest.strip(b"\0") or rest.startswith((b"LYRICS", b"APETAGEX")) or cut
         place = after
     return True

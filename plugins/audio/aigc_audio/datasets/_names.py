@@ -1,4 +1,4 @@
-"""Names of classes that several datasets share."""
+"""Class names that several datasets share."""
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 """Words, so that ``--label seven`` works as well as ``--label 7``."""

@@ -1,4 +1,4 @@
-"""Sound at one sample rate to another, block by block."""
+"""Resample sound block by block."""
 
 import functools
 import math
@@ -10,17 +10,17 @@ from torch import Tensor
 from torchaudio.transforms import Resample
 
 MIN_RATE_HZ, MAX_RATE_HZ = 100, 1_000_000
-"""Rates that are taken for those of sound."""
+"""Range of sample rates that are plausible for sound."""
 _LARGEST_TERM = 2560
-"""Of the ratio of two rates: one kernel is about as large as the square of it. Enough for 192,000
-Hz to 11,025 Hz; what has no such ratio is off by less than 0.1 cents."""
+"""Largest term of the ratio of two rates; a kernel's size is about its square. Enough for 192,000
+Hz to 11,025 Hz; where a ratio needs larger terms, the pitch is off by less than 0.1 cents."""
 _BLOCK = 1 << 16  # samples at the higher of the two rates
 _ZERO_CROSSINGS = 6  # of the sinc, on each side; torchaudio's default, as is the next
 _ROLLOFF = 0.99
 
 
 class Resampler:
-    """Resamples with a windowed sinc (torchaudio's), whose kernels are computed once."""
+    """Resamples with torchaudio's windowed sinc; the kernels are computed once."""
 
     def __init__(self, source_hz: int, target_hz: int) -> None:
         low, high = sorted((source_hz, target_hz))
@@ -31,23 +31,23 @@ class Resampler:
             self._source, self._target, lowpass_filter_width=_ZERO_CROSSINGS, rolloff=_ROLLOFF
         )
         reach = math.ceil(_ZERO_CROSSINGS * self._source / (min(terms) * _ROLLOFF))
-        # Blocks and margins are whole periods of the ratio, so that the phases always meet.
+        # Blocks and margins are whole periods of the ratio, so that phases always line up.
         self._margin_periods = math.ceil(reach / self._source)
         self._block_periods = max(1, _BLOCK // max(terms))
 
     def __call__(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Map float blocks ``(C, n)`` of any lengths to blocks ``(C, m)`` at the other rate.
+        """Map float blocks ``(C, n)`` of any lengths to blocks ``(C, m)`` at the target rate.
 
-        In a row they are what the whole would be, ``ceil(total * target / source)`` samples.
+        Joined, they equal the whole resampled at once: ``ceil(total * target / source)`` samples.
         """
         if self._source == self._target:
             yield from blocks
             return
         margin = self._margin_periods * self._source
         block = self._block_periods * self._source
-        waiting: Tensor | None = None  # a margin that was done before, and what is to be done
+        waiting: Tensor | None = None  # a margin already resampled, then what is not yet
         for new in blocks:
-            # Silence before the beginning, which is what the kernel takes to be there.
+            # Silence before the beginning, as the kernel assumes.
             before = new.new_zeros(len(new), margin) if waiting is None else waiting
             waiting = torch.cat([before, new], dim=1)
             while waiting.shape[1] >= block + 2 * margin:
@@ -65,5 +65,5 @@ class Resampler:
 
 @functools.lru_cache(maxsize=64)
 def resampler(source_hz: int, target_hz: int) -> Resampler:
-    """Return the resampler from one rate to another; kernels take a while to compute."""
+    """Return the resampler from one rate to another, cached since kernels are slow to compute."""
     return Resampler(source_hz, target_hz)

@@ -1,8 +1,8 @@
-"""What is in a sound file: one recording or several, each as a file whose header is right.
+"""Find the recordings in a sound file, one or several, each as a file with a correct header.
 
-Headers are opinions. Recorders that were cut off never write a length, streams are written before
-theirs is known, files are joined by ``cat`` (valid for Ogg: RFC 3533, 4), and editors change tags
-that counted. libsndfile believes headers; so they are compared with what is there.
+Headers can be wrong. Recorders that were cut off never write a length, streams are written before
+theirs is known, files are joined by ``cat`` (valid for Ogg: RFC 3533, 4), and editors resize tags
+that the length includes. libsndfile trusts headers, so they are compared with the content.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Segment(NamedTuple):
 
     content: BinaryIO
     declared: int | None = None
-    """Frames that its header counts, where reading must show whether they are there."""
+    """Number of frames in its header, if only reading can show whether they are there."""
 
 
 class Segments(NamedTuple):
@@ -88,7 +88,7 @@ def _mp3(file: BinaryIO) -> Segments:
 
 
 def _ogg(file: BinaryIO, start: int, size: int) -> Segments:
-    """Split at pages that begin a stream after one that carried data; leave a cut page out."""
+    """Split at pages that begin a stream after a page of data; keep a cut page's whole packets."""
     starts, place, carried, tail = [], start, True, b""
     while place + 27 <= size:
         file.seek(place)
@@ -121,7 +121,7 @@ def _ogg(file: BinaryIO, start: int, size: int) -> Segments:
 
 
 def _whole_packets(head: bytes, table: bytes, body: bytes) -> bytes:
-    """Return a page of Ogg that was cut off with the packets that are all there (RFC 3533, 6)."""
+    """Return a cut-off Ogg page with only its whole packets (RFC 3533, 6); empty without any."""
     count, size = 0, 0
     for number, length in enumerate(table, 1):
         size += length
@@ -138,7 +138,7 @@ def _whole_packets(head: bytes, table: bytes, body: bytes) -> bytes:
 
 
 def _ogg_checksum(page: bytes | bytearray) -> int:
-    """Return the CRC-32 (0x04c11db7, unreflected) of a page whose own field for it is zero."""
+    """Return the CRC-32 (0x04c11db7, unreflected) of a page whose checksum field is zero."""
     value = 0
     for byte in page:
         value = (value << 8 & 0xFFFFFFFF) ^ _OGG_TABLE[value >> 24 ^ byte]
@@ -156,7 +156,7 @@ _OGG_TABLE = [_ogg_entry(index) for index in range(256)]
 
 
 def _flac(file: BinaryIO, start: int, size: int) -> Segments:
-    """Split at headers, and let each stream's length be unknown, so that it is read to its end."""
+    """Split at headers, and set each stream's length to unknown, so that it is read to its end."""
     starts = [start]
     for head in _FLAC_HEAD:
         starts += _find_all(file, head, start + 4, size)
@@ -165,7 +165,7 @@ def _flac(file: BinaryIO, start: int, size: int) -> Segments:
     for a, b in zip(starts, [*starts[1:], size], strict=True):
         file.seek(a)
         head = file.read(26)
-        if head[:8] not in _FLAC_HEAD:  # STREAMINFO comes first; else libsndfile is to say so
+        if head[:8] not in _FLAC_HEAD:  # no STREAMINFO first: leave the error to libsndfile
             parts.append(Segment(_window(file, a, b)))
             continue
         declared = (head[21] & 15) << 32 | int.from_bytes(head[22:26])
@@ -175,7 +175,7 @@ def _flac(file: BinaryIO, start: int, size: int) -> Segments:
 
 
 def _chunks(file: BinaryIO, start: int, size: int) -> Segments:
-    """Walk the chunks of RIFF and AIFF files, one after another, and put their lengths right."""
+    """Split joined RIFF and AIFF files by walking their chunks, and correct their lengths."""
     parts, remarks, place = [], [], start
     while place + 12 <= size:
         file.seek(place)
@@ -198,7 +198,7 @@ def _chunks(file: BinaryIO, start: int, size: int) -> Segments:
 def _walk(
     file: BinaryIO, start: int, size: int, order: str, wanted: bytes
 ) -> tuple[int, dict[int, bytes], bool]:
-    """Return where a file of chunks ends, what to put right in it, and if its length was wrong."""
+    """Return where a file of chunks ends, the patches it needs, and if its length was wrong."""
     place = start + 12
     while place + 8 <= size:
         file.seek(place)
@@ -232,7 +232,7 @@ def _sound_chunk(
 
 
 def _chain_end(file: BinaryIO, place: int, size: int, order: str) -> int | None:
-    """Return where chunks that follow end: at the file's end or another header; else None."""
+    """Return where further chunks end, if at the file's end or another header; else None."""
     while place + 8 <= size:
         file.seek(place)
         name, length = struct.unpack(order + "4sI", file.read(8))
@@ -250,7 +250,7 @@ def _chain_end(file: BinaryIO, place: int, size: int, order: str) -> int | None:
 
 
 def _next_file(file: BinaryIO, place: int, size: int) -> int:
-    """Return where another RIFF or AIFF file begins, or the end."""
+    """Return where another RIFF WAVE file begins, or ``size`` if none does."""
     for found in _find_all(file, b"RIFF", place, size):
         file.seek(found + 8)
         if file.read(8) == b"WAVEfmt ":
@@ -259,7 +259,7 @@ def _next_file(file: BinaryIO, place: int, size: int) -> int:
 
 
 def _caf(file: BinaryIO, start: int, size: int) -> Segments:
-    """Split where chunks end at another header, and put right the length of sound that is cut off.
+    """Split where chunks end at another header, and correct the length of sound that is cut off.
 
     Core Audio Format, Apple, "CAF File Structure".
     """
@@ -286,7 +286,7 @@ def _caf(file: BinaryIO, start: int, size: int) -> Segments:
 
 
 def _au(file: BinaryIO, start: int, size: int) -> Segments:
-    """Split AU files (Sun), and put right a length that is unknown or wrong."""
+    """Split AU files (Sun), and correct a length that is unknown or wrong."""
     parts, remarks, place = [], [], start
     while place + 24 <= size:
         file.seek(place)
@@ -328,12 +328,12 @@ def _next_au(file: BinaryIO, place: int, size: int) -> int:
 
 
 def _wave64(file: BinaryIO, start: int, size: int) -> Segments:
-    """Split Sony Wave64 files, whose header counts all of the file, itself included."""
+    """Split Sony Wave64 files, whose header states the size of the whole file, itself included."""
     return _split_by_length(file, start, size, lambda head: struct.unpack("<Q", head[16:24])[0])
 
 
 def _rf64(file: BinaryIO, start: int, size: int) -> Segments:
-    """Split RF64 files, which count what follows the first eight bytes (EBU Tech 3306)."""
+    """Split RF64 files, whose stated size leaves out the first eight bytes (EBU Tech 3306)."""
 
     def length(head: bytes) -> int:
         return 8 + int(struct.unpack("<Q", head[20:28])[0]) if head[12:16] == b"ds64" else 0
@@ -368,7 +368,7 @@ def _find_all(file: BinaryIO, mark: bytes, place: int, size: int) -> Iterator[in
 
 
 def _find(file: BinaryIO, mark: bytes, place: int, size: int) -> int | None:
-    """Return where a mark is found at or after a place."""
+    """Return the first position of ``mark`` at or after ``place``, or None."""
     while place < size:
         file.seek(place)
         block = file.read(_SCAN_BYTES + len(mark) - 1)

@@ -1,4 +1,4 @@
-"""The files of Speech Commands: found or downloaded, listed, read."""
+"""Find or download, list and read the files of Speech Commands."""
 
 import os
 from pathlib import Path
@@ -18,15 +18,15 @@ SAMPLE_RATE_HZ = 16_000
 URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
 LISTS = ("validation_list.txt", "testing_list.txt")
-"""Files that name the recordings of these splits; the rest is for training."""
+"""Files that list the recordings of these splits; all others are for training."""
 SUBSETS = {"train": "training", "validation": "validation", "test": "testing"}
-"""Our splits and torchaudio's names of them."""
+"""torchaudio's names for our splits."""
 _FOLDER = "speech_commands_v0.02"
 _MAX_ARCHIVE_BYTES, _MAX_BYTES = 4 << 30, 2 << 30
 
 
 def find(root: Path) -> Path:
-    """Return the first folder below the user's data that holds the unpacked archive."""
+    """Return the first folder in the user's data that holds the unpacked archive."""
     places = (
         root / "SpeechCommands" / _FOLDER,  # where torchaudio puts it
         root / NAME,
@@ -78,14 +78,14 @@ def listed(place: Path, split: str) -> list[tuple[str, int]]:
         DataError: the lists of the splits cannot be read.
     """
     try:
-        # Without a name of the archive torchaudio looks into the folder itself.
+        # With an empty URL, torchaudio looks in the folder itself.
         listing = SPEECHCOMMANDS(
             place.parent, url="", folder_in_archive=place.name, subset=SUBSETS[split]
         )
         facts = [listing.get_metadata(index) for index in range(len(listing))]
     except OSError as error:
         raise DataError(f"{error.filename or place} cannot be read: {reason(error)}.") from error
-    except ValueError as error:  # a line that is no name of a recording
+    except ValueError as error:  # a line that does not name a recording
         raise DataError(
             f"{' or '.join(LISTS)} in {place} is damaged: {error}. Unpack {URL} there again."
         ) from error

@@ -1,4 +1,4 @@
-"""A part of a file as a file of its own, with some bytes put right."""
+"""Part of a file as a file of its own, with some bytes patched."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import BinaryIO
 
 
 class Window(io.RawIOBase):
-    """Reads ``file`` from ``start`` to ``end``, with ``patches`` laid over it.
+    """Reads ``file`` from ``start`` to ``end``, with ``patches`` applied.
 
-    Nothing is copied but what is read, so a header can be put right in a file of any size.
+    Only what is read is copied, so a header can be corrected in a file of any size.
     """
 
     def __init__(
         self, file: BinaryIO, start: int, end: int, patches: Mapping[int, bytes] | None = None
     ) -> None:
-        """Take patches by their place in the window, from 0."""
+        """Take patches keyed by their offset in the window."""
         self._file = file
         self._start, self._size = start, end - start
         self._patches = dict(patches or {})

@@ -10,7 +10,7 @@ from aigc_core.datasets import DecodedFile, FolderDataset
 
 
 class AudioFolder(FolderDataset):
-    """The recordings below ``--data-root``; sub-folders, if every file is in one, are classes."""
+    """The recordings below ``--data-root``; if every file is in a sub-folder, these are classes."""
 
     options: AudioFolderOptions
     name = "audio-folder"

@@ -28,7 +28,7 @@ SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 TAG = "1.0.10"
 URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v{TAG}.tar.gz"
 CONTENT_SHA256 = "2f17dea19a57e5b41c96377cc76619e34da46105a595ef978b7d26466f8a9689"
-"""What ``content_sha256`` gives: GitHub does not promise that an archive keeps its bytes."""
+"""Expected ``content_sha256``: GitHub does not promise that an archive's bytes stay the same."""
 _INDICES = {"train": range(5, 50), "test": range(5)}  # of each speaker and digit
 _MAX_BYTES = 200 << 20
 
@@ -37,7 +37,7 @@ def recordings(split: str) -> list[str]:
     """Return the names of a split's files, ``{digit}_{speaker}_{index}.wav``, in its order.
 
     The split ``test`` is the first five recordings of each digit by each speaker, as its authors
-    say. Sample *i* of ``Fsdd.load(split)`` is made of file *i*.
+    define it. Sample *i* of ``Fsdd.load(split)`` comes from file *i*.
 
     Raises:
         DataError: there is no such split.
@@ -68,7 +68,7 @@ class Fsdd(Dataset):
         """Find and verify the recordings, or download them into ``<cache>/fsdd/recordings``.
 
         Raises:
-            DataError: they are not there, are not the ones of the tag, or cannot be downloaded.
+            DataError: they are missing, are not those of the tag, or cannot be downloaded.
         """
         if self.folders.root is not None:
             _verified(_find(self.folders.root))
@@ -112,7 +112,7 @@ class Fsdd(Dataset):
 
 
 def _find(root: Path) -> Path:
-    """Return the first folder below the user's data that holds recordings."""
+    """Return the first folder in the user's data that holds recordings."""
     places = (root / NAME / "recordings", root / "recordings", root)
     first = recordings("test")[0]
     for place in places:
@@ -127,12 +127,12 @@ def _find(root: Path) -> Path:
 
 
 def _verified(folder: Path, source: str = "") -> dict[str, bytes]:
-    """Return the contents of the 3,000 files, by name; other files there do not matter.
+    """Return the contents of the 3,000 files, by name; other files are ignored.
 
-    ``source`` is what messages name instead of the folder.
+    Messages name ``source``, if given, instead of the folder.
 
     Raises:
-        DataError: a file is missing, cannot be read, or their content is not that of the tag.
+        DataError: a file is missing or cannot be read, or the content is not that of the tag.
     """
     names = recordings("train") + recordings("test")
     contents, missing = {}, []
@@ -171,7 +171,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _download(cache: Path, target: Path) -> None:
-    """Download the archive and put its verified recordings in the place of what is there."""
+    """Download the archive and replace ``target`` with its verified recordings."""
     wanted = set(recordings("train") + recordings("test"))
 
     def relative(name: str) -> str | None:

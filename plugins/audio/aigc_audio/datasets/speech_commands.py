@@ -1,4 +1,4 @@
-"""The ten digits of Speech Commands v0.02, which papers call SC09: found or downloaded, cached."""
+"""The ten digits of Speech Commands v0.02, called SC09 in papers: found or downloaded, cached."""
 
 import functools
 import hashlib
@@ -31,16 +31,16 @@ from aigc_core.datasets import check_split, list_files, locked_cache, read_array
 LENGTH = 16_000
 """Samples of the longest recording."""
 _FORMAT = 1
-"""Raise it when the same files give other arrays: old caches are then not used."""
+"""Increase it when the same files give different arrays, so that old caches are not used."""
 _MAX_THREADS = 8
 
 
 class SpeechCommands(Dataset):
-    """Recordings of digits of up to a second, by volunteers on their own devices (Warden 2018).
+    """Digits of up to a second, recorded by volunteers on their own devices (Warden 2018).
 
     Decoded recordings are kept in ``<cache>/speech-commands/<which>-<split>.safetensors``, all of
     ``LENGTH`` samples and independent of the options. ``<which>`` is ``v0.02-1`` for the downloaded
-    archive; else a hash of every file's path, size and time of change.
+    archive; else a hash of every file's path, size and modification time.
     """
 
     options: SpeechCommandsOptions
@@ -51,7 +51,7 @@ class SpeechCommands(Dataset):
         """Decode the recordings below ``--data-root``, or those of the downloaded archive.
 
         Raises:
-            DataError: they are not there, not complete, or cannot be read or downloaded.
+            DataError: they are missing or incomplete, or cannot be read or downloaded.
         """
         targets = {split: self._target(split) for split in self.counts}
         if _are_there(targets):
@@ -102,7 +102,7 @@ class SpeechCommands(Dataset):
         return digest.hexdigest()[:32]
 
     def _decode(self, place: Path, targets: dict[str, Path]) -> None:
-        """Write the arrays of each split; all are decoded before the first is written."""
+        """Decode all splits, then write the arrays of each."""
         made = {}
         for split, count in self.counts.items():
             files = listed(place, split)

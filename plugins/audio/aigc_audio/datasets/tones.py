@@ -13,7 +13,7 @@ SAMPLE_RATE_HZ = 8000
 NOTE_NAMES = ("C4", "C#4", "D4", "D#4", "E4", "F4", "F#4", "G4", "G#4", "A4", "A#4", "B4")
 _C4_HZ = 440 * 2 ** (-9 / 12)  # A4 is 440 Hz, in equal temperament
 _DETUNE_CENTS = 20.0
-_RELEASE_S = 0.01  # a note that is cut would end in a click
+_RELEASE_S = 0.01  # fade-out: a note that is cut off would click
 _HARMONICS = 6  # the highest of B4, a little sharp, is at 3 kHz: below half the sample rate
 _SEEDS = {"train": 1, "test": 2}
 _TEST_SHARE = 5
@@ -23,8 +23,8 @@ _CHUNK = 64  # notes at a time: their floats stay in the processor's cache
 class Tones(Dataset):
     """Plucked and struck notes of the octave above middle C, each a little different.
 
-    Pitch, harmonics, attack, decay and level are random, the same for everyone. Labels are the
-    twelve pitch classes, in turn. The splits are drawn from different seeds.
+    Detuning, harmonics, attack, decay and level are random, with a fixed seed for each split.
+    Labels cycle through the twelve pitch classes.
     """
 
     options: TonesOptions
@@ -38,7 +38,7 @@ class Tones(Dataset):
         count = self.options.count if split == "train" else -(-self.options.count // _TEST_SHARE)
         samples = self.options.samples
         labels = np.arange(count) % len(NOTE_NAMES)
-        # One row of numbers for each note: a note does not depend on how many there are.
+        # One row of numbers for each note, so that a note does not depend on their count.
         chances = np.random.default_rng(_SEEDS[split]).random((count, 4 + 2 * _HARMONICS))
         notes = np.empty((count, 1, samples), np.int16)
         for start in range(0, count, _CHUNK):

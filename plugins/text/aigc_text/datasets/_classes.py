@@ -1,9 +1,9 @@
-"""Text of several classes: samples that lie within one class each, and a label for every sample.
+"""Text with classes: every sample lies within one class and has a label.
 
-Windows at every position would be cheap to keep only in one unbroken text: each border between
-classes, or between what is trained on and what is held out, breaks it. So a class is cut into
-samples one after another, and these are written out, with their labels, to be mapped as well.
-Only text with classes pays for it: disk as large as its tokens, and eight bytes for each sample.
+Overlapping windows are cheap only in one unbroken text, and every border breaks it, between classes
+or between training and held-out text. So each class is cut into consecutive samples, which are
+written to disk with their labels and memory-mapped. Only text with classes pays for this: as much
+disk as its tokens, and eight bytes for each sample.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from aigc_core.datasets import atomic_file
 from aigc_text.datasets._tokens import EncodedText, map_array
 
-_BLOCK = 1 << 20  # tokens, or labels, that are copied at once
+_BLOCK = 1 << 20  # tokens or labels copied at once
 _LABEL = np.dtype(np.int64)
 
 
@@ -29,7 +29,7 @@ class ClassedSamples:
     def __init__(
         self, target: Path, text: EncodedText, split: str, length: int, validation: float
     ) -> None:
-        """Take the tokens and their file, and how they are cut; write nothing yet."""
+        """Take the tokens, their file ``target`` and how to cut them; write nothing yet."""
         self._tokens_file = target
         self._dtype: np.dtype[Any] = text.tokens.numpy().dtype
         self._length = length
@@ -44,13 +44,13 @@ class ClassedSamples:
         return [count for _, count in self._spans]
 
     def write(self) -> None:
-        """Write both files unless they are there."""
+        """Write both files unless they exist."""
         if self.read() is None:
             _write(self._samples_file, self._sample_blocks())
             _write(self._labels_file, self._label_blocks())
 
     def read(self) -> tuple[Tensor, Tensor] | None:
-        """Return maps of samples ``(N, length)`` and labels int64 ``(N,)``; None without them."""
+        """Map samples ``(N, length)`` and labels int64 ``(N,)``; None unless both files exist."""
         count = sum(self.counts)
         samples = map_array(self._samples_file, self._dtype, count * self._length)
         labels = map_array(self._labels_file, _LABEL, count)
@@ -63,7 +63,7 @@ class ClassedSamples:
             end = first + samples * self._length
             for start in range(first, end, _BLOCK):
                 count = min(_BLOCK, end - start)
-                # Read, not mapped: pages of a map that were touched would stay for a while.
+                # Read, not mapped: touched pages of a map would stay in memory for a while.
                 yield np.fromfile(
                     self._tokens_file, self._dtype, count, offset=start * self._dtype.itemsize
                 )

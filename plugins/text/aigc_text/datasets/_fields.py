@@ -16,12 +16,13 @@ _MAX_CHARACTERS = 1 << 26
 
 
 def read_field(path: Path, field: str) -> Iterator[str]:
-    """Yield the text of a field, row by row, each with a newline behind it.
+    """Yield the text of a field, row by row, each followed by a newline.
 
-    Rows that lack the field, or where it is empty, give nothing.
+    Rows where the field is missing or empty are skipped.
 
     Raises:
-        DataError: the file is not what its suffix says, or no row has the field; names the line.
+        DataError: the file cannot be read, a line of it is malformed (the message says which), or
+            no row has the field.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

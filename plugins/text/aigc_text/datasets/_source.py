@@ -1,4 +1,4 @@
-"""Text out of files, in pieces: what it is read from, and what is wrong with it."""
+"""Read text from files in pieces, and say exactly where a file is not text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _PIECE_BYTES = 1 << 20
 
 
 def read_pieces(files: Iterable[Path]) -> Iterator[str]:
-    """Yield the files' text in pieces of about a mebibyte; an end of line keeps files apart.
+    """Yield the files' text in pieces of about a mebibyte; a newline separates files.
 
     Raises:
-        DataError: a file cannot be read, or is neither UTF-8 nor UTF-16 with its mark; names it
-            and the byte.
+        DataError: a file cannot be read, or is neither UTF-8 nor UTF-16 with a byte order mark;
+            the message names the file and the byte.
     """
     last = "\n"
     for file in files:

@@ -1,4 +1,4 @@
-"""What all text datasets do: encode once, keep the tokens in the cache, cut windows out of them."""
+"""What all text datasets share: encode once, keep the tokens in the cache, cut them to windows."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from aigc_text.options import TextOptions
 
 SPLITS = ("train", "validation")
 _FORMAT = 2
-"""Raise it when the same text and options give other tokens: old caches are then not used."""
+"""Increase it when the same text and options give other tokens, so that old caches are not used."""
 
 
 class TextDataset(Dataset):
-    """Windows of one long text: a sample begins at every token but the last ``context``.
+    """Windows of one long text: a sample begins at every token except the last ``context``.
 
     The tokens are kept in ``<cache>/<name>/<hash>.tokens``, where the hash covers what the text is
-    (``identity``) and how it is encoded. They are mapped, so text may be larger than memory. A
-    text with classes is cut otherwise: see ``_classes``.
+    (``identity``) and how it is encoded. They are memory-mapped, so text may be larger than
+    memory. A text with classes is cut differently: see ``_classes``.
     """
 
     name: ClassVar[str]
@@ -43,7 +43,7 @@ class TextDataset(Dataset):
 
     @abstractmethod
     def identity(self) -> Any:
-        """Return JSON data that is another when the text is."""
+        """Return JSON data that changes whenever the text does."""
 
     @abstractmethod
     def pieces(self) -> Iterable[str]:
@@ -51,14 +51,14 @@ class TextDataset(Dataset):
 
     @abstractmethod
     def text_bytes(self) -> int:
-        """Return about how long the text is as UTF-8."""
+        """Return the text's approximate size in bytes as UTF-8."""
 
     def notes(self) -> list[str]:
-        """Return what the user should know, one sentence each; here nothing."""
+        """Return notes for the user, one sentence each; none by default."""
         return []
 
     def parts(self) -> Sequence[TextPart]:
-        """Return the text of each class, in the order of labels; here all as one, without any."""
+        """Return the text of each class, in label order; by default one part without a label."""
         return [TextPart("", self.pieces, self.text_bytes())]
 
     def prepare(self) -> None:
@@ -79,8 +79,8 @@ class TextDataset(Dataset):
     def load(self, split: str) -> SampleStore:
         """Return ``samples`` ``(N, context + 1)``: windows that overlap in memory.
 
-        Of a text with classes they lie within one each and do not overlap; there are ``labels``.
-        The split ``validation`` is empty where ``validation`` is 0.
+        With classes, each lies within one class, they do not overlap, and there are ``labels``.
+        The split ``validation`` is empty if the option ``validation`` is 0.
 
         Raises:
             DataError: there is no such split, or it is shorter than a sample.
@@ -166,7 +166,7 @@ class TextDataset(Dataset):
         made_from: list[Any] = [_FORMAT, self.identity(), options.tokenizer]
         if options.tokenizer == "bpe":
             made_from += [options.vocabulary_size, options.validation]
-        if self._label_names:  # the same files in other classes
+        if self._label_names:  # the same files may have other classes
             made_from.append(self._label_names)
         digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
         return self.folders.cache / self.name / f"{digest[:32]}.tokens"

@@ -1,4 +1,4 @@
-"""Tokens in a file: written as the text is read, and mapped into memory, not read."""
+"""Files of tokens: written while the text is read, then memory-mapped instead of read."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ class EncodedText:
     """A whole text as tokens."""
 
     tokens: Tensor
-    """``(T,)``, int16 or int32: a map of a file, which must not be written to."""
+    """``(T,)``, int16 or int32: a memory-mapped file, which must not be written to."""
     tokenizer: Tokenizer
     counts: tuple[int, ...]
-    """How many tokens each part of the text has, one part after another."""
+    """Number of tokens in each part of the text, in order."""
 
 
 @dataclass(frozen=True)
 class TextPart:
-    """The text of one class, or all of it where there are no classes."""
+    """The text of one class, or all of it if there are no classes."""
 
     label: str
     pieces: Pieces
-    """Gives the text, in pieces; called once or twice."""
+    """Returns the text, in pieces; called once or twice."""
     bytes: int
-    """About how long it is as UTF-8."""
+    """Approximate size in bytes as UTF-8."""
 
 
 def make_tokenizer(options: TextOptions, parts: Sequence[TextPart]) -> Tokenizer:
     """Return the tokenizer that the options name, made from the text.
 
-    Pairs are learned from what is trained on; characters are taken from all of the text.
+    Byte pairs are learned from the training part; characters are taken from the whole text.
     """
     if options.tokenizer == "bytes":
         return Bytes()
     if options.tokenizer == "characters":
         return Characters.of(chain.from_iterable(part.pieces() for part in parts))
-    from aigc_text.bpe import BytePairs  # its library loads where it is used
+    from aigc_text.bpe import BytePairs  # imports its library only when it is needed
 
     share = 1 - options.validation
     trained_on = (_first(part.pieces(), int(part.bytes * share)) for part in parts)
@@ -69,9 +69,10 @@ def _first(pieces: Iterable[str], count: int) -> Iterator[str]:
 
 
 def write_tokens(tokenizer: Tokenizer, parts: Sequence[TextPart], path: Path) -> None:
-    """Encode a text into ``path``, and say in a JSON file beside it what that is.
+    """Encode a text into ``path``, and describe it in a JSON file beside it.
 
-    The JSON is written last: where it is, the tokens are whole. Memory does not grow with the text.
+    The JSON is written last: if it exists, the tokens are complete. Memory use does not grow with
+    the text.
     """
     dtype = np.dtype(np.int16 if tokenizer.vocabulary_size <= 2**15 else np.int32)
     counts = [0] * len(parts)
@@ -86,7 +87,7 @@ def write_tokens(tokenizer: Tokenizer, parts: Sequence[TextPart], path: Path) ->
 
 
 def read_tokens(path: Path) -> EncodedText | None:
-    """Map what ``write_tokens`` wrote; None when it is missing or damaged."""
+    """Map what ``write_tokens`` wrote; None if it is missing or damaged."""
     try:
         facts = json.loads(_facts_of(path).read_text(encoding="utf-8"))
         dtype, counts = np.dtype(facts["dtype"]), tuple(map(int, facts["counts"]))
@@ -98,7 +99,7 @@ def read_tokens(path: Path) -> EncodedText | None:
 
 
 def map_array(path: Path, dtype: np.dtype[Any], count: int) -> Tensor | None:
-    """Map a file of ``count`` numbers; None when it is missing or of another size."""
+    """Map a file of ``count`` numbers; None if it is missing or of another size."""
     try:
         if path.stat().st_size != count * dtype.itemsize:
             return None
@@ -107,7 +108,7 @@ def map_array(path: Path, dtype: np.dtype[Any], count: int) -> Tensor | None:
         mapped = np.memmap(path, dtype, mode="r") if count else np.empty(0, dtype)
     except FileNotFoundError:
         return None
-    except OSError:  # a file system that cannot be mapped: the file is read
+    except OSError:  # a file system without memory maps: read the file
         try:
             mapped = np.fromfile(path, dtype)
         except OSError:

@@ -29,12 +29,12 @@ HINTS = {
 
 
 class TextFiles(TextDataset):
-    """The UTF-8 text of ``--data-root``, files in the order of their paths.
+    """The text of the files in ``--data-root``, in the order of their paths.
 
-    Sub-folders, if there are several and every file is in one, are classes, unless the option
+    If there are several sub-folders and every file is in one, they are classes, unless the option
     ``classes`` is off.
 
-    Text is known by its content: files that are moved or copied are not encoded again.
+    Files are known by content and path in the folder: a moved or copied folder is not re-encoded.
     """
 
     name = "text-files"

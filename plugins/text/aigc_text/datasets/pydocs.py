@@ -8,7 +8,7 @@ from aigc_text.datasets._text import TextDataset
 
 
 class PyDocs(TextDataset):
-    """What ``help("topics")`` shows: about half a megabyte, another in each version of Python."""
+    """All topics of Python's ``help``: about half a megabyte, different in each Python version."""
 
     name = "pydocs"
 

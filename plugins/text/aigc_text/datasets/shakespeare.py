@@ -20,7 +20,7 @@ _WAYS_OUT = (
 
 
 class TinyShakespeare(TextDataset):
-    """A million characters of Shakespeare's plays, 65 different ones (Karpathy 2015)."""
+    """A million characters of Shakespeare's plays, 65 distinct ones (Karpathy 2015)."""
 
     name = "tiny-shakespeare"
 
@@ -48,10 +48,10 @@ class TinyShakespeare(TextDataset):
         return content.decode()
 
     def _find(self) -> Path:
-        """Return the file: the user's, else the cache's, downloaded if it is not there.
+        """Return the file: the user's, else the cache's, downloaded if it is missing.
 
         Raises:
-            DataError: there is none; names the ways out.
+            DataError: there is none; the message says what to do.
         """
         root = self.folders.root
         if root is not None:
