@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aigc_core.errors import ConfigError
-from aigc_core.interfaces.modality import Modality
 from aigc_core.interfaces.sample import SampleSpec
+
+if TYPE_CHECKING:  # a plugin's entry module may import this one, and torch takes seconds
+    from aigc_core.interfaces.modality import Modality
 
 
 class MissingColumnError(ConfigError):
