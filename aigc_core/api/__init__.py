@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aigc_core.api.files import GeneratedFiles, generate_files
     from aigc_core.api.generation import generate, generate_text, load_generator, stream_text
     from aigc_core.api.preview import DatasetPreview, preview_dataset
-    from aigc_core.api.request import Offer, Request
+    from aigc_core.api.request import Request, RequestValidator
     from aigc_core.api.sampler import Sampler, open_sampler
     from aigc_core.api.training import Training
 
@@ -21,7 +21,7 @@ _WHERE = {
     "generation": ("generate", "generate_text", "load_generator", "stream_text"),
     "preview": ("DatasetPreview", "preview_dataset"),
     "files": ("GeneratedFiles", "generate_files"),
-    "request": ("Offer", "Request"),
+    "request": ("Request", "RequestValidator"),
     "sampler": ("Sampler", "open_sampler"),
     "training": ("Training",),
 }
@@ -34,8 +34,8 @@ __all__ = [
     "DatasetPreview",
     "Evaluation",
     "GeneratedFiles",
-    "Offer",
     "Request",
+    "RequestValidator",
     "Sampler",
     "Training",
     "evaluate",

@@ -206,7 +206,7 @@ class Blueprint:
         """
         parts = self.parts(store, budget)
         modality, trainer = parts.modality, parts.trainer
-        self._check_model_form(modality, store)
+        self._check_model_forms(parts, store)
         config = self.config.engine
         names = config.validation_metrics
         compare = self.metrics(names, modality) if names else None
@@ -242,25 +242,28 @@ class Blueprint:
         name = self.dataset.name
         return f"engine.{setting} needs held-out data, and the dataset '{name}' has {lacking}"
 
-    def _check_model_form(self, modality: Modality, store: SampleStore) -> None:
-        """Check, before the first step, that ``to_model`` gives what the modality declares.
+    def _check_model_forms(self, parts: Parts, store: SampleStore) -> None:
+        """Check, before the first step, that each ``to_model`` gives what its modality declares.
 
         Raises:
             PluginError: the shape or type differs; a loss that broadcasts might silently train on
                 it.
         """
-        few = store.arrays["samples"][:2]
-        found = modality.to_model(few)
-        expected = (len(few), *modality.sample_shape)
-        if tuple(found.shape) == expected and found.dtype == modality.sample_dtype:
-            return
-        owner = self.host.owner("modality", self.modality.name)
-        raise PluginError(
-            f"The modality '{self.modality.name}' of the plugin '{owner}' gives networks "
-            f"{found.dtype} of the shape {tuple(found.shape)}, and declares "
-            f"{modality.sample_dtype} of {expected}. Correct its to_model, sample_shape or "
-            f"sample_dtype; see: aigc plugins check {owner}"
-        )
+        names = {"samples": self.modality.name}
+        names |= {column: found.modality for column, found in store.columns.items()}
+        for column, modality in {"samples": parts.modality, **parts.columns}.items():
+            few = store.arrays[column][:2]
+            found = modality.to_model(few)
+            expected = (len(few), *modality.sample_shape)
+            if tuple(found.shape) == expected and found.dtype == modality.sample_dtype:
+                continue
+            owner = self.host.owner("modality", names[column])
+            raise PluginError(
+                f"The modality '{names[column]}' of the plugin '{owner}' gives networks "
+                f"{found.dtype} of the shape {tuple(found.shape)}, and declares "
+                f"{modality.sample_dtype} of {expected}. Correct its to_model, sample_shape or "
+                f"sample_dtype; see: aigc plugins check {owner}"
+            )
 
 
 def _expect(found: object, kind: type, reference: str, owner: str) -> None:

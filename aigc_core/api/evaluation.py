@@ -16,11 +16,12 @@ from torch import Tensor
 
 from aigc_core.api.provenance import split_difference
 from aigc_core.api.request import Given, Request
-from aigc_core.api.sampler import Sampler, open_sampler
+from aigc_core.api.sampler import open_sampler
 from aigc_core.engine import derive_seed
 from aigc_core.engine.order import permuted
+from aigc_core.engine.sampling import row_columns
 from aigc_core.errors import ConfigError, StorageError, did_you_mean
-from aigc_core.interfaces import SampleStore
+from aigc_core.interfaces import Generator, SampleStore
 from aigc_core.runs import Run
 from aigc_core.runs.inside import append_text
 
@@ -94,7 +95,7 @@ def evaluate(
     order_seed = derive_seed(seed, "evaluation")  # avoids permuting billions of windows
     indices = torch.arange(asked.count)
     chosen = permuted(indices, len(store), order_seed).sort().values
-    asked = dataclasses.replace(asked, inputs=_of_rows(sampler, store, chosen))
+    asked = dataclasses.replace(asked, inputs=_of_rows(sampler.generator, store, chosen))
     real, generated = store.arrays["samples"][chosen], sampler.samples(asked)
     found = chosen_metrics.compare(real, generated)
     result = Evaluation(sampler.step, asked.count, seed, split, found)
@@ -105,16 +106,10 @@ def evaluate(
     return result
 
 
-def _of_rows(sampler: Sampler, store: SampleStore, rows: Tensor) -> dict[str, Given]:
-    """Return what rows of the data would ask the generator for besides a class each in turn."""
-    conditions = sampler.generator.conditions
-    if not any(condition.column in store.columns for condition in conditions.values()):
-        return {}
-    return {
-        name: store.arrays[condition.column][rows % len(store.arrays[condition.column])]
-        for name, condition in conditions.items()
-        if condition.column != "samples" and condition.column in store.arrays
-    }
+def _of_rows(generator: Generator, store: SampleStore, rows: Tensor) -> dict[str, Given]:
+    """Return what rows of the data would ask a generator for; see ``row_columns``."""
+    given = {n: store.arrays[c] for n, c in row_columns(generator).items() if c in store.arrays}
+    return {name: array[rows % len(array)] for name, array in given.items()}
 
 
 def to_json(result: Evaluation) -> dict[str, Any]:

@@ -68,6 +68,18 @@ def generate_files(
     """
     asked = Request(**request)
     sampler = open_sampler(run, checkpoint=checkpoint, data_root=data_root, device=device)
+    return write_samples(sampler, asked, kind=kind, format=format, out=out)
+
+
+def write_samples(
+    sampler: Sampler,
+    asked: Request,
+    *,
+    kind: Kind = "samples",
+    format: str | None = None,
+    out: str | Path | None = None,
+) -> GeneratedFiles:
+    """Write what a sampler draws; see ``generate_files``."""
     formats = (*sampler.modality.formats, "npy")
     format = format or formats[0]
     if format not in formats:
@@ -106,7 +118,7 @@ def _name(sampler: Sampler, request: Request, kind: Kind, format: str) -> str:
     """Return the name of the folder inside the run; the same request gives the same name."""
     about: list[str] = [] if kind == "samples" else [kind]
     if request.label is not None:
-        about.append(f"label-{sampler.offer.label(request.label)}")
+        about.append(f"label-{sampler.validator.label(request.label)}")
     if not request.is_plain:
         asked = [request.prompt, dict(request.inputs), dict(request.controls)]
         key = json.dumps(asked, sort_keys=True, default=_told_apart)

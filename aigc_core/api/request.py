@@ -71,8 +71,8 @@ class Request:
         return self.prompt is None and not self.inputs and not self.controls
 
 
-class Offer:
-    """What a run can be asked for: its generator's conditions and controls."""
+class RequestValidator:
+    """Checks requests against the conditions and controls that a generator declares."""
 
     def __init__(
         self,
@@ -145,8 +145,8 @@ class Offer:
         names, text = self._label_names, str(name)
         if "label" not in self._conditions:
             raise ConfigError(
-                f"{self._who} is unconditional, so it cannot be asked for '{name}'. Where the "
-                "recipe has the setting, train with: --set model.conditional=true"
+                f"{self._who} is unconditional, so it cannot be asked for '{name}'. Train it with "
+                "classes, if the recipe has a setting for that; see: aigc config show RECIPE"
             )
         if text in names:
             number = names.index(text)
@@ -226,7 +226,7 @@ class Offer:
             raise ConfigError(f"{self._who} has no condition '{name}'.{hint}")
         modality = self._modalities[condition.column]
         if isinstance(value, Tensor):
-            stored = value
+            stored = self._checked(name, value, modality, condition)
         elif isinstance(value, Path) or not isinstance(modality, TextCodec):
             if isinstance(value, int):
                 raise ConfigError(f"The condition '{name}' is a file, and {value} was given.")
@@ -240,6 +240,21 @@ class Offer:
                 f"The condition '{name}' has {len(stored):,} values for {count:,} samples."
             )
         return modality.to_model(stored)
+
+    def _checked(
+        self, name: str, stored: Tensor, modality: Modality, condition: Condition
+    ) -> Tensor:
+        """Return stored samples; a beginning may be shorter than a sample in its last dimension."""
+        spec = modality.spec
+        shape, dtype = tuple(stored.shape[1:]), getattr(torch, spec.dtype)
+        wanted = (*spec.shape[:-1], *shape[-1:]) if condition.column == "samples" else spec.shape
+        if stored.dtype != dtype or shape != wanted:
+            raise ConfigError(
+                f"The condition '{name}' takes {dtype} of the shape (count, "
+                f"{', '.join(map(str, spec.shape))}), and was given {stored.dtype} of "
+                f"{tuple(stored.shape)}."
+            )
+        return stored
 
     def _labels(self, values: Tensor, count: int) -> Tensor:
         self.label(0)  # that there are classes

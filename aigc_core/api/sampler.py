@@ -14,7 +14,7 @@ from torch import Tensor
 from aigc_core.api.blueprint import Blueprint
 from aigc_core.api.fitting import budget_for, check_header
 from aigc_core.api.provenance import require_plugins
-from aigc_core.api.request import Offer, Request
+from aigc_core.api.request import Request, RequestValidator
 from aigc_core.api.unchanged import read_record, sampling_changes
 from aigc_core.config import Layer, given_settings, resolve_config
 from aigc_core.config.layers import nest
@@ -81,7 +81,7 @@ class Sampler:
     Several threads may ask at once: the networks are in evaluation mode and never change.
     """
 
-    offer: Offer
+    validator: RequestValidator
     """What the run can be asked for."""
 
     def __init__(
@@ -110,7 +110,9 @@ class Sampler:
         for network in (*networks.values(), self.generator):
             network.to(device).eval().requires_grad_(False)  # once, so that threads may share it
         modalities = {"samples": self.modality, **columns}
-        self.offer = Offer(run.recipe, self.generator, modalities, self.facts.label_names)
+        self.validator = RequestValidator(
+            run.recipe, self.generator, modalities, self.facts.label_names
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return what the run is and what it can be asked for, as JSON data."""
@@ -126,7 +128,7 @@ class Sampler:
             "status": run.status,
             "ended": run.ending.message if run.ending else None,
             "best": str(run.best) if run.best else None,
-            **self.offer.describe(),
+            **self.validator.describe(),
         }
 
     def _weights(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -189,8 +191,8 @@ class Sampler:
             request.count,
             seed=request.seed,
             device=self.device,
-            conditions=self.offer.conditions(request),
-            controls=self.offer.controls(request),
+            conditions=self.validator.conditions(request),
+            controls=self.validator.controls(request),
         )
         for samples in chunks:
             yield self.modality.to_stored(samples).cpu()
@@ -209,10 +211,10 @@ class Sampler:
         Raises:
             ConfigError: the run makes no text, or cannot answer the request.
         """
-        generator, codec = self.generator, self.offer.codec()
+        generator, codec = self.generator, self.validator.codec()
         if not isinstance(generator, AutoregressiveGenerator):
             raise ConfigError(f"{self.run.recipe} makes no text piece by piece.")
-        controls, conditions = self.offer.controls(request), self.offer.conditions(request)
+        controls, conditions = self.validator.controls(request), self.validator.conditions(request)
         if generator.label_count:
             conditions.setdefault("label", torch.tensor([0]))
         on_device = {name: value.to(self.device) for name, value in conditions.items()}
@@ -250,7 +252,7 @@ class Sampler:
         rng = torch.Generator(self.device).manual_seed(derive_seed(request.seed, "interpolation"))
         ends = generator.sample_latents(2, rng=rng)  # (2, *latent_shape)
         latents = interpolate_latents(ends[0], ends[1], count)
-        label = self.offer.conditions(request).get("label")
+        label = self.validator.conditions(request).get("label")
         if generator.label_count:
             label = torch.zeros(1, dtype=torch.int64) if label is None else label
             label = label.to(self.device).expand(count)

@@ -70,8 +70,9 @@ def generate(
     as_json: JsonOption = False,
 ) -> None:
     """Draw samples from a trained run."""
-    from aigc_core.api import Request, generate_files, open_sampler
-    from aigc_core.api.request import RequestOptions
+    from aigc_core.api import Request, open_sampler
+    from aigc_core.api.files import write_samples
+    from aigc_core.api.sampler import Kind
 
     if interpolate and reconstruct:
         raise UserError("Give --interpolate or --reconstruct, not both.")
@@ -83,31 +84,25 @@ def generate(
     controls = {key.removeprefix("controls."): value for key, value in assigned.items()}
     if tokens is not None:
         controls["tokens"] = tokens
-    request: RequestOptions = {
-        "seed": seed,
-        "label": label,
-        "prompt": prompt,
-        "inputs": dict(_named_file(text) for text in input_ or ()),
-        "controls": controls,
-    }
-    if prompt is not None and out is None and count is None and not as_json:
-        sampler = open_sampler(run, checkpoint=checkpoint, device=device)
-        if sampler.offer.continues_text:
-            _write_stream(prompt, sampler.stream_text(Request(**request), stop))
-            return
-    if stop is not None:
-        raise UserError("--stop goes with --prompt, without --out, --count and --json.")
-    count = request["count"] = 16 if count is None else count
-    files = generate_files(
-        run,
-        kind="interpolation" if interpolate else "reconstructions" if reconstruct else "samples",
-        checkpoint=checkpoint,
-        data_root=data_root,
-        device=device,
-        format=format,
-        out=out,
-        **request,
+    asked = Request(
+        count=16 if count is None else count,
+        seed=seed,
+        label=label,
+        prompt=prompt,
+        inputs=dict(_named_file(text) for text in input_ or ()),
+        controls=controls,
     )
+    sampler = open_sampler(run, checkpoint=checkpoint, data_root=data_root, device=device)
+    alone = count is None and out is None and not as_json
+    if prompt is not None and alone and sampler.validator.continues_text:
+        _write_stream(prompt, sampler.stream_text(asked, stop))
+        return
+    if stop is not None:
+        raise UserError("--stop goes with a prompt to continue, without --out, --count and --json.")
+    kind: Kind = "samples"
+    if interpolate or reconstruct:
+        kind = "interpolation" if interpolate else "reconstructions"
+    files = write_samples(sampler, asked, kind=kind, format=format, out=out)
     if as_json:
         print_json(
             {
@@ -115,13 +110,13 @@ def generate(
                 "files": [str(path) for path in files.files],
                 "preview": str(files.preview),
                 "step": files.step,
-                "count": count,
+                "count": asked.count,
                 "seed": seed,
             }
         )
         return
     console = error_console()
-    say(console, f"{count:,} samples of step {files.step} in {shown(files.folder)}")
+    say(console, f"{asked.count:,} samples of step {files.step} in {shown(files.folder)}")
     say(console, f"Preview: {shown(files.preview)}")
 
 

@@ -92,26 +92,23 @@ def draw_chunks(
         yield samples[: count - start]
 
 
-def row_conditions(generator: Generator, data: ResidentData, rows: Tensor) -> dict[str, Tensor]:
-    """Return what rows of the data would ask a generator for.
+def row_columns(generator: Generator) -> dict[str, str]:
+    """Return the conditions that rows of the data give, by name, and the column of each.
 
-    Nothing for one that takes no more than a class or a beginning, which it is asked for each in
-    turn, or not at all.
-
-    Args:
-        generator: declares its conditions.
-        data: has their columns.
-        rows: ``(B,)`` int64.
+    None for a generator that takes no more than a class or a beginning: it is asked for each class
+    in turn, and for no beginning.
     """
-    others = [c for c in generator.conditions.values() if c.column not in ("labels", "samples")]
-    if not others:
+    columns = {name: c.column for name, c in generator.conditions.items() if c.column != "samples"}
+    return columns if set(columns.values()) - {"labels"} else {}
+
+
+def row_conditions(generator: Generator, data: ResidentData, rows: Tensor) -> dict[str, Tensor]:
+    """Return what rows ``(B,)`` of the data would ask a generator for; see ``row_columns``."""
+    columns = row_columns(generator)
+    if not columns:
         return {}
     batch = data.take(rows.to(data.index_device))
-    return {
-        name: batch[condition.column]
-        for name, condition in generator.conditions.items()
-        if condition.column != "samples" and condition.column in batch
-    }
+    return {name: batch[column] for name, column in columns.items() if column in batch}
 
 
 def interpolate_latents(first: Tensor, last: Tensor, count: int) -> Tensor:

@@ -52,6 +52,8 @@ class SampleStore:
     """What further arrays are, by name."""
 
     def __post_init__(self) -> None:
+        if reserved := {"samples", "labels"} & set(self.columns):
+            raise ValueError(f"{sorted(reserved)} are no further columns")
         known = {"samples", "labels", *self.columns}
         if "samples" not in self.arrays or set(self.arrays) - known:
             raise ValueError(

@@ -56,15 +56,19 @@ class RecipeContext:
             )
         return self.columns[name]
 
-    def classes_if(self, conditional: bool) -> int:
+    def classes_if(self, conditional: bool, why: str = "model.conditional") -> int:
         """Return how many classes the networks are conditioned on; 0 if not ``conditional``.
+
+        Args:
+            conditional: whether they should be.
+            why: the setting that says so.
 
         Raises:
             ConfigError: ``conditional`` is true and the data has no labels.
         """
         if conditional and not self.label_count:
             raise ConfigError(
-                "model.conditional needs data with labels, and this dataset has none. Choose "
-                "another --dataset, or sort a folder's files into sub-folders, one for each class."
+                f"{why} needs data with labels, and this dataset has none. Choose another "
+                "--dataset, or sort a folder's files into sub-folders, one for each class."
             )
         return self.label_count if conditional else 0

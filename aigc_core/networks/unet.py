@@ -116,7 +116,9 @@ class UNet(nn.Module):
     """Signals ``(B, C, *S)`` and vectors ``(B, E)`` to signals ``(B, C', *S)``.
 
     Every level but the first halves S, of which each must be divisible by ``2 ** (levels - 1)``.
-    The last layer starts at zero.
+    The first layer also sees where a place is (Liu et al. 2018, "An Intriguing Failing of
+    Convolutional Neural Networks and the CoordConv Solution"): no other layer knows, and a vector
+    or a context may say what should be where. The last layer starts at zero.
     """
 
     def __init__(
@@ -155,7 +157,7 @@ class UNet(nn.Module):
             seeing = SpatialAttention(after, heads, context_size) if sees[number] else None
             return _Level(ResidualBlock(dims, before, after, embedding_size), seeing)
 
-        self.conv_in = conv(channels, widths[0], 3, padding=1)
+        self.conv_in = conv(channels + dims, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
         kept, now = [widths[0]], widths[0]
@@ -181,7 +183,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.conv_out.bias)
 
     def forward(self, x: Tensor, vector: Tensor, context: Tensor | None = None) -> Tensor:
-        x = self.conv_in(x)
+        x = self.conv_in(torch.cat([x, _coordinates(x)], dim=1))
         kept = [x]
         for number, block in enumerate(self.down):
             if number and number % self.blocks == 0:
@@ -197,3 +199,10 @@ class UNet(nn.Module):
             x = block(torch.cat([x, kept.pop()], dim=1), vector, context)
         out: Tensor = self.conv_out(silu(self.norm(x)))
         return out
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """Return where places of ``(B, C, *S)`` are, ``(B, dims, *S)``: -1 to 1 along each side."""
+    sides = [torch.linspace(-1, 1, side, device=x.device, dtype=x.dtype) for side in x.shape[2:]]
+    grid = torch.stack(torch.meshgrid(*sides, indexing="ij"))  # (dims, *S)
+    return grid.expand(len(x), *grid.shape)

@@ -14,7 +14,9 @@ from aigc_core.api.blueprint import Blueprint, Parts
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine
-from aigc_core.interfaces import SampleStore
+from aigc_core.engine.data import ResidentData
+from aigc_core.engine.sampling import row_conditions
+from aigc_core.interfaces import Generator, SampleStore
 from aigc_core.plugins import PluginHost, RecipeSpec
 from aigc_core.testing.once import once
 from aigc_core.testing.results import CheckFailed
@@ -120,6 +122,19 @@ class RecipeSubject:
             transform=parts.transforms,
             streams=self.store.streams,
         )
+
+    @once
+    def data(self) -> ResidentData:
+        """The recipe's tiny training data, as an engine has it."""
+        store, transforms = self.store, self.parts.transforms
+        return ResidentData(store.arrays, CPU, transforms, store.streams)
+
+    def conditions(self, generator: Generator, count: int) -> dict[str, Tensor]:
+        """Return what a generator is asked for ``count`` samples: as rows say, or each class."""
+        found = row_conditions(generator, self.data, torch.arange(count) % len(self.data))
+        if generator.label_count:
+            found.setdefault("label", torch.arange(count) % generator.label_count)
+        return found
 
     def real(self, count: int) -> Tensor:
         """Return ``(count, *sample_shape)`` samples of the data in the model's form."""

@@ -107,8 +107,8 @@ class FlowGenerator(Generator):
         optional = [name for name, found in self.conditions.items() if not found.required]
         if controls.guidance != 1 and not optional:
             raise ConfigError(
-                f"guidance={controls.guidance:g} needs a model with conditions, such as classes. "
-                "Where the recipe has the setting, train with: --set model.condition=class"
+                f"guidance={controls.guidance:g} needs a model with optional conditions, such as "
+                "classes. Train one with them, if the recipe has a setting for that."
             )
         given = dict(conditions or {})
         nothing = {name: self.nothing(name, count, rng.device) for name in optional}

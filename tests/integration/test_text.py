@@ -90,7 +90,7 @@ def test_text_comes_piece_by_piece(run) -> None:
         (("--prompt", "ab\u4e00"), "'\u4e00' (U+4E00), character 3 of the text"),
         (("--count", "2", "--prompt", "ab\u4e00"), "'\u4e00' (U+4E00), character 3 of the text"),
         (("--prompt", "a", "--tokens", "0"), "controls.tokens=0"),
-        (("--stop", "x"), "--stop goes with --prompt"),
+        (("--stop", "x"), "--stop goes with a prompt"),
         (("--prompt", "a", "--seed", "-1"), "seed=-1"),
         (("--interpolate",), "no latents"),
         (("--prompt", "a", "--interpolate"), "--prompt does not go with --interpolate"),

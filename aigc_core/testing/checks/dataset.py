@@ -96,12 +96,15 @@ def _check_store(store: object, what: str) -> None:
     for name, array in store.arrays.items():
         if not isinstance(array, Tensor) or array.device.type != "cpu":
             raise CheckFailed(f"{what}: '{name}' is not a tensor on the CPU.")
-    samples, dtype = store.arrays["samples"], getattr(torch, store.spec.dtype)
-    fail_unless(
-        samples.dtype == dtype,
-        f"{what}: its samples are {samples.dtype}, and its SampleSpec says {store.spec.dtype}.",
-    )
-    fail_unless(torch.isfinite(samples).all(), f"{what}: its samples are not all finite.")
+    samples = store.arrays["samples"]
+    specs = {"samples": store.spec, **{name: c.spec for name, c in store.columns.items()}}
+    for name, spec in specs.items():
+        array, dtype = store.arrays[name], getattr(torch, spec.dtype)
+        fail_unless(
+            array.dtype == dtype,
+            f"{what}: its {name} are {array.dtype}, and their SampleSpec says {spec.dtype}.",
+        )
+        fail_unless(torch.isfinite(array).all(), f"{what}: its {name} are not all finite.")
     labels, count = store.arrays.get("labels"), len(store.label_names)
     if labels is None:
         fail_unless(not count, f"{what} has label_names and no array 'labels'.")

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from aigc_core.interfaces import Generator, Modality
+from aigc_core.testing.recipe_subject import RecipeSubject
 
 
-def draw(generator: Generator, count: int, *, rng: torch.Generator) -> Tensor:
-    """Call ``generator.sample``; one that knows classes is asked for each in turn."""
-    classes = getattr(generator, "label_count", 0)
-    conditions = {"label": torch.arange(count) % classes} if classes else {}
-    controls = generator.controls()
-    return generator.sample(count, rng=rng, conditions=conditions, controls=controls)
+def draw(
+    recipe: RecipeSubject, generator: Generator, count: int, *, rng: torch.Generator
+) -> Tensor:
+    """Call ``generator.sample`` with what the recipe's data would ask for."""
+    given = recipe.conditions(generator, count)
+    return generator.sample(count, rng=rng, conditions=given, controls=generator.controls())
 
 
 def generated_shape(samples: object, generator: Generator, modality: Modality) -> tuple[int, ...]:

@@ -150,7 +150,7 @@ def batch_of_one(recipe: RecipeSubject) -> None:
         stepper.step()
     generator = recipe.parts.trainer.generator()
     with torch.no_grad(), evaluation_mode(generator):
-        samples = draw(generator, 1, rng=torch.Generator().manual_seed(0))
+        samples = draw(recipe, generator, 1, rng=torch.Generator().manual_seed(0))
     shape = (1, *generated_shape(samples, generator, recipe.parts.modality))
     fail_unless(
         tuple(samples.shape) == shape,

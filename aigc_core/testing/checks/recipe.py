@@ -137,7 +137,7 @@ def sample(recipe: RecipeSubject) -> None:
     """The generator draws as many samples as asked for, in the form that the modality declares."""
     generator, modality = recipe.parts.trainer.generator(), recipe.parts.modality
     with torch.no_grad(), evaluation_mode(generator), isolated_rng(CPU):
-        samples = draw(generator, 3, rng=torch.Generator().manual_seed(0))
+        samples = draw(recipe, generator, 3, rng=torch.Generator().manual_seed(0))
     shape = generated_shape(samples, generator, modality)
     check_model_form(samples, modality, 3, "generator.sample(3) gave", shape)
 
@@ -149,7 +149,7 @@ def same_seed_same_samples(recipe: RecipeSubject) -> None:
     Seeds are how users find a sample again, and how previews of a run can be compared.
     """
     generator = recipe.parts.trainer.generator()
-    first, again, other = (_drawn(generator, seed) for seed in (3, 3, 4))
+    first, again, other = (_drawn(recipe, generator, seed) for seed in (3, 3, 4))
     fail_unless(
         torch.equal(first, again),
         "The same seed gave other samples the second time. Draw all randomness from the rng that "
@@ -159,7 +159,7 @@ def same_seed_same_samples(recipe: RecipeSubject) -> None:
         # Zero-initialised layers, as in diffusion models and flows, give the same for any input.
         generator = recipe.build().trainer.generator()
         _shake(generator)
-        first, other = (_drawn(generator, seed) for seed in (3, 4))
+        first, other = (_drawn(recipe, generator, seed) for seed in (3, 4))
     fail_unless(
         not torch.equal(first, other),
         "Different seeds gave the same samples. Draw the randomness from the rng that sample() is "
@@ -167,8 +167,9 @@ def same_seed_same_samples(recipe: RecipeSubject) -> None:
     )
 
 
-def _drawn(generator: Generator, seed: int) -> Tensor:
-    return torch.cat(list(draw_samples(generator, 3, seed=seed, device=CPU)))
+def _drawn(recipe: RecipeSubject, generator: Generator, seed: int) -> Tensor:
+    given = recipe.conditions(generator, 3)
+    return torch.cat(list(draw_samples(generator, 3, seed=seed, device=CPU, conditions=given)))
 
 
 @torch.no_grad()
@@ -191,7 +192,7 @@ def sampling_leaves_no_trace(recipe: RecipeSubject) -> None:
         generator.train(training)
         modes = [module.training for module in generator.modules()]
         with torch.no_grad(), isolated_rng(CPU):
-            draw(generator, 2, rng=torch.Generator().manual_seed(0))
+            draw(recipe, generator, 2, rng=torch.Generator().manual_seed(0))
         fail_unless(
             modes == [module.training for module in generator.modules()],
             "sample() leaves modules in another mode, training or evaluation, than it found them. "
@@ -203,7 +204,7 @@ def sampling_leaves_no_trace(recipe: RecipeSubject) -> None:
     for seed in (1, 2):
         with torch.no_grad(), _seeded_everywhere(seed):
             before = _global_states()
-            drawn.append(draw(generator, 2, rng=torch.Generator().manual_seed(5)))
+            drawn.append(draw(recipe, generator, 2, rng=torch.Generator().manual_seed(5)))
             for name, state in _global_states().items():
                 fail_unless(
                     state == before[name],

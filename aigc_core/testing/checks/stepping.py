@@ -38,7 +38,7 @@ class Stepper:
         accumulate = engine.accumulate if batch_size is None else 1
         self._part_size = (batch_size or engine.batch_size) // accumulate
         self._accumulate = accumulate
-        self._arrays = recipe.store.arrays
+        self._data = recipe.data
         self._steps = _step_runner(self.runners, accumulate)
 
     def step(self, number: int = 0) -> dict[str, float]:
@@ -74,12 +74,8 @@ class Stepper:
                 group["lr"] = rate
 
     def _batch(self, number: int) -> Batch:
-        count = len(self._arrays["samples"])
         start = number * self._part_size
-        indices = torch.arange(start, start + self._part_size) % count
-        batch = {name: array.index_select(0, indices) for name, array in self._arrays.items()}
-        batch["samples"] = self.parts.modality.to_model(batch["samples"])
-        return batch
+        return self._data.take(torch.arange(start, start + self._part_size) % len(self._data))
 
 
 def _with_a_constant_rate(phase: Phase) -> Phase:

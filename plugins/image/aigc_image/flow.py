@@ -94,7 +94,7 @@ def build(context: RecipeContext) -> FlowTrainer:
             f"model.multipliers makes square images whose side is divisible by {whole}, and these "
             f"have {height}x{width} pixels. Set dataset.options.size, or fewer multipliers."
         )
-    classes = context.classes_if(config.condition == "class")
+    classes = context.classes_if(config.condition == "class", "model.condition=class")
     captions = None
     if config.condition == "text":
         captions = context.column("text", "image/flow with model.condition=text")

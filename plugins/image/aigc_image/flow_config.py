@@ -11,7 +11,7 @@ class FlowNetworkConfig(ConfigModel):
     """A U-Net over patches of the image."""
 
     condition: Literal["none", "class", "text"] = "none"
-    """What the network is told of an image: nothing, its class, or its caption."""
+    """What the network is given: nothing, an image's class, or its caption."""
     patch: Literal[1, 2, 4] = 2
     """Pixels of a patch's side, whose values are one place's channels: 2 costs a quarter of 1."""
     width: int = Field(default=64, ge=8, le=1024)

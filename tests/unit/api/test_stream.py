@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aigc_core import AutoregressiveGenerator
-from aigc_core.api import Offer, Request, Sampler
+from aigc_core.api import Request, RequestValidator, Sampler
 
 
 class Reciter(AutoregressiveGenerator):
@@ -41,7 +41,7 @@ def recited(text: str | bytes, **options) -> list[str]:
 
     sampler = object.__new__(Sampler)  # without a run
     sampler.generator, sampler.device = generator, torch.device("cpu")
-    sampler.offer = Offer("text/reciter", generator, {"samples": Utf8()}, ())
+    sampler.validator = RequestValidator("text/reciter", generator, {"samples": Utf8()}, ())
     stop = options.pop("stop", None)
     return list(sampler.stream_text(Request(controls=options), stop))
 

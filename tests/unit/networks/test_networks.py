@@ -37,6 +37,16 @@ def test_a_u_net_keeps_the_places_of_signals_of_one_to_three_dimensions(dims: in
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_u_net_knows_where_a_place_is(dims: int) -> None:
+    """Of a signal that is the same everywhere, what comes out is not, along every side."""
+    out = unet(dims)(torch.ones(1, 3, *[16] * dims), torch.ones(1, 8))
+    middle = out[(0, 0, *[slice(7, 9)] * dims)]  # far from the edges, which padding tells
+    for side in range(dims):
+        first, second = middle.unbind(side)
+        assert (first - second).abs().max() > 1e-4
+
+
 def test_a_u_net_starts_at_zero() -> None:
     network = UNet(2, 1, 1, widths=(8, 8), embedding_size=4)
     assert network(torch.randn(1, 1, 4, 4), torch.randn(1, 4)).abs().max() == 0

@@ -171,7 +171,7 @@ def test_guidance_extrapolates_from_without_a_class_to_with_it() -> None:
 
 def test_guidance_needs_something_to_be_guided_by() -> None:
     rng = torch.Generator().manual_seed(0)
-    with pytest.raises(ConfigError, match=r"guidance=3 needs a model with conditions"):
+    with pytest.raises(ConfigError, match=r"guidance=3 needs a model with optional conditions"):
         Points().sample(1, rng=rng, controls=FlowControls(guidance=3.0))
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from aigc_core import Condition, ConfigError, ConfigModel, Generator, Modality, SampleSpec
-from aigc_core.api import Offer, Request
+from aigc_core.api import Request, RequestValidator
 
 
 class Steps(ConfigModel):
@@ -71,12 +71,12 @@ ONE = SampleSpec(shape=(1,), dtype="uint8")
 FOUR = SampleSpec(shape=(4,), dtype="uint8")
 
 
-def offer(generator: Generator | None = None) -> Offer:
+def validator(generator: Generator | None = None) -> RequestValidator:
     modalities = {"samples": Pictures(ONE), "caption": Words(FOUR), "outlines": Pictures(ONE)}
-    return Offer("art/painter", generator or Painter(), modalities, ("cat", "dog", "2"))
+    return RequestValidator("art/painter", generator or Painter(), modalities, ("cat", "dog", "2"))
 
 
-def ask(made: Offer, fields: dict) -> None:
+def ask(made: RequestValidator, fields: dict) -> None:
     request = Request(**fields)
     made.controls(request)
     made.conditions(request)
@@ -91,7 +91,7 @@ def outline(tmp_path: Path) -> Path:
 
 def test_every_kind_of_condition_becomes_what_a_generator_takes(outline: Path) -> None:
     asked = Request(count=2, label="dog", prompt="hi", inputs={"outline": outline})
-    given = offer().conditions(asked)
+    given = validator().conditions(asked)
     assert given["label"].tolist() == [1]
     torch.testing.assert_close(given["text"], torch.tensor([[10.4, 10.5, 0, 0]]))
     torch.testing.assert_close(given["outline"], torch.tensor([[0.5]]))
@@ -100,12 +100,12 @@ def test_every_kind_of_condition_becomes_what_a_generator_takes(outline: Path) -
 def test_samples_may_be_given_as_tensors_one_for_each_or_one_for_all() -> None:
     for rows in (1, 3):
         values = torch.full((rows, 1), 7, dtype=torch.uint8)
-        given = offer().conditions(Request(count=3, inputs={"outline": values, "label": 2}))
+        given = validator().conditions(Request(count=3, inputs={"outline": values, "label": 2}))
         assert given["outline"].shape == (rows, 1)
         assert given["label"].tolist() == [2]
     labels = torch.tensor([0, 1, 2])
     inputs = {"outline": values, "label": labels}
-    assert offer().conditions(Request(count=3, inputs=inputs))["label"].tolist() == [0, 1, 2]
+    assert validator().conditions(Request(count=3, inputs=inputs))["label"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,9 @@ def test_samples_may_be_given_as_tensors_one_for_each_or_one_for_all() -> None:
         ({"label": "cow"}, "There is no class 'cow'."),
         ({"label": 3}, "There is no class '3'."),
         ({"prompt": "a long one"}, "The text is too long"),
-        ({"inputs": {"outline": torch.zeros(3, 1)}}, "has 3 values for 2 samples"),
+        ({"inputs": {"outline": torch.zeros(3, 1).byte()}}, "has 3 values for 2 samples"),
+        ({"inputs": {"outline": torch.zeros(2, 1)}}, "takes torch.uint8 of the shape (count, 1)"),
+        ({"inputs": {"outline": torch.zeros(2, 5).byte()}}, "given torch.uint8 of (2, 5)"),
         ({"inputs": {"label": torch.tensor([0, 5])}}, "takes 2 numbers from 0 to 2"),
         ({"inputs": {"label": torch.tensor([0.5, 1])}}, "takes 2 numbers from 0 to 2"),
         ({"label": "cat", "inputs": {"label": 1}}, "'label' is given twice: --label CLASS too"),
@@ -129,15 +131,15 @@ def test_samples_may_be_given_as_tensors_one_for_each_or_one_for_all() -> None:
 )
 def test_what_cannot_be_asked_is_a_sentence(request_: dict, reported: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        ask(offer(), {"count": 2, **request_})
+        ask(validator(), {"count": 2, **request_})
     assert reported in str(raised.value)
 
 
 def test_a_name_that_is_also_a_number_is_the_name(caplog) -> None:
     with caplog.at_level(logging.WARNING, "aigc"):
         logging.getLogger("aigc").propagate = True
-        assert offer().label("2") == 2
-        assert offer().label(0) == 0
+        assert validator().label("2") == 2
+        assert validator().label(0) == 0
 
 
 class Plain(Generator):
@@ -156,12 +158,12 @@ class Plain(Generator):
 )
 def test_a_generator_that_declares_nothing_takes_nothing(request_: dict, reported: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        ask(offer(Plain()), request_)
+        ask(validator(Plain()), request_)
     assert reported in str(raised.value)
 
 
 def test_it_says_what_can_be_asked() -> None:
-    about = offer().describe()
+    about = validator().describe()
     assert about["conditions"] == {
         "label": {
             "kind": "class",
