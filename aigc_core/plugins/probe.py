@@ -165,10 +165,13 @@ def _from_json(data: dict[str, Any]) -> HostOptions:
 def main() -> None:
     """Load all plugins and report on the original standard output, which is hidden from them.
 
-    Reads instructions from standard input: a line of JSON, or nothing for all plugins.
+    Reads instructions from standard input: a line of JSON. At a terminal it takes all plugins; it
+    does nothing if its parent ended without a question.
     """
-    line = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.readline()
-    asked: dict[str, Any] = json.loads(line or "{}")
+    line = "{}" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.readline()
+    if not line:
+        return
+    asked: dict[str, Any] = json.loads(line)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     report = os.fdopen(os.dup(1), "w", encoding="utf-8")

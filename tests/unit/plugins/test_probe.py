@@ -6,6 +6,7 @@ import time
 import pytest
 from fake_plugins import RECIPE, FakePlugins
 
+from aigc_core import _child
 from aigc_core.errors import PluginError
 from aigc_core.plugins import HostOptions, PluginStatus
 from aigc_core.plugins import probe as module
@@ -191,6 +192,17 @@ def test_a_python_that_does_not_start_is_reported(
         PluginError, match=r"ended before the first of them, with exit code 1\. See"
     ):
         probe_plugins()
+
+
+def test_a_child_that_is_asked_nothing_loads_nothing(fakes: FakePlugins, tmp_path) -> None:
+    """One that is started early may not be needed: `aigc plugins list --help`."""
+    fakes.add("noted", f"import pathlib; pathlib.Path({str(tmp_path / 'loaded')!r}).touch()")
+    child = _child.take()
+    assert child.communicate(timeout=60)[0] == ""
+    assert child.returncode == 0
+    assert not (tmp_path / "loaded").exists()
+    probe()
+    assert (tmp_path / "loaded").exists()
 
 
 def test_no_process_is_left(fakes: FakePlugins, monkeypatch: pytest.MonkeyPatch) -> None:
