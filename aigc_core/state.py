@@ -44,7 +44,7 @@ class Best(ConfigModel):
 class Ending(ConfigModel):
     """Why training ended."""
 
-    reason: Literal["steps", "standard", "patience", "stopped"]
+    reason: Literal["steps", "standard", "patience", "time", "stopped"]
     message: str = Field(validation_alias=AliasChoices("message", "told"))
     """The reason as part of a sentence: ``reached the standard validation/loss <= 1.85 …``."""
     standard: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
@@ -24,7 +25,7 @@ from aigc_core.interfaces import (
     SampleStore,
     Trainer,
 )
-from aigc_core.interfaces.recipe import MissingColumnError
+from aigc_core.interfaces.recipe import MissingColumnError, RunFacts
 from aigc_core.plugins import DatasetSpec, ModalitySpec, PluginHost, RecipeSpec
 from aigc_core.runs import DatasetFacts
 
@@ -152,12 +153,21 @@ class Blueprint:
         _expect(modality, Modality, found.code, owner)
         return cast(Modality, modality)
 
-    def parts(self, data: SampleStore | DatasetFacts, budget: Budget | None = None) -> Parts:
+    def parts(
+        self,
+        data: SampleStore | DatasetFacts,
+        budget: Budget | None = None,
+        *,
+        steps: int | None = None,
+        training: bool = False,
+    ) -> Parts:
         """Make the modalities and the trainer; weights follow from ``engine.seed``, on any device.
 
         Args:
             data: what is trained on, or what a run remembers of it.
             budget: what networks may take whose weights are known; None for a new run.
+            steps: of the training, if it is known better than from the configuration.
+            training: whether the networks are to be trained.
 
         Raises:
             RunError: the networks exceed the budget.
@@ -175,6 +185,7 @@ class Blueprint:
             data.spec,
             len(data.label_names),
             columns,
+            self._run_facts(data, steps, training),
         )
         seed = derive_seed(config.engine.seed, "weights")
         try:
@@ -184,6 +195,20 @@ class Blueprint:
             raise ConfigError(f"{error}{self._with_column(error.column)}") from error
         _expect(trainer, Trainer, self.recipe.build, owner)
         return Parts(modality, trainer, columns)
+
+    def _run_facts(
+        self, data: SampleStore | DatasetFacts, steps: int | None, training: bool
+    ) -> RunFacts:
+        config = self.config.engine
+        samples = data.count if isinstance(data, DatasetFacts) else len(data)
+        epochs = math.ceil((config.epochs or 0) * samples / config.batch_size)
+        return RunFacts(
+            total_steps=steps or config.steps or max(1, epochs),
+            batch_size=config.batch_size,
+            accumulate=config.accumulate,
+            samples=samples,
+            training=training,
+        )
 
     def _with_column(self, column: str) -> str:
         """Say which datasets may have a column."""
@@ -204,7 +229,17 @@ class Blueprint:
         Raises:
             UserError: settings that do not fit the data, the recipe or each other.
         """
-        parts = self.parts(store, budget)
+        assembly = self._engine(store, budget, None)
+        total = assembly.engine.total_steps
+        if total != self._run_facts(store, None, True).total_steps:
+            # Epochs are converted by what the trainer's phases take in a step, and it was built
+            # for another number of steps than a resumed run's would be.
+            del assembly
+            assembly = self._engine(store, budget, total)
+        return assembly
+
+    def _engine(self, store: SampleStore, budget: Budget | None, steps: int | None) -> Assembly:
+        parts = self.parts(store, budget, steps=steps, training=True)
         modality, trainer = parts.modality, parts.trainer
         self._check_model_forms(parts, store)
         config = self.config.engine

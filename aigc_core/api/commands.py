@@ -31,6 +31,7 @@ def train(
     steps: int | None = None,
     epochs: float | None = None,
     until: str | None = None,
+    max_time: str | float | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     device: str | None = None,
@@ -54,6 +55,7 @@ def train(
         steps: train for this many steps.
         epochs: or for this many passes over the data.
         until: stop when a validation meets this: ``"validation/loss<=1.85"``.
+        max_time: or after this much training: ``"30m"``, ``"1h30m"``, or seconds.
         batch_size: samples per optimiser update.
         seed: seed of everything random.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
@@ -79,6 +81,7 @@ def train(
         steps=steps,
         epochs=epochs,
         until=until,
+        max_time=max_time,
         batch_size=batch_size,
         seed=seed,
         device=device,
@@ -106,6 +109,7 @@ def resume(
     steps: int | None = None,
     epochs: float | None = None,
     until: str | None = None,
+    max_time: str | float | None = None,
     device: str | None = None,
     allow_changes: bool = False,
     keep_schedule: bool = False,
@@ -123,6 +127,7 @@ def resume(
             patience starts afresh.
         epochs: or a new total number of passes over the data.
         until: a new standard, such as ``"validation/loss<=1.7"``.
+        max_time: a new limit of the training's time as a whole, such as ``"2h"``.
         device: a different device; the result then differs in rounding.
         allow_changes: resume even if ``config.yaml`` or ``dataset.json`` was edited since the
             checkpoint was written, using them as they are now.
@@ -137,7 +142,13 @@ def resume(
     """
     run = run if isinstance(run, Run) else open_run(run)
     settings = given_settings(
-        overrides, data_root=data_root, steps=steps, epochs=epochs, until=until, device=device
+        overrides,
+        data_root=data_root,
+        steps=steps,
+        epochs=epochs,
+        until=until,
+        max_time=max_time,
+        device=device,
     )
 
     from aigc_core.api.training import Training

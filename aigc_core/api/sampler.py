@@ -25,6 +25,7 @@ from aigc_core.engine import (
     interpolate_latents,
     load_weights,
     renaming,
+    saved_modules,
 )
 from aigc_core.errors import ConfigError, RunError
 from aigc_core.interfaces import (
@@ -102,7 +103,7 @@ class Sampler:
         self.step, weights = found.step, self._weights(found)
         self._warn_of_changes(found)
         averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
-        networks = dict(self.trainer.networks())
+        networks = saved_modules(self.trainer)
         load_weights(networks, {n: w for n, w in weights.items() if n not in averaged})
         self.generator = self.trainer.generator()
         if averaged:
@@ -136,10 +137,10 @@ class Sampler:
         trainer = self.trainer
         own = {
             f"{name}.{key}": value
-            for name, network in trainer.networks().items()
+            for name, network in saved_modules(trainer).items()
             for key, value in network.state_dict().items()
         }
-        checkpoint.rename = renaming(trainer.networks())
+        checkpoint.rename = renaming(saved_modules(trainer))
         header = checkpoint.header()
         if any(name.startswith("ema.") for name in header):
             own |= {f"ema.{k}": v for k, v in trainer.generator().state_dict().items()}

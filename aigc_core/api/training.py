@@ -25,6 +25,7 @@ from aigc_core.api.provenance import (
 from aigc_core.api.recorder import RunRecorder
 from aigc_core.api.unchanged import RECORD, check_files
 from aigc_core.config import Layer, RunConfig, resolve_config
+from aigc_core.config.durations import duration
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine, FitResult, choose_device, describe_device, renaming
 from aigc_core.errors import (
@@ -136,6 +137,7 @@ class Training:
                 check_header(checkpoint.header(), engine.state().weights, checkpoint.path)
                 check_size(checkpoint.header(TENSORS), checkpoint.header(), checkpoint.path)
                 engine.load_state(checkpoint.state())
+                _check_time_left(run, engine)
                 _forget_a_lost_best(run, engine)
                 _warn_of_jumps(run, engine, former)
             else:
@@ -327,7 +329,7 @@ def _check_incomplete(run: Run, total: int | None, checkpoint: Checkpoint | None
 
 
 def _without_old_ending(run: Run, config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration without an already reached standard, unless a new one is given.
+    """Return the configuration without a limit that was reached, unless a new one is given.
 
     Raises:
         RunError: the run has ended, and no setting asks for more.
@@ -335,17 +337,36 @@ def _without_old_ending(run: Run, config: RunConfig, settings: Mapping[str, Any]
     ending = run.ending
     if ending is None or ending.reason == "steps":
         return config
-    asks_for_more = {key.split(".")[1] for key in settings} & {"steps", "epochs", "standard"}
+    more = {"steps", "epochs", "standard", "max_time"}
+    asks_for_more = {key.split(".")[1] for key in settings} & more
     if not asks_for_more:
+        limit = config.engine.max_time
+        how = f"--steps {config.engine.steps}"
+        if ending.reason == "time" and limit is not None:
+            how = f"--max-time {duration(2 * limit)}"
         raise RunError(
             f"{run.path} is complete: it {ending.message}. Train on with: "
-            f"aigc resume {typed(run.path)} --steps {config.engine.steps}"
+            f"aigc resume {typed(run.path)} {how}"
         )
-    if ending.reason == "standard" and "standard" not in asks_for_more:
-        logger.warning("The run %s; it is resumed without a standard.", ending.message)
-        without = config.engine.model_copy(update={"standard": None})
+    limits = {"standard": "standard", "time": "max_time"}
+    reached = limits.get(ending.reason)
+    if reached is not None and reached not in asks_for_more:
+        logger.warning("The run %s; it is resumed without engine.%s.", ending.message, reached)
+        without = config.engine.model_copy(update={reached: None})
         return config.model_copy(update={"engine": without})
     return config
+
+
+def _check_time_left(run: Run, engine: Engine) -> None:
+    """Raise ``RunError`` if the run has trained for its ``max_time`` already."""
+    limit = engine.config.max_time
+    if limit is not None and engine.train_seconds >= limit:
+        spent = duration(engine.train_seconds)
+        raise RunError(
+            f"{run.path} has trained for {spent}, and engine.max_time={duration(limit)} is for the "
+            f"whole training. Train on with: aigc resume {typed(run.path)} --max-time "
+            f"{duration(2 * engine.train_seconds)}"
+        )
 
 
 def _write_down(run: Run, config: RunConfig, step: int, *, edited: bool) -> None:

@@ -37,6 +37,9 @@ UntilOption = Annotated[
         help='End when a validation meets this: "validation/loss<=1.85"; steps stay the limit.',
     ),
 ]
+MaxTimeOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="End after this much training: 30m, 1h30m.")
+]
 JsonResultOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -61,6 +64,7 @@ def train(
         float | None, typer.Option(help="Or for this many passes over the data.")
     ] = None,
     until: UntilOption = None,
+    max_time: MaxTimeOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per optimiser update.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16.")] = None,
@@ -94,6 +98,7 @@ def train(
             steps=steps,
             epochs=epochs,
             until=until,
+            max_time=max_time,
             batch_size=batch_size,
             seed=seed,
             device=device,
@@ -114,6 +119,7 @@ def resume(
         float | None, typer.Option(help="Or until this many passes over the data.")
     ] = None,
     until: UntilOption = None,
+    max_time: MaxTimeOption = None,
     data_root: Annotated[str | None, typer.Option(help="Where the data is now.")] = None,
     device: Annotated[str | None, typer.Option(help="Another device than before.")] = None,
     allow_changes: Annotated[
@@ -146,6 +152,7 @@ def resume(
             steps=steps,
             epochs=epochs,
             until=until,
+            max_time=max_time,
             device=device,
             allow_changes=allow_changes,
             keep_schedule=keep_schedule,

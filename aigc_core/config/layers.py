@@ -47,6 +47,7 @@ _KEYWORDS = {
     "seed": "engine.seed",
     "device": "engine.device",
     "precision": "engine.precision",
+    "max_time": "engine.max_time",
 }
 
 

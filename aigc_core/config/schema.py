@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
+from aigc_core.config.durations import seconds
 from aigc_core.config.standard import StandardConfig
 from aigc_core.interfaces.config import ConfigModel
 
@@ -80,6 +81,10 @@ class EngineConfig(ConfigModel):
     """Stop as soon as a validation meets this standard (``--until``); null for none."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after this many validations in a row without a new best of checkpoint.keep_best."""
+    max_time: float | None = Field(default=None, gt=0, le=10**9)
+    """Stop after this much training: seconds, or 45s, 30m, 2h, 1d, 1h30m. Time before a resume
+    counts, work between steps such as checkpoints does not. Schedules end at the last step
+    whatever the time."""
     sample_every: int = Field(default=250, ge=1)
     """Steps between previews; one is also drawn after the last step."""
     sample_count: int = Field(default=64, ge=1, le=4096)
@@ -88,6 +93,11 @@ class EngineConfig(ConfigModel):
     """Stop after this many updates in a row are skipped for non-finite losses or gradients."""
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     """When the full state is saved."""
+
+    @field_validator("max_time", mode="before")
+    @classmethod
+    def _in_seconds(cls, value: object) -> object:
+        return seconds(value) if isinstance(value, str) else value
 
     @field_validator("device")
     @classmethod

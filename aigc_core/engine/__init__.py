@@ -11,7 +11,7 @@ from aigc_core.engine.sampling import (
     interpolate_latents,
 )
 from aigc_core.engine.seeds import derive_seed, isolated_rng
-from aigc_core.engine.state import load_weights, renaming
+from aigc_core.engine.state import load_weights, renaming, saved_modules
 from aigc_core.engine.stopping import FitResult
 from aigc_core.engine.validation import Comparison
 from aigc_core.state import State
@@ -35,4 +35,5 @@ __all__ = [
     "isolated_rng",
     "load_weights",
     "renaming",
+    "saved_modules",
 ]

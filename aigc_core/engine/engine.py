@@ -30,7 +30,13 @@ from aigc_core.engine.order import ShuffledOrder, permuted
 from aigc_core.engine.sampling import draw_samples, row_conditions
 from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.signals import StopRequest
-from aigc_core.engine.state import put_back, read_scalars, tensors_of, weights_of
+from aigc_core.engine.state import (
+    put_back,
+    read_scalars,
+    saved_modules,
+    tensors_of,
+    weights_of,
+)
 from aigc_core.engine.step import StepRunner, build_phases, freeze
 from aigc_core.engine.stopping import FitResult, Stopping
 from aigc_core.engine.validation import Comparison, build_validation
@@ -139,7 +145,7 @@ class Engine:
         self.trainer = trainer
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        self.networks = dict(trainer.networks())
+        self.networks = saved_modules(trainer)
         self.channels_last = choose_channels_last(
             config.channels_last, self.networks.values(), self.device, self.precision
         )
@@ -156,9 +162,6 @@ class Engine:
         if validation is not None and config.validation_samples:
             arrays = as_arrays(validation)
             self._held_out = ResidentData(arrays, self.device, transforms, streams)
-        self._validation = build_validation(
-            trainer, self._held_out, compare, config, device=self.device
-        )
         self._stopping = Stopping(config, trainer.higher_is_better, compare)
         self._checked = config.needs_validation is None
         self._orders = {
@@ -177,12 +180,26 @@ class Engine:
             1, math.ceil((config.epochs or 0) * len(self.data) / self.samples_per_step)
         )
         self._schedule_steps = config.schedule_steps or self.total_steps
+        self._validation = build_validation(
+            trainer,
+            self._held_out,
+            compare,
+            config,
+            device=self.device,
+            total_steps=self.total_steps,
+            epochs_per_step=self.samples_per_step / len(self.data),
+        )
         self._steps = StepRunner(
-            phases, self.device, self.precision, config.accumulate, self._schedule_steps
+            phases,
+            self.device,
+            self.precision,
+            config.accumulate,
+            self._schedule_steps,
+            trainer.after_step,
         )
         self._interval = LogInterval(phases, self.device, self.samples_per_step, len(self.data))
         self._observers = list(observers)
-        self._stop_reason: str | None = None  # an observer's, until it is acted on
+        self._stop_reason: str | None = None  # an observer's or the trainer's, until acted on
         self.step = 0
         self._saved_step = -1
         self._halfway = False  # inside a step, or an exception left one unfinished
@@ -302,7 +319,10 @@ class Engine:
         clock = time.perf_counter()
         while self.step < limit and self._unfinished() and stop.received is None:
             self._train_step()
-            due = self._due(all_of_it=self.step == self.total_steps or bool(self._stop_reason))
+            if self.config.max_time is not None:
+                self._stopping.check_time(self.step, self.train_seconds + _since(clock))
+            ends = self.step == self.total_steps or bool(self._stop_reason)
+            due = self._due(all_of_it=ends or self._stopping.ending is not None)
             if any(due):
                 self._stop_clock(clock)
                 due = self._do(due)
@@ -315,7 +335,7 @@ class Engine:
 
     def _stop_clock(self, started: float) -> None:
         wait_for(self.device)
-        self.train_seconds += time.perf_counter() - started
+        self.train_seconds += _since(started)
 
     def _unfinished(self) -> bool:
         return self.step < self.total_steps and self._stopping.ending is None
@@ -409,11 +429,22 @@ class Engine:
         seed = derive_seed(config.seed, "step", step)
         seed_global(seed, self.device)  # dropout and the like draw from it
         self._halfway = True
-        self._steps.run(step, seed, batch_of, self._interval.meter.add)
+        self._steps.run(
+            step,
+            seed,
+            batch_of,
+            self._interval.meter.add,
+            total_steps=self.total_steps,
+            epoch=step * self.samples_per_step / len(self.data),
+            stop=self._request_stop,
+        )
         self._halfway = False
         if self.ema:
             self.ema.update(step)
         self.step += 1
+
+    def _request_stop(self, reason: str) -> None:
+        self._stop_reason = self._stop_reason or reason
 
     def _notify(self, call: Callable[[EngineObserver], None]) -> None:
         for observer in list(self._observers):
@@ -470,6 +501,10 @@ class Engine:
         self._stopping.resume_from(scalars.validations)
         self._saved_step = -1
         self._halfway = False
+
+
+def _since(started: float) -> float:
+    return time.perf_counter() - started
 
 
 def _check_observer(observer: Any) -> None:

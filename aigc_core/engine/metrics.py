@@ -70,7 +70,8 @@ class LogInterval:
         metrics["epoch"] = step * self._samples_per_step / self._samples
         metrics["samples_per_second"] = steps * self._samples_per_step / max(elapsed, 1e-9)
         for runner in self._runners:
-            if runner.phase.optimizer.scheduled:
+            ran = f"loss/{runner.phase.name}" in metrics
+            if ran and runner.phase.optimizer.scheduled:
                 lr = learning_rate(runner.phase.optimizer, step - 1, schedule_steps)
                 metrics[f"learning_rate/{runner.phase.name}"] = lr
         self.start = (step, seconds)

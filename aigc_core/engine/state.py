@@ -11,10 +11,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from aigc_core.engine.metrics import Meter
+from aigc_core.engine.optimizers import state_keys
 from aigc_core.engine.step import PhaseRunner
-from aigc_core.errors import RunError, shown
-from aigc_core.interfaces import OptimizerConfig
+from aigc_core.errors import ConfigError, RunError, shown
+from aigc_core.interfaces import Trainer
 from aigc_core.state import Outcome, State
+
+STATE = "state"
+"""Name of ``Trainer.state`` among the modules of a checkpoint."""
 
 
 class Scalars(BaseModel):
@@ -80,6 +84,21 @@ def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
+def saved_modules(trainer: Trainer) -> dict[str, nn.Module]:
+    """Return everything of a trainer that a checkpoint holds: its networks, and its state.
+
+    Raises:
+        ConfigError: a network has the name of the state.
+    """
+    modules = dict(trainer.networks())
+    state = trainer.state()
+    if state is not None:
+        if STATE in modules:
+            raise ConfigError(f"A network cannot be named '{STATE}' beside Trainer.state().")
+        modules[STATE] = state
+    return modules
+
+
 def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """Return the live weights of modules as ``<module>.<name>``."""
     return {
@@ -118,7 +137,7 @@ def put_back(
         if own["guard"].shape != (2,) or not own["guard"].is_floating_point():
             raise RunError(f"The checkpoint's counts of phase '{runner.phase.name}' are no counts.")
         optimizer = {name: value for name, value in own.items() if name != "guard"}
-        check_optimizer_state(runner.phase.optimizer, runner.names, optimizer)
+        check_optimizer_state(runner.optimizer, runner.names, optimizer)
     load_weights(modules, state.weights)
     for runner in runners:
         own = below(state.tensors, f"phase/{runner.phase.name}/")
@@ -160,15 +179,8 @@ def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[s
     }
 
 
-_KEYS = {
-    "adam": {"step", "exp_avg", "exp_avg_sq"},
-    "adamw": {"step", "exp_avg", "exp_avg_sq"},
-    "sgd": {"momentum_buffer"},
-}
-
-
 def check_optimizer_state(
-    config: OptimizerConfig, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
+    optimizer: Optimizer, names: Mapping[Tensor, str], tensors: Mapping[str, Tensor]
 ) -> None:
     """Raise ``RunError`` unless the state fits this kind of optimiser and these parameters."""
     found: dict[str, set[str]] = {}
@@ -179,15 +191,25 @@ def check_optimizer_state(
             raise RunError(f"The checkpoint has optimiser state for '{name}', which is not there.")
         if not tensor.is_floating_point():
             raise RunError(f"The checkpoint's optimiser state of '{name}' is of {tensor.dtype}.")
-        if tensor.shape != (torch.Size() if key == "step" else shapes[name]):
+        if not _is_state_of(shapes[name], tensor.shape, counter=key == "step"):
             raise RunError(f"The checkpoint's optimiser state of '{name}' has another shape.")
         found.setdefault(name, set()).add(key)
+    ranks = {len(shapes[name]) for name in found}
+    expected = {dims: state_keys(optimizer, dims) for dims in ranks}
     for name, keys in found.items():
-        if keys != _KEYS[config.name]:
+        if keys != expected[len(shapes[name])]:
             raise RunError(
-                f"The checkpoint was written with another optimiser than '{config.name}': it has "
-                f"{', '.join(sorted(keys))} for '{name}'."
+                "The checkpoint was written with another optimiser than "
+                f"{type(optimizer).__name__}: it has {', '.join(sorted(keys))} for '{name}'."
             )
+
+
+def _is_state_of(parameter: torch.Size, found: torch.Size, *, counter: bool) -> bool:
+    """Whether an optimiser may keep such a tensor: a counter, or one with reduced dimensions."""
+    if counter or not found:
+        return not found
+    sizes = zip(found, parameter, strict=False)
+    return len(found) == len(parameter) and all(n in (1, size) for n, size in sizes)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from aigc_core.engine.device import autocast
 from aigc_core.engine.guard import Guard
-from aigc_core.engine.optimizers import build_optimizer, learning_rate
+from aigc_core.engine.optimizers import build_optimizer, learning_rate, update
 from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces import Batch, Phase, StepState
 
@@ -26,6 +26,11 @@ class PhaseRunner:
     names: dict[Tensor, str]
     optimizer: Optimizer
     guard: Guard
+
+    def runs_at(self, step: int) -> bool:
+        """Return whether the phase runs at a step."""
+        active = self.phase.active
+        return step % self.phase.every == 0 and (active is None or active(step))
 
 
 def build_phases(
@@ -62,7 +67,7 @@ def build_phases(
         if not names:
             raise ConfigError(f"Phase '{phase.name}' has no parameter to train.")
         parameters: list[Any] = list(names)
-        optimizer = build_optimizer(phase.optimizer, parameters)
+        optimizer = build_optimizer(phase, parameters, device)
         guard = Guard(list(networks.values()), device)
         runners.append(PhaseRunner(phase, parameters, names, optimizer, guard))
     if not runners:
@@ -111,8 +116,10 @@ class StepRunner:
         precision: str,
         accumulate: int,
         schedule_steps: int,
+        after_step: Callable[[StepState], None],
     ) -> None:
         self.runners = runners
+        self.after_step = after_step
         self.device = device
         self.precision = precision
         self.accumulate = accumulate
@@ -126,6 +133,10 @@ class StepRunner:
         seed: int,
         batch_of: Callable[[int, int], Batch],
         log: Callable[[str, Tensor], None],
+        *,
+        total_steps: int = 1,
+        epoch: float = 0.0,
+        stop: Callable[[str], None] = lambda reason: None,
     ) -> None:
         """Run one step.
 
@@ -134,12 +145,29 @@ class StepRunner:
             seed: the step's seed, for the generator that phases draw from.
             batch_of: ``(repeat, part) -> Batch``, part in ``range(accumulate)``.
             log: called with a name and a scalar for losses, gradient norms and trainer logs.
+            total_steps: of the training.
+            epoch: passes over the data before this step.
+            stop: called with the reason, if the trainer wants to end the training.
         """
         self._rng.manual_seed(seed)
+
+        def state_for(repeat: int, scratch: dict[str, Any]) -> StepState:
+            return StepState(
+                step=step,
+                repeat=repeat,
+                parts=self.accumulate,
+                rng=self._rng,
+                scratch=scratch,
+                _log=log,
+                total_steps=total_steps,
+                epoch=epoch,
+                _stop=stop,
+            )
+
         batches: dict[tuple[int, int], Batch] = {}
         scratches: dict[tuple[int, int], dict[str, Any]] = {}
         for runner in self.runners:
-            if step % runner.phase.every:
+            if not runner.runs_at(step):
                 continue
             if runner.phase.optimizer.scheduled:
                 lr = learning_rate(runner.phase.optimizer, step, self.schedule_steps)
@@ -154,9 +182,11 @@ class StepRunner:
                     if key not in batches:
                         batches[key] = batch_of(repeat, part)
                         scratches[key] = {}
-                    state = StepState(step, repeat, self.accumulate, self._rng, scratches[key], log)
+                    state = state_for(repeat, scratches[key])
                     losses.append(self._backward(runner, batches[key], state))
                 self._update(runner, losses, log)
+        with torch.no_grad():
+            self.after_step(state_for(0, {}))
 
     def _backward(self, runner: PhaseRunner, batch: Batch, state: StepState) -> Tensor:
         """Add one part's gradients to the phase's own parameters, and to no others."""
@@ -201,9 +231,7 @@ class StepRunner:
             if not skip.item():
                 runner.optimizer.step()
         else:
-            # The contract of fused optimisers with torch.amp.GradScaler: 1 means "do nothing".
-            runner.optimizer.found_inf = skip  # type: ignore[attr-defined]
-            runner.optimizer.step()
+            update(runner.optimizer, runner.parameters, skip)
         runner.optimizer.zero_grad(set_to_none=True)
         log(f"gradient_norm/{phase.name}", norm)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from aigc_core.config import EngineConfig
+from aigc_core.config.durations import duration
 from aigc_core.engine.validation import Comparison
 from aigc_core.errors import ConfigError, did_you_mean, nearest
 from aigc_core.state import Best, Ending, Outcome
@@ -22,8 +23,8 @@ class FitResult:
     signal: int | None
     """The signal that stopped it, or None."""
     ending: Ending | None = None
-    """Why the training ended: all steps done, standard reached, patience lost, or stopped by an
-    observer. None if it was paused, or stopped by a signal."""
+    """Why the training ended: all steps done, standard reached, patience lost, its time over, or
+    stopped by an observer or the trainer. None if it was paused, or stopped by a signal."""
 
 
 class Stopping:
@@ -125,8 +126,15 @@ class Stopping:
             message = f"did all {steps:,} steps{self._missed()}"
             self.ending = Ending(reason="steps", message=message)
 
+    def check_time(self, step: int, seconds: float) -> None:
+        """End if ``max_time`` is over, unless there is another reason."""
+        limit = self._config.max_time
+        if limit is not None and seconds >= limit and self.ending is None:
+            message = f"trained for {duration(limit)}, its max_time, up to step {step:,}"
+            self.ending = Ending(reason="time", message=message + self._missed())
+
     def stop(self, step: int, reason: str) -> None:
-        """End because an observer asked for it, unless there is another reason."""
+        """End because an observer or the trainer asked for it, unless there is another reason."""
         if self.ending is None:
             message = f"was stopped at step {step:,}: {reason}"
             self.ending = Ending(reason="stopped", message=message)

@@ -83,8 +83,12 @@ class TrainerMeasures:
         data: ResidentData,
         device: torch.device,
         config: EngineConfig,
+        *,
+        total_steps: int,
+        epochs_per_step: float,
     ) -> None:
         """Choose at most ``validation_samples`` at random, to be measured in batches."""
+        self._total_steps, self._epochs_per_step = total_steps, epochs_per_step
         self._measure = measure
         self._networks = list(networks)
         self._data = data
@@ -110,7 +114,17 @@ class TrainerMeasures:
             for network in self._networks:
                 stack.enter_context(evaluation_mode(network))
             for indices in torch.split(chosen, self._batch_size):
-                state = StepState(step, 0, 1, rng, {}, lambda name, value: None)
+                state = StepState(
+                    step=step,
+                    repeat=0,
+                    parts=1,
+                    rng=rng,
+                    scratch={},
+                    _log=lambda name, value: None,
+                    total_steps=self._total_steps,
+                    epoch=step * self._epochs_per_step,
+                    training=False,
+                )
                 terms: Mapping[str, Tensor] = self._measure(self._data.take(indices), state)
                 for name, term in terms.items():
                     total = term.double() * len(indices)
@@ -177,6 +191,8 @@ def build_validation(
     config: EngineConfig,
     *,
     device: torch.device,
+    total_steps: int,
+    epochs_per_step: float,
 ) -> Validation | None:
     """Return what validations run; None without held-out data, or if they are switched off."""
     if held_out is None:
@@ -186,6 +202,13 @@ def build_validation(
         comparison = SampleComparison(compare, held_out, device, config)
     measures, measure = None, trainer.validation()
     if measure is not None:
-        networks = trainer.networks().values()
-        measures = TrainerMeasures(measure, networks, held_out, device, config)
+        measures = TrainerMeasures(
+            measure,
+            trainer.networks().values(),
+            held_out,
+            device,
+            config,
+            total_steps=total_steps,
+            epochs_per_step=epochs_per_step,
+        )
     return Validation(measures, comparison)

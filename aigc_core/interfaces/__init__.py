@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aigc_core.interfaces.generator import Condition, Generator, LatentGenerator
     from aigc_core.interfaces.metric import Metric
     from aigc_core.interfaces.modality import Modality, TextCodec
-    from aigc_core.interfaces.recipe import RecipeContext
+    from aigc_core.interfaces.recipe import RecipeContext, RunFacts
     from aigc_core.interfaces.trainer import Batch, Phase, Reconstructs, StepState, Trainer
 
 __getattr__ = lazy_exports(
@@ -34,6 +34,7 @@ __getattr__ = lazy_exports(
         "TextCodec": "modality",
         "RecipeContext": "recipe",
         "Reconstructs": "trainer",
+        "RunFacts": "recipe",
         "SampleStore": "dataset",
         "StepState": "trainer",
         "Trainer": "trainer",
@@ -59,6 +60,7 @@ __all__ = [
     "Phase",
     "RecipeContext",
     "Reconstructs",
+    "RunFacts",
     "SampleSpec",
     "SampleStore",
     "StepState",

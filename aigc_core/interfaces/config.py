@@ -88,8 +88,11 @@ def _types_in(annotation: Any) -> set[Any]:
 class OptimizerConfig(ConfigModel):
     """A phase's optimiser."""
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
-    """Algorithm: Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019) or SGD."""
+    name: str = Field(default="adam", min_length=1)
+    """Algorithm: adam (Kingma & Ba 2015), adamw (Loshchilov & Hutter 2019) or sgd, which are
+    fastest; or the name of another class of torch.optim, such as RMSprop."""
+    options: dict[str, bool | int | float | str | tuple[float, ...]] = {}
+    """Further arguments of such a class, by the names that PyTorch gives them."""
     lr: float = Field(default=2e-4, gt=0, le=10)
     """Learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)

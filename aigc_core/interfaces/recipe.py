@@ -22,6 +22,22 @@ class MissingColumnError(ConfigError):
 
 
 @dataclass(frozen=True)
+class RunFacts:
+    """What a recipe may know of the run that its networks are for."""
+
+    total_steps: int
+    """Steps that the training will have had at its end, if nothing ends it before."""
+    batch_size: int
+    """Samples per optimiser update."""
+    accumulate: int
+    """Parts that a batch is split into."""
+    samples: int
+    """Number of samples that are trained on."""
+    training: bool
+    """Whether networks are built to be trained, or only to draw from."""
+
+
+@dataclass(frozen=True)
 class RecipeContext:
     """Everything a recipe needs to make its trainer; networks are built on the CPU."""
 
@@ -38,6 +54,8 @@ class RecipeContext:
 
     columns: Mapping[str, Modality] = field(default_factory=dict)
     """The modality of every further column of the data, by name."""
+    run: RunFacts = RunFacts(total_steps=1, batch_size=1, accumulate=1, samples=1, training=True)
+    """Facts of the run."""
 
     def column(self, name: str, why: str) -> Modality:
         """Return the modality of a column that the networks need.

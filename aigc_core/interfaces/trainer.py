@@ -36,6 +36,13 @@ class StepState:
     scratch: dict[str, Any]
     """Shared by the phases of one step that see the same batch; empty at the step's start."""
     _log: Callable[[str, Tensor], None] = field(repr=False)
+    total_steps: int = 1
+    """Steps that the training will have had at its end, if nothing ends it before."""
+    epoch: float = 0.0
+    """Passes over the data before this step."""
+    training: bool = True
+    """False in a validation."""
+    _stop: Callable[[str], None] = field(default=lambda reason: None, repr=False)
 
     def randn(self, *shape: int) -> Tensor:
         """Draw float32 standard normal numbers of this shape on the engine's device."""
@@ -51,6 +58,15 @@ class StepState:
         The value stays on the device; observers see its mean over the log interval.
         """
         self._log(name, value)
+
+    def request_stop(self, reason: str) -> None:
+        """End the training after this step, with a checkpoint, as a reached standard would.
+
+        Args:
+            reason: as in ``"epsilon 8.0 is spent"``; users read it. What it depends on should be
+                known on the host: reading a number back from a GPU in every step is slow.
+        """
+        self._stop(reason)
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,9 @@ class Phase:
     optimizer: OptimizerConfig
     every: int = 1
     """Run on steps 0, every, 2·every, …"""
+    active: Callable[[int], bool] | None = None
+    """Whether it runs on a step, by its number, if ``every`` allows it: to start late, to stop
+    early. None for always. A pure function, so that a resumed run is the same."""
     repeats: int = 1
     """Optimiser updates per step, each on its own batch (``n_critic`` of a Wasserstein GAN)."""
 
@@ -97,6 +116,21 @@ class Trainer(ABC):
         the default, means all networks that no phase updates.
         """
         return None
+
+    def state(self) -> nn.Module | None:
+        """Return what must be remembered besides networks, as the buffers of a module, or None.
+
+        Such as an augmentation's probability, or running statistics. The engine moves it to its
+        device, saves and restores it as ``state.<buffer>``, and undoes what a skipped update
+        changed. It is never averaged. Called often: return the same module each time.
+        """
+        return None
+
+    def after_step(self, state: StepState) -> None:  # noqa: B027 (most need none)
+        """Called after the phases of each step, without gradients: to move a target network, say.
+
+        It must not make the host wait for the device.
+        """
 
     def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]] | None:
         """Return the function that measures held-out data, or None if there is nothing to measure.

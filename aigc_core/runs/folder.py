@@ -153,6 +153,8 @@ class Run:
             return ending
         if ending.reason == "patience":
             return ending if engine.get("patience") is not None else None
+        if ending.reason == "time":
+            return ending if engine.get("max_time") is not None else None
         try:
             standard = StandardConfig.model_validate(engine.get("standard"))
         except ValidationError:

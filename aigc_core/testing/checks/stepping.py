@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from aigc_core.engine import isolated_rng
+from aigc_core.engine import isolated_rng, saved_modules
 from aigc_core.engine.metrics import Meter
 from aigc_core.engine.step import PhaseRunner, StepRunner, build_phases
 from aigc_core.interfaces import Batch, Phase
@@ -30,16 +30,17 @@ class Stepper:
         """Build; without ``batch_size``, use the recipe's; with it, do not accumulate gradients."""
         engine = recipe.config.engine
         self.parts = recipe.build()
-        self.networks = dict(self.parts.trainer.networks())
+        trainer = self.parts.trainer
+        self.networks = saved_modules(trainer)
         for network in self.networks.values():
             network.train()
-        phases = [_with_a_constant_rate(phase) for phase in self.parts.trainer.phases()]
+        phases = [_with_a_constant_rate(phase) for phase in trainer.phases()]
         self.runners = build_phases(self.networks, phases, CPU)
         accumulate = engine.accumulate if batch_size is None else 1
         self._part_size = (batch_size or engine.batch_size) // accumulate
         self._accumulate = accumulate
         self._data = recipe.data
-        self._steps = _step_runner(self.runners, accumulate)
+        self._steps = StepRunner(self.runners, CPU, "fp32", accumulate, 1, trainer.after_step)
 
     def step(self, number: int = 0) -> dict[str, float]:
         """Run the phases of a step once and return the logged means, by name."""
@@ -82,7 +83,3 @@ def _with_a_constant_rate(phase: Phase) -> Phase:
     fields = type(phase.optimizer).model_fields
     constant = {name: value for name, value in _CONSTANT.items() if name in fields}
     return replace(phase, optimizer=phase.optimizer.model_copy(update=constant))
-
-
-def _step_runner(runners: list[PhaseRunner], accumulate: int) -> StepRunner:
-    return StepRunner(runners, CPU, "fp32", accumulate, 1)

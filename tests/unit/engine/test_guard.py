@@ -16,7 +16,18 @@ from aigc_core import (
 )
 from aigc_core.errors import TrainingError
 
-OPTIMIZERS = ["adam", "adamw", "sgd"]
+BY_NAME = [
+    "RMSprop",
+    "Adagrad",
+    "Adadelta",
+    "Adamax",
+    "NAdam",
+    "RAdam",
+    "ASGD",
+    "Rprop",
+    "Adafactor",
+]
+OPTIMIZERS = ["adam", "adamw", "sgd", *BY_NAME]
 
 
 class Recorder(EngineObserver):
@@ -25,6 +36,11 @@ class Recorder(EngineObserver):
 
     def metrics_logged(self, engine: Engine, metrics: Mapping[str, float]) -> None:
         self.metrics.append(metrics)
+
+
+def optimizer_of(name: str) -> OptimizerConfig:
+    momentum = {"momentum": 0.9} if name in ("sgd", "RMSprop") else {}
+    return OptimizerConfig(name=name, lr=1e-3, **momentum)
 
 
 def config(**changes: object) -> EngineConfig:
@@ -45,7 +61,7 @@ def copied(engine: Engine) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_poisoned_batch_spoils_no_weight_no_optimiser_and_no_statistic(optimizer: str) -> None:
-    setting = OptimizerConfig(name=optimizer, lr=1e-3, momentum=0.9)
+    setting = optimizer_of(optimizer)
     trainer = toy_trainer(AdversarialConfig(generator=setting, discriminator=setting))
     recorder = Recorder()
     engine = Engine(
@@ -71,7 +87,7 @@ def test_a_poisoned_batch_spoils_no_weight_no_optimiser_and_no_statistic(optimiz
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_training_recovers_when_the_very_first_update_is_skipped(optimizer: str) -> None:
     """PyTorch's fused SGD leaves its momentum uninitialised when its first step is skipped."""
-    setting = OptimizerConfig(name=optimizer, lr=1e-3, momentum=0.9)
+    setting = optimizer_of(optimizer)
     trainer = toy_trainer(AdversarialConfig(generator=setting, discriminator=setting))
     engine = Engine(trainer, {"samples": toy_data()}, config(), transform=poisoned)
     engine.fit(until_step=1)

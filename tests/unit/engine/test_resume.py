@@ -23,6 +23,10 @@ SETTINGS = {"steps": 9, "batch_size": 16, "device": "cpu", "log_every": 4, "ema"
 
 
 SGD = OptimizerConfig(name="sgd", lr=0.01, momentum=0.9)
+ADAGRAD = OptimizerConfig(name="Adagrad", lr=0.01, options={"initial_accumulator_value": 0.1})
+RMSPROP = OptimizerConfig(name="rmsprop", lr=1e-3, momentum=0.9, options={"centered": True})
+ADAFACTOR = OptimizerConfig(name="Adafactor", lr=1e-3)
+NADAM = OptimizerConfig(name="NAdam", lr=1e-3, clip_grad_norm=0.5)
 CLIPPED = OptimizerConfig(name="adamw", lr=1e-3, weight_decay=0.1, clip_grad_norm=0.5)
 
 
@@ -57,8 +61,18 @@ def stopped_and_resumed(at: int, **changes: object) -> Engine:
         {"precision": "fp32", "ema": None, "accumulate": 2},
         {"precision": "fp32", "trainer": AdversarialConfig(critic_steps=3)},
         {"precision": "fp32", "trainer": AdversarialConfig(generator=SGD, discriminator=CLIPPED)},
+        {"trainer": AdversarialConfig(generator=ADAGRAD, discriminator=RMSPROP)},
+        {"trainer": AdversarialConfig(generator=ADAFACTOR, discriminator=NADAM)},
     ],
-    ids=["fp32", "bf16", "accumulate", "critic-steps", "sgd-and-clipped-adamw"],
+    ids=[
+        "fp32",
+        "bf16",
+        "accumulate",
+        "critic-steps",
+        "sgd-and-clipped-adamw",
+        "adagrad-rmsprop",
+        "adafactor-nadam",
+    ],
 )
 @pytest.mark.parametrize("at", [1, 5])
 def test_stopping_changes_nothing(at: int, changes: dict[str, object]) -> None:
@@ -118,7 +132,7 @@ def test_a_state_of_another_model_is_refused_and_nothing_changes() -> None:
 @pytest.mark.parametrize(
     ("trainer", "changes", "reported"),
     [
-        (AdversarialConfig(generator=SGD), {}, "another optimiser than 'sgd'"),
+        (AdversarialConfig(generator=SGD), {}, "another optimiser than SGD"),
         (AdversarialConfig(), {"batch_size": 8}, "16 samples a step, and there are 8 now"),
         (AdversarialConfig(critic_steps=2), {}, "there are 32 now"),
     ],

@@ -4,7 +4,14 @@ import pytest
 import torch
 from toys import toy_data, toy_trainer
 
-from aigc_core import AdversarialConfig, Engine, EngineConfig, EngineObserver, OptimizerConfig
+from aigc_core import (
+    AdversarialConfig,
+    Engine,
+    EngineConfig,
+    EngineObserver,
+    OptimizerConfig,
+    Phase,
+)
 from aigc_core.engine.optimizers import build_optimizer, learning_rate
 from aigc_core.errors import ConfigError
 
@@ -51,7 +58,11 @@ def test_a_schedule_that_contradicts_itself_is_refused(settings, message) -> Non
 def test_biases_can_be_spared_from_weight_decay() -> None:
     layer = torch.nn.Linear(3, 2)
     config = OptimizerConfig(name="adamw", weight_decay=0.1, decay_matrices_only=True)
-    groups = build_optimizer(config, list(layer.parameters())).param_groups
+    groups = build_optimizer(
+        Phase("p", ("net",), lambda batch, state: batch["samples"], config),
+        list(layer.parameters()),
+        torch.device("cpu"),
+    ).param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert decays == {id(layer.weight): 0.1, id(layer.bias): 0.0}
 
