@@ -15,7 +15,7 @@ from aigc_core.api.metrics import Metrics
 from aigc_core.config import RunConfig, cache_folder, data_root
 from aigc_core.engine import Engine, derive_seed, isolated_rng
 from aigc_core.engine.data import Transform
-from aigc_core.errors import ConfigError, DataError, PluginError
+from aigc_core.errors import ConfigError, DataError, PluginError, UserError, did_you_mean
 from aigc_core.interfaces import (
     DataFolders,
     Dataset,
@@ -39,10 +39,14 @@ class Parts(NamedTuple):
     """The modality of every further column of the data."""
 
     @property
+    def modalities(self) -> dict[str, Modality]:
+        """The modality of every column, ``samples`` among them."""
+        return {"samples": self.modality, **self.columns}
+
+    @property
     def transforms(self) -> dict[str, Transform]:
         """What maps each array to the model's form."""
-        others = {name: modality.to_model for name, modality in self.columns.items()}
-        return {"samples": self.modality.to_model, **others}
+        return {name: modality.to_model for name, modality in self.modalities.items()}
 
 
 class HeldOut(NamedTuple):
@@ -56,7 +60,8 @@ class Assembly(NamedTuple):
     """An engine with loaded data, and what is needed alongside it."""
 
     engine: Engine
-    modality: Modality
+    modalities: dict[str, Modality]
+    """The modality of every column of the data."""
     held_out: HeldOut | None
     """The data that validations measure on; None if there are no validations."""
 
@@ -219,9 +224,33 @@ class Blueprint:
         ]
         return f" Datasets that can have one: {', '.join(found)}." if found else ""
 
-    def metrics(self, names: Sequence[str], modality: Modality) -> Metrics:
-        """Return the named metrics, or all that fit if no names are given; see ``Metrics``."""
-        return Metrics(self.host, self.modality.name, modality, names)
+    def metrics(
+        self, names: Sequence[str], parts: Parts, data: SampleStore | DatasetFacts
+    ) -> dict[str, Metrics]:
+        """Return the named metrics, or all that fit if no names are given, by output.
+
+        Raises:
+            PluginError: a metric is missing, or is for the modality of none of the outputs.
+            ConfigError: a metric does not fit the samples, or no names were given and none fits.
+        """
+        outputs = parts.trainer.generator().outputs
+
+        def of(column: str, some: Sequence[str]) -> Metrics:
+            kind = self.modality.name if column == "samples" else data.columns[column].modality
+            prefix = "" if column == outputs[0] else column
+            return Metrics(self.host, kind, parts.modalities[column], some, column=prefix)
+
+        def fits(column: str, some: Sequence[str]) -> bool:
+            with contextlib.suppress(UserError):
+                return bool(of(column, some))
+            return False
+
+        fitting = {column: [n for n in names if fits(column, [n])] for column in outputs}
+        for name in names:
+            if not any(name in found for found in fitting.values()):
+                of(outputs[0], [name])  # says why not
+        used = [c for c in outputs if (fitting[c] if names else fits(c, []))]
+        return {column: of(column, fitting[column]) for column in used or outputs[:1]}
 
     def engine(self, store: SampleStore, budget: Budget | None = None) -> Assembly:
         """Create the networks and the engine for loaded data; see ``parts``.
@@ -240,11 +269,12 @@ class Blueprint:
 
     def _engine(self, store: SampleStore, budget: Budget | None, steps: int | None) -> Assembly:
         parts = self.parts(store, budget, steps=steps, training=True)
-        modality, trainer = parts.modality, parts.trainer
+        trainer = parts.trainer
         self._check_model_forms(parts, store)
+        self._check_outputs(parts)
         config = self.config.engine
         names = config.validation_metrics
-        compare = self.metrics(names, modality) if names else None
+        compare = self.metrics(names, parts, store) if names else None
         held_out = None
         if (trainer.validation() or compare) and config.validation_samples:
             held_out = self.held_out(store)
@@ -265,7 +295,20 @@ class Blueprint:
             validation=held_out.store.arrays if held_out else None,
             compare=compare,
         )
-        return Assembly(engine, modality, held_out)
+        return Assembly(engine, parts.modalities, held_out)
+
+    def _check_outputs(self, parts: Parts) -> None:
+        """Check that a generator makes columns that the data has.
+
+        Raises:
+            PluginError: one is not there, or has no modality.
+        """
+        for column in parts.trainer.generator().outputs:
+            if column not in parts.modalities:
+                raise PluginError(
+                    f"The recipe '{self.recipe.name}' declares the output '{column}', which is no "
+                    f"column of the data with a modality.{did_you_mean(column, parts.modalities)}"
+                )
 
     def _lacks_held_out(self, setting: str) -> str:
         empty = [name for name in self.dataset.splits if name in ("validation", "test")]

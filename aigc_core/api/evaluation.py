@@ -76,7 +76,7 @@ def evaluate(
     sampler = open_sampler(
         run, checkpoint=checkpoint, overrides=overrides, data_root=data_root, device=device
     )
-    chosen_metrics = sampler.blueprint.metrics(metrics, sampler.modality)
+    chosen_metrics = sampler.blueprint.metrics(metrics, sampler.parts, sampler.facts)
     data = sampler.blueprint.dataset
     if split is not None and split not in data.splits:
         raise ConfigError(
@@ -96,8 +96,11 @@ def evaluate(
     indices = torch.arange(asked.count)
     chosen = permuted(indices, len(store), order_seed).sort().values
     asked = dataclasses.replace(asked, inputs=_of_rows(sampler.generator, store, chosen))
-    real, generated = store.arrays["samples"][chosen], sampler.samples(asked)
-    found = chosen_metrics.compare(real, generated)
+    generated = sampler.columns(asked)
+    found: dict[str, float] = {}
+    for column, compared in chosen_metrics.items():
+        array = store.arrays[column]
+        found |= compared.compare(array[chosen % len(array)], generated[column])
     result = Evaluation(sampler.step, asked.count, seed, split, found)
     try:
         _append(sampler.run, result)

@@ -7,10 +7,10 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Unpack
+from typing import Any, BinaryIO, Unpack
 
 import numpy as np
 import torch
@@ -33,8 +33,14 @@ class GeneratedFiles:
 
     folder: Path
     files: list[Path]
-    preview: Path
+    previews: dict[str, Path]
+    """A preview of the first samples, by the output it shows."""
     step: int
+
+    @property
+    def preview(self) -> Path:
+        """The preview of the first output."""
+        return next(iter(self.previews.values()))
 
 
 def generate_files(
@@ -55,7 +61,8 @@ def generate_files(
         kind: ``samples``; ``interpolation`` for samples between two latents; or
             ``reconstructions`` for ``count`` pairs of a held-out sample and its reconstruction.
         format: one of the modality's formats, with one file per sample; ``npy`` for one array
-            ``samples.npy`` in the stored form; None for the modality's first format.
+            ``samples.npy`` in the stored form; None for the modality's first format. With several
+            outputs, sample *i* is one file for each of them, with the same number.
         out: a folder that is missing or empty; None for one inside the run, replaced if it exists.
         checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
         data_root: for reconstructions: where the data is now, if it was moved.
@@ -80,13 +87,10 @@ def write_samples(
     out: str | Path | None = None,
 ) -> GeneratedFiles:
     """Write what a sampler draws; see ``generate_files``."""
-    formats = (*sampler.modality.formats, "npy")
-    format = format or formats[0]
-    if format not in formats:
-        raise ConfigError(f"There is no format '{format}'.{did_you_mean(format, formats)}")
+    formats = _formats(sampler, asked, format)
     drawn = _drawn(sampler, asked, kind)
     drawn = itertools.chain([next(drawn)], drawn)  # raise errors before a folder is created
-    folder = sampler.run.path / "generated" / _name(sampler, asked, kind, format)
+    folder = sampler.run.path / "generated" / _name(sampler, asked, kind, formats)
     if out is not None:
         folder = Path(os.path.expanduser(out))
     else:
@@ -96,35 +100,54 @@ def write_samples(
             raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
         with atomic_folder(folder, replace=out is None, durable=False) as scratch:
             total = 2 * asked.count if kind == "reconstructions" else asked.count
-            names, preview = _write(sampler, drawn, scratch, total, format)
+            names, previews = _write(sampler, drawn, scratch, total, formats)
     except OSError as error:
         raise StorageError(f"Could not write samples in {folder}: {reason(error)}.") from error
-    return GeneratedFiles(folder, [folder / n for n in names], folder / preview, sampler.step)
+    shown = {column: folder / name for column, name in previews.items()}
+    return GeneratedFiles(folder, [folder / n for n in names], shown, sampler.step)
 
 
-def _drawn(sampler: Sampler, request: Request, kind: Kind) -> Iterator[Tensor]:
+def _formats(sampler: Sampler, asked: Request, format: str | None) -> dict[str, str]:
+    """Return the format of each wanted output: the one asked for, where its modality has it.
+
+    Raises:
+        ConfigError: none has it.
+    """
+    wanted = sampler.validator.wanted(asked)
+    known = {column: sampler.parts.modalities[column].formats for column in wanted}
+    if format == "npy":
+        return dict.fromkeys(wanted, "npy")
+    found = {c: format if format in names else names[0] for c, names in known.items()}
+    if format is not None and format not in found.values():
+        names = [*dict.fromkeys(name for names in known.values() for name in names), "npy"]
+        raise ConfigError(f"There is no format '{format}'.{did_you_mean(format, names)}")
+    return {column: str(name) for column, name in found.items()}
+
+
+def _drawn(sampler: Sampler, request: Request, kind: Kind) -> Iterator[dict[str, Tensor]]:
     if kind == "samples":
-        return sampler.draw(request)
+        return sampler.draw_columns(request)
     if kind == "reconstructions" and request.label is not None:
         raise ConfigError("Samples to reconstruct are not chosen by label: leave --label out.")
     if not request.is_plain:
         raise ConfigError(f"Prompts, inputs and controls do not go with {kind}.")
-    if kind == "interpolation":
-        return sampler.interpolate(request)
-    return sampler.reconstruct(request)
+    make = sampler.interpolate if kind == "interpolation" else sampler.reconstruct
+    main = sampler.generator.outputs[0]
+    return ({main: stored} for stored in make(request))
 
 
-def _name(sampler: Sampler, request: Request, kind: Kind, format: str) -> str:
+def _name(sampler: Sampler, request: Request, kind: Kind, formats: Mapping[str, str]) -> str:
     """Return the name of the folder inside the run; the same request gives the same name."""
     about: list[str] = [] if kind == "samples" else [kind]
     if request.label is not None:
         about.append(f"label-{sampler.validator.label(request.label)}")
     if not request.is_plain:
-        asked = [request.prompt, dict(request.inputs), dict(request.controls)]
+        asked: list[Any] = [request.prompt, dict(request.inputs), dict(request.controls)]
+        asked += [sampler.validator.wanted(request)] if request.want else []
         key = json.dumps(asked, sort_keys=True, default=_told_apart)
         about.append(hashlib.blake2b(key.encode(), digest_size=4).hexdigest())
     plain = f"step-{sampler.step:06d}-seed-{request.seed}-count-{request.count}"
-    return "-".join([plain, *about, format])
+    return "-".join([plain, *about, *dict.fromkeys(formats.values())])
 
 
 def _told_apart(value: object) -> str:
@@ -143,29 +166,42 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _write(
-    sampler: Sampler, drawn: Iterator[Tensor], folder: Path, count: int, format: str
-) -> tuple[list[str], str]:
-    """Write the samples chunk by chunk; return the files' names and the preview's."""
+    sampler: Sampler,
+    drawn: Iterator[dict[str, Tensor]],
+    folder: Path,
+    count: int,
+    formats: Mapping[str, str],
+) -> tuple[list[str], dict[str, str]]:
+    """Write the samples chunk by chunk; return the files' names, and the previews' by output."""
+    modalities, main = sampler.parts.modalities, next(iter(formats))
+    shared = {f for f in formats.values() if list(formats.values()).count(f) > 1}
     names: list[str] = []
-    start, first = 0, []
+    start, first = 0, dict[str, list[Tensor]]()
+    arrays: dict[str, BinaryIO] = {}
     with contextlib.ExitStack() as stack:
-        array: BinaryIO | None = None
-        if format == "npy":
-            names = ["samples.npy"]
-            array = stack.enter_context((folder / names[0]).open("wb"))
-        for stored in drawn:
-            if array is not None:
-                if start == 0:
-                    _write_npy_header(array, (count, *stored.shape[1:]), sampler.spec.dtype)
-                array.write(stored.contiguous().numpy().tobytes())
-            else:
-                saved = sampler.modality.save(stored, folder, format=format, start=start)
-                names += [path.name for path in saved]
-            if start < PREVIEW_COUNT:
-                first.append(stored[: PREVIEW_COUNT - start])
-            start += len(stored)
-    preview = sampler.modality.preview(torch.cat(first), folder / "preview")
-    return names, preview.name
+        for chunk in drawn:
+            for column, stored in chunk.items():
+                if formats[column] == "npy":
+                    if column not in arrays:
+                        names.append("samples.npy" if column == main else f"{column}.npy")
+                        arrays[column] = stack.enter_context((folder / names[-1]).open("wb"))
+                        shape, dtype = (count, *stored.shape[1:]), modalities[column].spec.dtype
+                        _write_npy_header(arrays[column], shape, dtype)
+                    arrays[column].write(stored.contiguous().numpy().tobytes())
+                else:
+                    format = formats[column]
+                    saved = modalities[column].save(stored, folder, format=format, start=start)
+                    if format in shared:  # two outputs would have files of one name
+                        saved = [p.rename(p.with_stem(f"{p.stem}-{column}")) for p in saved]
+                    names += [path.name for path in saved]
+                if start < PREVIEW_COUNT:
+                    first.setdefault(column, []).append(stored[: PREVIEW_COUNT - start])
+            start += len(next(iter(chunk.values())))
+    previews = {}
+    for column, pieces in first.items():
+        path = folder / ("preview" if column == main else f"preview-{column}")
+        previews[column] = modalities[column].preview(torch.cat(pieces), path).name
+    return names, previews
 
 
 def _write_npy_header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> None:

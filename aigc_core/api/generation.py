@@ -27,10 +27,11 @@ def generate(
         run: a run or the path of one.
         checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
         device: as for training.
-        request: the fields of ``Request``: count, seed, label, prompt, inputs, controls.
+        request: the fields of ``Request``: count, seed, label, prompt, inputs, controls, want.
 
     Returns:
-        ``(count, *shape)`` on the CPU in the stored form, such as uint8 ``(count, C, H, W)``.
+        ``(count, *shape)`` on the CPU in the stored form, such as uint8 ``(count, C, H, W)``: of
+        the first wanted output; ``Sampler.columns`` gives several.
 
     Raises:
         RunError: not a run, or it has no intact checkpoint.

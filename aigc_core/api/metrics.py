@@ -16,9 +16,17 @@ class Metrics:
     """Some metrics for the samples of one modality; also the engine's ``Comparison``."""
 
     def __init__(
-        self, host: PluginHost, modality_name: str, modality: Modality, names: Sequence[str]
+        self,
+        host: PluginHost,
+        modality_name: str,
+        modality: Modality,
+        names: Sequence[str],
+        *,
+        column: str = "",
     ) -> None:
         """Choose metrics by name, or all that fit if no names are given.
+
+        Values are named ``<metric>/<value>``, after ``<column>/`` where a column is given.
 
         Raises:
             PluginError: a metric is missing or is for another modality.
@@ -26,6 +34,7 @@ class Metrics:
         """
         self._host = host
         self._modality = modality
+        self._prefix = f"{column}/" if column else ""
         known = [s for s in host.metrics.values() if s.modality in (None, modality_name)]
         fitting = [spec for spec in known if self._fits(spec)]
         self._specs = [host.metric(name, modality_name) for name in names] or fitting
@@ -49,7 +58,11 @@ class Metrics:
     @property
     def higher_is_better(self) -> Collection[str]:
         """Names, ``<metric>/<value>``, of the values that are better when higher."""
-        return [f"{spec.name}/{name}" for spec in self._specs for name in spec.higher_is_better]
+        return [
+            f"{self._prefix}{spec.name}/{name}"
+            for spec in self._specs
+            for name in spec.higher_is_better
+        ]
 
     def __call__(self, real: Tensor, generated: Tensor) -> Mapping[str, float]:
         """Like ``compare``, for stored real samples and generated ones in the model's form."""
@@ -74,7 +87,9 @@ class Metrics:
             raise PluginError(f"The plugin '{owner}' names {spec.code}, which is not a Metric.")
         try:
             values = metric.compare(real, generated, self._modality)
-            return {f"{spec.name}/{name}": float(value) for name, value in values.items()}
+            return {
+                f"{self._prefix}{spec.name}/{name}": float(value) for name, value in values.items()
+            }
         except UserError:
             raise
         except (Exception, SystemExit) as error:

@@ -25,11 +25,23 @@ class RunRecorder(EngineObserver):
     required = True
 
     def __init__(
-        self, run: Run, modality: Modality, hooks: HookCaller, *, resumed: bool = False
+        self,
+        run: Run,
+        modalities: Mapping[str, Modality],
+        hooks: HookCaller,
+        *,
+        resumed: bool = False,
     ) -> None:
-        """Record into a run; if ``resumed``, metrics after its checkpoint will be logged again."""
+        """Record into a run.
+
+        Args:
+            run: where to.
+            modalities: of every column, for previews.
+            hooks: what observers are called by.
+            resumed: whether metrics after the run's checkpoint will be logged again.
+        """
         self.run = run
-        self.modality = modality
+        self.modalities = modalities
         self.hooks = hooks
         self._uncut = resumed
         self._identity = identity(self.run.path)
@@ -68,17 +80,20 @@ class RunRecorder(EngineObserver):
         """Draw the preview, with the same latents at every step of the run."""
         self._check_there(engine.step)
         seed = derive_seed(engine.config.seed, "preview")
-        samples = engine.sample(engine.config.sample_count, seed=seed)
-        try:
-            make_real_folder(self.run.samples)
-            stored = self.modality.to_stored(samples).cpu()
-            preview = self.modality.preview(stored, self.run.samples / f"step-{engine.step:06d}")
-        except Exception as error:  # a picture is not worth a training
-            logger.warning(
-                "No preview of step %d: %s: %s", engine.step, type(error).__name__, error
-            )
-            return
-        self.hooks.call("aigc_samples_drawn", run=self.run, step=engine.step, preview=preview)
+        drawn = engine.sample_columns(engine.config.sample_count, seed=seed)
+        for number, (column, samples) in enumerate(drawn.items()):
+            name = f"step-{engine.step:06d}" + (f"-{column}" if number else "")
+            modality = self.modalities[column]
+            try:
+                make_real_folder(self.run.samples)
+                stored = modality.to_stored(samples).cpu()
+                preview = modality.preview(stored, self.run.samples / name)
+            except Exception as error:  # a picture is not worth a training
+                logger.warning(
+                    "No preview of step %d: %s: %s", engine.step, type(error).__name__, error
+                )
+                continue
+            self.hooks.call("aigc_samples_drawn", run=self.run, step=engine.step, preview=preview)
 
     def redraw(self, engine: Engine) -> None:
         """Draw the preview that was due at the step of the resumed checkpoint.

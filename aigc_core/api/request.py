@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -33,6 +33,7 @@ class RequestOptions(TypedDict, total=False):
     prompt: str | None
     inputs: Mapping[str, Given]
     controls: Mapping[str, Any]
+    want: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Request:
     """Further conditions, by name."""
     controls: Mapping[str, Any] = field(default_factory=dict)
     """How to draw: settings of the generator, such as ``{"temperature": 0.8}``."""
+    want: Sequence[str] = ()
+    """Which of a generator's outputs: names of columns or, where only one has it, of modalities;
+    none for all."""
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -68,7 +72,7 @@ class Request:
     @property
     def is_plain(self) -> bool:
         """Whether it asks for nothing but a number of samples, a seed and perhaps a class."""
-        return self.prompt is None and not self.inputs and not self.controls
+        return self.prompt is None and not self.inputs and not self.controls and not self.want
 
 
 class RequestValidator:
@@ -80,6 +84,7 @@ class RequestValidator:
         generator: Generator,
         modalities: Mapping[str, Modality],
         label_names: tuple[str, ...],
+        kinds: Mapping[str, str] | None = None,
     ) -> None:
         """Take what answers are checked against.
 
@@ -88,7 +93,10 @@ class RequestValidator:
             generator: declares conditions and controls.
             modalities: of every column that is not labels, ``samples`` among them.
             label_names: the classes' names, in order.
+            kinds: the name of each column's modality; None for the columns' own names.
         """
+        self.outputs = generator.outputs
+        self._kinds = {column: column for column in generator.outputs} | dict(kinds or {})
         self._who = who
         self._conditions = dict(generator.conditions)
         self._label_count = generator.label_count
@@ -136,6 +144,24 @@ class RequestValidator:
         except ValidationError as error:
             raise ConfigError(explain(section, error, request.controls, {}, [section])) from None
 
+    def wanted(self, request: Request) -> tuple[str, ...]:
+        """Return the outputs that a request wants, as names of columns.
+
+        Raises:
+            ConfigError: one that the generator does not have, or that is named twice.
+        """
+        found: list[str] = []
+        for name in request.want:
+            of_kind = [column for column in self.outputs if self._kinds[column] == name]
+            column = name if name in self.outputs or len(of_kind) != 1 else of_kind[0]
+            if column not in self.outputs:
+                names = [*self.outputs, *(self._kinds[column] for column in self.outputs)]
+                raise ConfigError(f"{self._who} makes no '{name}'.{did_you_mean(name, names)}")
+            if column in found:
+                raise ConfigError(f"'{name}' is wanted twice.")
+            found.append(column)
+        return tuple(found) or self.outputs
+
     def label(self, name: str | int) -> int:
         """Return the class that a name, or else a number, stands for.
 
@@ -168,7 +194,7 @@ class RequestValidator:
         Raises:
             ConfigError: they are something else.
         """
-        modality = self._modalities["samples"]
+        modality = self._modalities[self.outputs[0]]
         if not isinstance(modality, TextCodec):
             raise ConfigError(f"{self._who} makes no text.")
         return modality
@@ -190,7 +216,12 @@ class RequestValidator:
             }
             for name, condition in self._conditions.items()
         }
-        return {"conditions": described, "controls": described_schema(self._controls)}
+        outputs = {column: {"modality": self._kinds[column]} for column in self.outputs}
+        return {
+            "outputs": outputs,
+            "conditions": described,
+            "controls": described_schema(self._controls),
+        }
 
     def _give(self, given: dict[str, Given], name: str, value: Given) -> None:
         if name in given:

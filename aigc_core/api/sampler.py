@@ -23,6 +23,7 @@ from aigc_core.engine import (
     derive_seed,
     draw_chunks,
     interpolate_latents,
+    joined,
     load_weights,
     renaming,
     saved_modules,
@@ -99,7 +100,8 @@ class Sampler:
         wanted = choose_checkpoint(run.checkpoints, checkpoint)
         found = open_weights(run.checkpoints, logger.warning, wanted)
         budget = budget_for(found.header())
-        self.modality, self.trainer, columns = blueprint.parts(self.facts, budget)
+        self.parts = blueprint.parts(self.facts, budget)
+        self.modality, self.trainer = self.parts.modality, self.parts.trainer
         self.step, weights = found.step, self._weights(found)
         self._warn_of_changes(found)
         averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
@@ -110,9 +112,13 @@ class Sampler:
             load_weights({"ema": self.generator}, averaged)
         for network in (*networks.values(), self.generator):
             network.to(device).eval().requires_grad_(False)  # once, so that threads may share it
-        modalities = {"samples": self.modality, **columns}
         self.validator = RequestValidator(
-            run.recipe, self.generator, modalities, self.facts.label_names
+            run.recipe,
+            self.generator,
+            self.parts.modalities,
+            self.facts.label_names,
+            {"samples": blueprint.modality.name}
+            | {name: column.modality for name, column in self.facts.columns.items()},
         )
 
     def describe(self) -> dict[str, Any]:
@@ -181,12 +187,25 @@ class Sampler:
             )
 
     def draw(self, request: Request) -> Iterator[Tensor]:
-        """Yield the samples of a request, chunk by chunk.
+        """Yield the samples of a request, chunk by chunk: those of the first output it wants.
 
         Raises:
             ConfigError: the run cannot be asked for that.
             DataError: a file that is given cannot be read.
         """
+        for drawn in self.draw_columns(request):
+            yield next(iter(drawn.values()))
+
+    def draw_columns(self, request: Request) -> Iterator[dict[str, Tensor]]:
+        """Yield the samples of a request, chunk by chunk, for each output it wants.
+
+        Row *i* of each belongs to sample *i*.
+
+        Raises:
+            ConfigError: the run cannot be asked for that.
+            DataError: a file that is given cannot be read.
+        """
+        wanted = self.validator.wanted(request)
         chunks = draw_chunks(
             self.generator,
             request.count,
@@ -195,12 +214,18 @@ class Sampler:
             conditions=self.validator.conditions(request),
             controls=self.validator.controls(request),
         )
-        for samples in chunks:
-            yield self.modality.to_stored(samples).cpu()
+        for drawn in chunks:
+            yield {
+                name: self.parts.modalities[name].to_stored(drawn[name]).cpu() for name in wanted
+            }
 
     def samples(self, request: Request) -> Tensor:
         """Return ``(count, *spec.shape)`` samples at once; see ``draw``."""
         return torch.cat(list(self.draw(request)))
+
+    def columns(self, request: Request) -> dict[str, Tensor]:
+        """Return samples of each wanted output at once; see ``draw_columns``."""
+        return joined(self.draw_columns(request))
 
     def stream_text(self, request: Request, stop: str | None = None) -> Iterator[str]:
         """Yield one text in pieces as it is drawn; the request's ``count`` is ignored.

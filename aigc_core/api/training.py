@@ -90,7 +90,7 @@ class Training:
         environment = describe_environment(blueprint) | {RECORD: record.model_dump(mode="json")}
         run = _create(path, config, facts, environment)
         with run.locked():
-            engine.add_observer(RunRecorder(run, assembly.modality, hooks))
+            engine.add_observer(RunRecorder(run, assembly.modalities, hooks))
             yield cls._ready(run, engine, hooks, facts, notes, progress)
 
     @classmethod
@@ -145,7 +145,7 @@ class Training:
             engine.check_validation()
             _warn_of_another_machine(run, engine, describe_environment(blueprint))
             _write_down(run, config, engine.step, edited=edited)
-            recorder = RunRecorder(run, assembly.modality, hooks, resumed=True)
+            recorder = RunRecorder(run, assembly.modalities, hooks, resumed=True)
             recorder.redraw(engine)
             engine.add_observer(recorder)
             yield cls._ready(run, engine, hooks, facts, notes, progress)

@@ -47,6 +47,10 @@ def generate(
             "--input", metavar="NAME=FILE", help="A condition that is a file; repeatable."
         ),
     ] = None,
+    want: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="Of several outputs, those to write; otherwise all."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,6 +95,7 @@ def generate(
         prompt=prompt,
         inputs=dict(_named_file(text) for text in input_ or ()),
         controls=controls,
+        want=[name.strip() for name in want.split(",")] if want is not None else (),
     )
     sampler = open_sampler(run, checkpoint=checkpoint, data_root=data_root, device=device)
     alone = count is None and out is None and not as_json
@@ -109,6 +114,7 @@ def generate(
                 "folder": str(files.folder),
                 "files": [str(path) for path in files.files],
                 "preview": str(files.preview),
+                "previews": {name: str(path) for name, path in files.previews.items()},
                 "step": files.step,
                 "count": asked.count,
                 "seed": seed,
@@ -117,7 +123,8 @@ def generate(
         return
     console = error_console()
     say(console, f"{asked.count:,} samples of step {files.step} in {shown(files.folder)}")
-    say(console, f"Preview: {shown(files.preview)}")
+    for preview in files.previews.values():
+        say(console, f"Preview: {shown(preview)}")
 
 
 def _named_file(text: str) -> tuple[str, Path]:

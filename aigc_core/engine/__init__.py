@@ -5,10 +5,12 @@ from aigc_core.engine.device import choose_device, choose_precision, describe_de
 from aigc_core.engine.engine import Engine, EngineObserver
 from aigc_core.engine.inputs import as_arrays
 from aigc_core.engine.sampling import (
+    by_output,
     draw_chunks,
     draw_samples,
     evaluation_mode,
     interpolate_latents,
+    joined,
 )
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.engine.state import load_weights, renaming, saved_modules
@@ -24,6 +26,7 @@ __all__ = [
     "ResidentData",
     "State",
     "as_arrays",
+    "by_output",
     "choose_device",
     "choose_precision",
     "derive_seed",
@@ -33,6 +36,7 @@ __all__ = [
     "evaluation_mode",
     "interpolate_latents",
     "isolated_rng",
+    "joined",
     "load_weights",
     "renaming",
     "saved_modules",

@@ -74,6 +74,10 @@ class ResidentData:
         """Where ``take`` wants its indices."""
         return self._device if self.on_device else torch.device("cpu")
 
+    def length_of(self, name: str) -> int:
+        """Return how many rows an array has."""
+        return self.lengths[self._streams[name]]
+
     def stored(self, name: str, rows: Tensor) -> Tensor:
         """Return rows ``(B,)`` of one array in its stored form, on the CPU."""
         array = self._arrays[name]

@@ -27,7 +27,7 @@ from aigc_core.engine.inputs import as_arrays, check_trainer, described, generat
 from aigc_core.engine.metrics import LogInterval
 from aigc_core.engine.optimizers import learning_rate
 from aigc_core.engine.order import ShuffledOrder, permuted
-from aigc_core.engine.sampling import draw_samples, row_conditions
+from aigc_core.engine.sampling import draw_samples, joined, row_conditions
 from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.signals import StopRequest
 from aigc_core.engine.state import (
@@ -47,6 +47,7 @@ from aigc_core.errors import (
     StopTraining,
     TrainingError,
     UserError,
+    did_you_mean,
     raised_at,
 )
 from aigc_core.interfaces import Batch, Generator, Trainer
@@ -113,7 +114,7 @@ class Engine:
         transform: Transform | Mapping[str, Transform] | None = None,
         streams: Mapping[str, str] | None = None,
         validation: object | None = None,
-        compare: Comparison | None = None,
+        compare: Comparison | Mapping[str, Comparison] | None = None,
         observers: Sequence[EngineObserver] = (),
     ) -> None:
         """Move a trainer's networks to the device and prepare to train.
@@ -130,7 +131,8 @@ class Engine:
                 length, and an order of their own.
             validation: held-out data in the same form, to measure on at validations.
             compare: computes the ``validation_metrics``: compares some of that data with
-                generated samples at each validation.
+                generated samples at each validation; or such functions by the output that each
+                is for.
             observers: are called with metrics, and when samples and checkpoints are due.
 
         Raises:
@@ -162,7 +164,11 @@ class Engine:
         if validation is not None and config.validation_samples:
             arrays = as_arrays(validation)
             self._held_out = ResidentData(arrays, self.device, transforms, streams)
-        self._stopping = Stopping(config, trainer.higher_is_better, compare)
+        comparisons = _by_column(compare, generator)
+        higher = [name for found in comparisons.values() for name in found.higher_is_better]
+        self._stopping = Stopping(
+            config, (*trainer.higher_is_better, *higher), compares=bool(comparisons)
+        )
         self._checked = config.needs_validation is None
         self._orders = {
             stream: ShuffledOrder(
@@ -183,7 +189,7 @@ class Engine:
         self._validation = build_validation(
             trainer,
             self._held_out,
-            compare,
+            comparisons,
             config,
             device=self.device,
             total_steps=self.total_steps,
@@ -237,7 +243,14 @@ class Engine:
         return self.ema.generator if self.ema else self.trainer.generator()
 
     def sample(self, count: int, *, seed: int) -> Tensor:
-        """Draw ``(count, *sample_shape)`` float32 samples; training is not disturbed.
+        """Draw ``(count, *sample_shape)`` samples of the generator's main output.
+
+        See ``sample_columns``.
+        """
+        return self.sample_columns(count, seed=seed)[self.generator.outputs[0]]
+
+    def sample_columns(self, count: int, *, seed: int) -> dict[str, Tensor]:
+        """Draw ``(count, *sample_shape)`` samples of each output; training is not disturbed.
 
         What the generator is given besides classes are rows of the held-out data, or else of the
         training data, drawn at random.
@@ -248,7 +261,7 @@ class Engine:
         chunks = draw_samples(
             self.generator, count, seed=seed, device=self.device, conditions=given
         )
-        return torch.cat(list(chunks))
+        return joined(chunks)
 
     @property
     def best(self) -> Best | None:
@@ -501,6 +514,21 @@ class Engine:
         self._stopping.resume_from(scalars.validations)
         self._saved_step = -1
         self._halfway = False
+
+
+def _by_column(
+    compare: Comparison | Mapping[str, Comparison] | None, generator: Generator
+) -> dict[str, Comparison]:
+    """Return comparisons by the output they are for."""
+    if compare is None:
+        return {}
+    given = compare if isinstance(compare, Mapping) else {generator.outputs[0]: compare}
+    for name in given:
+        if name not in generator.outputs:
+            raise ConfigError(
+                f"compare names the output '{name}'.{did_you_mean(name, generator.outputs)}"
+            )
+    return dict(given)
 
 
 def _since(started: float) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from aigc_core.engine.data import ResidentData
 from aigc_core.engine.seeds import derive_seed, isolated_rng
+from aigc_core.errors import ConfigError
 from aigc_core.interfaces import ConfigModel, Generator
 
 
@@ -34,7 +35,7 @@ def draw_samples(
     device: torch.device,
     conditions: Mapping[str, Tensor] | None = None,
     controls: ConfigModel | None = None,
-) -> Iterator[Tensor]:
+) -> Iterator[dict[str, Tensor]]:
     """Draw samples from a network that is being trained; see ``draw_chunks``.
 
     The network's mode and torch's global random state are left as they were.
@@ -59,7 +60,7 @@ def draw_chunks(
     device: torch.device,
     conditions: Mapping[str, Tensor] | None = None,
     controls: ConfigModel | None = None,
-) -> Iterator[Tensor]:
+) -> Iterator[dict[str, Tensor]]:
     """Draw samples in chunks, in float32 whatever the training's precision was.
 
     Chunk c is computed whole, by its own random generator, from (seed, c) alone: sample i of a
@@ -75,8 +76,11 @@ def draw_chunks(
         controls: of the generator's own kind; None for their defaults.
 
     Yields:
-        ``(n, *sample_shape)`` in the model's range, on ``device``; n is ``sample_chunk``, and the
-        last chunk is cut to fit.
+        For each of the generator's outputs ``(n, *sample_shape)`` in the model's range, on
+        ``device``; n is ``sample_chunk``, and the last chunk is cut to fit.
+
+    Raises:
+        ConfigError: the generator does not give what its ``outputs`` declare.
     """
     size = generator.sample_chunk
     given = {name: value.to(device) for name, value in (conditions or {}).items()}
@@ -88,8 +92,34 @@ def draw_chunks(
         places = torch.arange(start, start + size, device=device)
         rows = {name: value[places % len(value)] for name, value in given.items()}
         with torch.no_grad():
-            samples = generator.sample(size, rng=rng, conditions=rows, controls=controls)
-        yield samples[: count - start]
+            drawn = generator.sample(size, rng=rng, conditions=rows, controls=controls)
+        found = by_output(generator, drawn)
+        yield {name: samples[: count - start] for name, samples in found.items()}
+
+
+def by_output(generator: Generator, drawn: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what ``Generator.sample`` gave by the names of its outputs, in their order.
+
+    Raises:
+        ConfigError: it is not what they declare.
+    """
+    outputs, who = generator.outputs, type(generator).__name__
+    if isinstance(drawn, Tensor):
+        drawn = {outputs[0]: drawn}
+    if set(drawn) != set(outputs):
+        raise ConfigError(
+            f"{who}.outputs declares {', '.join(outputs)}, and its sample gave {', '.join(drawn)}."
+        )
+    return {name: drawn[name] for name in outputs}
+
+
+def joined(chunks: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Join chunks of named tensors along their first dimension."""
+    pieces: dict[str, list[Tensor]] = {}
+    for chunk in chunks:
+        for name, tensor in chunk.items():
+            pieces.setdefault(name, []).append(tensor)
+    return {name: torch.cat(found) for name, found in pieces.items()}
 
 
 def row_columns(generator: Generator) -> dict[str, str]:

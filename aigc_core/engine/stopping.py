@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from aigc_core.config import EngineConfig
 from aigc_core.config.durations import duration
-from aigc_core.engine.validation import Comparison
 from aigc_core.errors import ConfigError, did_you_mean, nearest
 from aigc_core.state import Best, Ending, Outcome
 
@@ -33,25 +32,25 @@ class Stopping:
     def __init__(
         self,
         config: EngineConfig,
-        measured: Collection[str] = (),
-        compare: Comparison | None = None,
+        higher: Collection[str] = (),
+        *,
+        compares: bool = False,
     ) -> None:
         """Judge by a configuration.
 
         Args:
             config: the engine's settings.
-            measured: the trainer's measures that are better when higher.
-            compare: declares the same for its own; all others are better when lower.
+            higher: the measures that are better when higher; all others are better when lower.
+            compares: whether generated samples are compared with held-out ones.
         """
         self._config = config
-        self._compares = compare is not None
+        self._compares = compares
         self._standard = config.standard
         self._patience = config.patience
         self._metric = config.checkpoint.keep_best
         if self._metric == "auto" and config.standard is not None:
             self._metric = config.standard.metric
-        declared = (*measured, *(compare.higher_is_better if compare else ()))
-        self._declared = {f"validation/{name}" for name in declared}
+        self._declared = {f"validation/{name}" for name in higher}
         self._higher = set(self._declared)
         if config.standard is not None and config.standard.higher_is_better:
             self._higher.add(config.standard.metric)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from aigc_core.config import EngineConfig
 from aigc_core.engine.data import ResidentData
 from aigc_core.engine.order import permuted
-from aigc_core.engine.sampling import draw_samples, evaluation_mode, row_conditions
+from aigc_core.engine.sampling import draw_samples, evaluation_mode, joined, row_conditions
 from aigc_core.engine.seeds import derive_seed, isolated_rng
 from aigc_core.errors import UserError
 from aigc_core.interfaces import Batch, Generator, StepState, Trainer
@@ -137,7 +137,11 @@ class SampleComparison:
     """Compares the same held-out samples with samples of the same seed, every time."""
 
     def __init__(
-        self, compare: Comparison, data: ResidentData, device: torch.device, config: EngineConfig
+        self,
+        compare: Mapping[str, Comparison],
+        data: ResidentData,
+        device: torch.device,
+        config: EngineConfig,
     ) -> None:
         """Choose at most ``validation_metric_samples`` of the data, at random.
 
@@ -179,15 +183,19 @@ class SampleComparison:
         drawn = draw_samples(
             generator, len(rows), seed=self._seed, device=self._device, conditions=given
         )
-        real, generated = self._data.stored("samples", rows), torch.cat(list(drawn))
-        with torch.no_grad(), isolated_rng(self._device, self._seed):
-            return dict(self._compare(real, generated))
+        generated = joined(drawn)
+        found: dict[str, float] = {}
+        for column, compare in self._compare.items():
+            real = self._data.stored(column, rows % self._data.length_of(column))
+            with torch.no_grad(), isolated_rng(self._device, self._seed):
+                found |= compare(real, generated[column])
+        return found
 
 
 def build_validation(
     trainer: Trainer,
     held_out: ResidentData | None,
-    compare: Comparison | None,
+    compare: Mapping[str, Comparison],
     config: EngineConfig,
     *,
     device: torch.device,
@@ -198,7 +206,7 @@ def build_validation(
     if held_out is None:
         return None
     comparison = None
-    if compare is not None:
+    if compare:
         comparison = SampleComparison(compare, held_out, device, config)
     measures, measure = None, trainer.validation()
     if measure is not None:

@@ -38,6 +38,8 @@ class Generator(nn.Module, ABC):
     """How many classes a sample can be asked for; 0 for a generator that knows none."""
     controls: ClassVar[type[ConfigModel]] = NoControls
     """How samples can be drawn: settings with defaults, ranges and descriptions."""
+    outputs: tuple[str, ...] = ("samples",)
+    """Columns of the data that it makes, the main one first; all have a modality."""
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
@@ -52,7 +54,7 @@ class Generator(nn.Module, ABC):
         rng: torch.Generator,
         conditions: Mapping[str, Tensor],
         controls: ConfigModel,
-    ) -> Tensor:
+    ) -> Tensor | Mapping[str, Tensor]:
         """Draw ``count`` samples.
 
         Args:
@@ -64,8 +66,9 @@ class Generator(nn.Module, ABC):
             controls: an instance of the network's own ``controls``.
 
         Returns:
-            ``(count, *sample_shape)`` in the model's range. The engine calls it in evaluation
-            mode and without gradients.
+            ``(count, *sample_shape)`` in the model's range; with several ``outputs``, such tensors
+            by their names, row by row of one sample. The engine calls it in evaluation mode and
+            without gradients.
         """
 
 

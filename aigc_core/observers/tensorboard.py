@@ -64,7 +64,8 @@ class TensorBoard:
         writer = self._writer_for(run)
         if writer:
             for path in sorted(preview.parent.glob(f"{glob.escape(preview.stem)}.*")):
-                self._show(writer, path, step)
+                column = preview.stem.removeprefix(f"step-{step:06d}").removeprefix("-")
+                self._show(writer, f"samples/{column}" if column else "samples", path, step)
 
     @hookimpl
     def aigc_run_finished(self, run: Run) -> None:
@@ -100,7 +101,7 @@ class TensorBoard:
             file.add_summary(summary)
 
     @staticmethod
-    def _show(writer: SummaryWriter, path: Path, step: int) -> None:
+    def _show(writer: SummaryWriter, tag: str, path: Path, step: int) -> None:
         """Add one preview file, chosen by suffix; unknown suffixes are ignored."""
         import numpy as np
 
@@ -108,7 +109,7 @@ class TensorBoard:
             from PIL import Image
 
             pixels = np.asarray(Image.open(path).convert("RGB"))
-            writer.add_image("samples", pixels, step, dataformats="HWC")
+            writer.add_image(tag, pixels, step, dataformats="HWC")
         elif path.suffix == ".wav":
             with wave.open(str(path)) as file:
                 if file.getsampwidth() != 2:
@@ -116,7 +117,7 @@ class TensorBoard:
                 shape = (-1, file.getnchannels())
                 data = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(shape)
                 sound, rate = data.mean(1, dtype=np.float32) / 32768, file.getframerate()
-            writer.add_audio("samples", sound[None], step, rate)
+            writer.add_audio(tag, sound[None], step, rate)
         elif path.suffix == ".txt":
             text = path.read_text(encoding="utf-8", errors="replace")
-            writer.add_text("samples", "    " + text.replace("\n", "\n    "), step)
+            writer.add_text(tag, "    " + text.replace("\n", "\n    "), step)

@@ -150,12 +150,14 @@ def batch_of_one(recipe: RecipeSubject) -> None:
         stepper.step()
     generator = recipe.parts.trainer.generator()
     with torch.no_grad(), evaluation_mode(generator):
-        samples = draw(recipe, generator, 1, rng=torch.Generator().manual_seed(0))
-    shape = (1, *generated_shape(samples, generator, recipe.parts.modality))
-    fail_unless(
-        tuple(samples.shape) == shape,
-        f"generator.sample(1) gave the shape {tuple(samples.shape)}; it should be {shape}.",
-    )
+        drawn = draw(recipe, generator, 1, rng=torch.Generator().manual_seed(0))
+    for column, samples in drawn.items():
+        modality = recipe.parts.modalities[column]
+        shape = (1, *generated_shape(samples, generator, modality))
+        fail_unless(
+            tuple(samples.shape) == shape,
+            f"generator.sample(1) gave the shape {tuple(samples.shape)}; it should be {shape}.",
+        )
     for judge in find_judges(recipe):
         logits = judge.logits(1)
         if logits is None and not judge.noted:

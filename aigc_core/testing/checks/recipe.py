@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from aigc_core.config import Layer, RunConfig, resolve_config
-from aigc_core.engine import draw_samples, isolated_rng
+from aigc_core.engine import draw_samples, isolated_rng, joined
 from aigc_core.engine.sampling import evaluation_mode
 from aigc_core.engine.step import build_phases
 from aigc_core.errors import ConfigError
@@ -135,11 +135,13 @@ def generator_is_saved(recipe: RecipeSubject) -> None:
 @CHECKS.recipe()
 def sample(recipe: RecipeSubject) -> None:
     """The generator draws as many samples as asked for, in the form that the modality declares."""
-    generator, modality = recipe.parts.trainer.generator(), recipe.parts.modality
+    generator, modalities = recipe.parts.trainer.generator(), recipe.parts.modalities
     with torch.no_grad(), evaluation_mode(generator), isolated_rng(CPU):
-        samples = draw(recipe, generator, 3, rng=torch.Generator().manual_seed(0))
-    shape = generated_shape(samples, generator, modality)
-    check_model_form(samples, modality, 3, "generator.sample(3) gave", shape)
+        drawn = draw(recipe, generator, 3, rng=torch.Generator().manual_seed(0))
+    for column, samples in drawn.items():
+        what = "" if len(drawn) == 1 else f", for '{column}',"
+        shape = generated_shape(samples, generator, modalities[column])
+        check_model_form(samples, modalities[column], 3, f"generator.sample(3){what} gave", shape)
 
 
 @CHECKS.recipe()
@@ -169,7 +171,8 @@ def same_seed_same_samples(recipe: RecipeSubject) -> None:
 
 def _drawn(recipe: RecipeSubject, generator: Generator, seed: int) -> Tensor:
     given = recipe.conditions(generator, 3)
-    return torch.cat(list(draw_samples(generator, 3, seed=seed, device=CPU, conditions=given)))
+    drawn = draw_samples(generator, 3, seed=seed, device=CPU, conditions=given)
+    return torch.cat([samples.flatten(1).float() for samples in joined(drawn).values()], dim=1)
 
 
 @torch.no_grad()
@@ -217,7 +220,7 @@ def sampling_leaves_no_trace(recipe: RecipeSubject) -> None:
             f"sample() changed '{name}' of the generator, in evaluation mode.",
         )
     fail_unless(
-        torch.equal(*drawn),
+        all(torch.equal(drawn[0][name], drawn[1][name]) for name in drawn[0]),
         "With the same rng, sample() depends on the global random state. Draw only from the rng.",
     )
 

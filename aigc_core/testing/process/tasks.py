@@ -84,7 +84,7 @@ def train_and_generate(recipe: RecipeSubject, folder: Path) -> tuple[Run, list[P
     """Train the tiny recipe and draw samples, as a user does; return the run and the files."""
     run = train(recipe.spec.name, preset=recipe.preset, overrides=SMALL, out=folder, progress=False)
     generated = generate_files(run, count=3, device="cpu")
-    return run, [*generated.files, generated.preview]
+    return run, [*generated.files, *generated.previews.values()]
 
 
 def outcome(recipe: RecipeSubject) -> dict[str, Tensor]:
@@ -92,4 +92,4 @@ def outcome(recipe: RecipeSubject) -> dict[str, Tensor]:
     engine = recipe.engine()
     engine.fit(until_step=1)
     tensors = {name: tensor.clone() for name, tensor in engine.state().weights.items()}
-    return tensors | {"samples": engine.sample(2, seed=SEED)}
+    return tensors | engine.sample_columns(2, seed=SEED)

@@ -82,8 +82,10 @@ def test_samples_come_from_the_averaged_weights_and_the_same_latents() -> None:
     ours.fit()
     last = compare.calls[-1][1]
     seed = ours._validation._comparison._seed
-    averaged = next(draw_samples(ours.ema.generator, 10, seed=seed, device=ours.device))
-    live = next(draw_samples(ours.trainer.generator(), 10, seed=seed, device=ours.device))
+    averaged = next(draw_samples(ours.ema.generator, 10, seed=seed, device=ours.device))["samples"]
+    live = next(draw_samples(ours.trainer.generator(), 10, seed=seed, device=ours.device))[
+        "samples"
+    ]
     assert torch.equal(last, averaged)
     assert not torch.equal(last, live)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aigc_core import Generator
-from aigc_core.engine import draw_samples, interpolate_latents
+from aigc_core.engine import draw_samples, interpolate_latents, joined
 
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ class Labels(Generator):
 def drawn(count: int, labels: Tensor | None = None) -> list[int]:
     given = {} if labels is None else {"label": labels}
     chunks = draw_samples(Labels(), count, seed=0, device=CPU, conditions=given)
-    return torch.cat(list(chunks)).flatten().int().tolist()
+    return joined(chunks)["samples"].flatten().int().tolist()
 
 
 def test_without_a_wish_each_class_comes_in_turn_whatever_the_count() -> None:
@@ -73,4 +73,4 @@ class Unconditional(Labels):
 
 def test_an_unconditional_generator_is_asked_for_nothing() -> None:
     chunks = draw_samples(Unconditional(), 5, seed=0, device=CPU)
-    assert torch.cat(list(chunks)).shape == (5, 1)
+    assert joined(chunks)["samples"].shape == (5, 1)

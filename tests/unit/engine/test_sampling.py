@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import ToyGenerator
 
-from aigc_core.engine import draw_samples
+from aigc_core.engine import draw_samples, joined
 
 CPU = torch.device("cpu")
 
@@ -16,7 +16,7 @@ def generator() -> ToyGenerator:
 
 
 def draw(generator: ToyGenerator, count: int, seed: int = 0) -> torch.Tensor:
-    return torch.cat(list(draw_samples(generator, count, seed=seed, device=CPU)))
+    return joined(draw_samples(generator, count, seed=seed, device=CPU))["samples"]
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
