@@ -37,6 +37,8 @@ def show(
     say(console, f"  a sample: {about['modality']}, {spec['dtype']} {tuple(spec['shape'])}")
     for unit, value in spec["units"].items():
         say(console, f"    {unit}: {value:g}")
+    for column, found in list(about["outputs"].items())[1:]:
+        say(console, f"  with it: {column}, {found['modality']}")
     _show_conditions(console, about["conditions"])
     _show_controls(console, about["controls"].get("properties", {}))
 
