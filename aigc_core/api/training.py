@@ -28,6 +28,7 @@ from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.durations import duration
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine, FitResult, choose_device, describe_device, renaming
+from aigc_core.engine.privacy import PrivacyAccount
 from aigc_core.errors import (
     AigcError,
     ConfigError,
@@ -85,6 +86,7 @@ class Training:
         del store  # if the engine has a copy on its device, do not keep another one here
         engine = assembly.engine
         engine.check_validation()
+        engine.open_privacy_account()
         config = _with_steps(blueprint.config, engine)
         record = record_of(config.to_dict(), facts.model_dump(mode="json"))
         environment = describe_environment(blueprint) | {RECORD: record.model_dump(mode="json")}
@@ -143,6 +145,7 @@ class Training:
             else:
                 logger.warning("%s has no checkpoint yet: training starts from step 0.", run.path)
             engine.check_validation()
+            engine.open_privacy_account()
             _warn_of_another_machine(run, engine, describe_environment(blueprint))
             _write_down(run, config, engine.step, edited=edited)
             recorder = RunRecorder(run, assembly.modalities, hooks, resumed=True)
@@ -180,6 +183,8 @@ class Training:
             engine.samples_per_step,
             f", or until {standard}" if standard is not None else "",
         )
+        if (account := engine.open_privacy_account()) is not None:
+            _say_how_private(account)
         if engine.step:
             logger.info("Resuming from step %s.", f"{engine.step:,}")
         logger.info("Run: %s", shown(run.path))
@@ -251,6 +256,20 @@ class Training:
         if isinstance(error, OSError):
             return error
         return failure(get_host(), error, f"training {self.run.recipe}")
+
+
+def _say_how_private(account: PrivacyAccount) -> None:
+    if not account.noise:
+        logger.warning("Without noise the training is not private: epsilon is infinite.")
+        return
+    logger.info(
+        "Private: each step sees %.3g %% of the samples at random, noise multiplier %.4g; at most "
+        "epsilon %.4g at delta %g, for each sample. Logged losses are not covered by it.",
+        100 * account.rate,
+        account.noise,
+        account.spent(account.affordable),
+        account.config.delta,
+    )
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

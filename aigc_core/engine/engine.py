@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import time
@@ -27,6 +28,12 @@ from aigc_core.engine.inputs import as_arrays, check_trainer, described, generat
 from aigc_core.engine.metrics import LogInterval
 from aigc_core.engine.optimizers import learning_rate
 from aigc_core.engine.order import ShuffledOrder, permuted
+from aigc_core.engine.privacy import (
+    PoissonOrder,
+    PrivacyAccount,
+    private_phase,
+    without_data,
+)
 from aigc_core.engine.sampling import draw_samples, joined, row_conditions
 from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.signals import StopRequest
@@ -37,7 +44,7 @@ from aigc_core.engine.state import (
     tensors_of,
     weights_of,
 )
-from aigc_core.engine.step import StepRunner, build_phases, freeze
+from aigc_core.engine.step import Private, StepRunner, build_phases, freeze
 from aigc_core.engine.stopping import FitResult, Stopping
 from aigc_core.engine.validation import Comparison, build_validation
 from aigc_core.errors import (
@@ -178,13 +185,21 @@ class Engine:
             )
             for stream, length in self.data.lengths.items()
         }
-        phases = build_phases(self.networks, list(trainer.phases()), self.device)
+        declared = list(trainer.phases())
+        self._private = private_phase(declared, self.networks)
+        phases = build_phases(self.networks, declared, self.device)
         freeze(self.networks, trainer.frozen(), phases)
         repeats = max((runner.phase.repeats for runner in phases), default=1)
         self.samples_per_step = config.batch_size * repeats
         self.total_steps = config.steps or max(
             1, math.ceil((config.epochs or 0) * len(self.data) / self.samples_per_step)
         )
+        self._account: PrivacyAccount | None = None
+        self._noise: float | None = None  # multiplier of earlier steps
+        if self._private is not None:
+            self._check_private_data()
+            rate = config.batch_size / len(self.data)
+            self._chosen = PoissonOrder(len(self.data), rate, config.seed, self.data.index_device)
         self._schedule_steps = config.schedule_steps or self.total_steps
         self._validation = build_validation(
             trainer,
@@ -231,6 +246,47 @@ class Engine:
         else:
             self._stopping.check(names)
         self._checked = True
+
+    def open_privacy_account(self) -> PrivacyAccount | None:
+        """Return the account of a private training, or None if it is not private.
+
+        ``fit`` does this too; the first time may take seconds.
+
+        Raises:
+            ConfigError: epsilon cannot be counted, or is too small for so many steps.
+            RunError: the budget is spent already.
+        """
+        if self._private is None or self._account is not None:
+            return self._account
+        settings = self._private.privacy
+        assert settings is not None
+        account = PrivacyAccount(
+            settings,
+            rate=self.config.batch_size / len(self.data),
+            total_updates=self._private_updates(self.total_steps),
+            noise=self._noise,
+        )
+        if account.affordable < self._private_updates(self.step + 1):
+            spent = account.spent(self._private_updates(self.step))
+            raise RunError(
+                f"The privacy budget is spent: epsilon {spent:.4g} after {self.step:,} steps, and "
+                f"one more would exceed trainer.privacy.epsilon={settings.epsilon:g}."
+            )
+        self._account = account
+        return account
+
+    def _private_updates(self, steps: int) -> int:
+        runner = next(r for r in self._steps.runners if r.phase is self._private)
+        return runner.updates(steps)
+
+    def _check_private_data(self) -> None:
+        if self.config.batch_size > len(self.data):
+            raise ConfigError(
+                f"Private training draws about {self.config.batch_size} samples a step, and there "
+                f"are {len(self.data)}. Set a smaller engine.batch_size."
+            )
+        if len(self.data.lengths) > 1:
+            raise ConfigError("Private training needs data whose columns are all paired.")
 
     def add_observer(self, observer: EngineObserver) -> None:
         """Add an observer, to be called after the existing ones."""
@@ -312,6 +368,7 @@ class Engine:
                 "Load a state, or make a new engine."
             )
         self.check_validation()
+        self.open_privacy_account()
         self._stopping.ending, self._stop_reason = None, None
         limit = self.total_steps if until_step is None else min(until_step, self.total_steps)
         try:
@@ -332,6 +389,8 @@ class Engine:
         clock = time.perf_counter()
         while self.step < limit and self._unfinished() and stop.received is None:
             self._train_step()
+            if self._account is not None:
+                self._check_budget(self._account)
             if self.config.max_time is not None:
                 self._stopping.check_time(self.step, self.train_seconds + _since(clock))
             ends = self.step == self.total_steps or bool(self._stop_reason)
@@ -377,6 +436,8 @@ class Engine:
         if due.log or measured:
             means = self._interval.read(self.step, self.train_seconds, self._schedule_steps)
             metrics = {**means, **measured}
+            if self._account is not None:
+                metrics |= self._account.metrics(self._private_updates(self.step))
             self._notify(lambda observer: observer.metrics_logged(self, metrics))
             self._interval.check(self.step, self.config.max_skipped_steps)
             due = self._with_ending(due)
@@ -439,22 +500,53 @@ class Engine:
             batch = self.data.take(rows.pop("samples"), **rows)
             return batch_channels_last(batch) if self.channels_last else batch
 
+        def nothing_of(repeat: int, part: int) -> Batch:
+            example = self.data.take(torch.zeros(1, dtype=torch.int64, device=index_device))
+            rng = torch.Generator(self.device).manual_seed(
+                derive_seed(seed, "no data", repeat, part)
+            )
+            batch = without_data(example, part_size, self._classes, rng)
+            return batch_channels_last(batch) if self.channels_last else batch
+
+        def private_of(repeat: int) -> Private:
+            account, phase = self._account, self._private
+            assert account is not None
+            assert phase is not None
+            assert phase.privacy is not None
+            rows = self._chosen.indices(step * phase.repeats + repeat)
+            batches = [self.data.take(part) for part in torch.split(rows, part_size) if len(part)]
+            noise = account.noise * phase.privacy.clip_norm
+            return Private(batches, config.batch_size, noise)
+
+        index_device = self.data.index_device
         seed = derive_seed(config.seed, "step", step)
         seed_global(seed, self.device)  # dropout and the like draw from it
         self._halfway = True
         self._steps.run(
             step,
             seed,
-            batch_of,
+            batch_of if self._private is None else nothing_of,
             self._interval.meter.add,
             total_steps=self.total_steps,
             epoch=step * self.samples_per_step / len(self.data),
             stop=self._request_stop,
+            private_of=private_of if self._private is not None else None,
         )
         self._halfway = False
         if self.ema:
             self.ema.update(step)
         self.step += 1
+
+    def _check_budget(self, account: PrivacyAccount) -> None:
+        next_one = self._private_updates(self.step + 1)
+        if self.step < self.total_steps and account.affordable < next_one:
+            spent = account.spent(self._private_updates(self.step))
+            self._request_stop(f"its epsilon of {account.config.epsilon:g} is spent: {spent:.4g}")
+
+    @functools.cached_property
+    def _classes(self) -> int:
+        labels = self.data.stored("labels", torch.arange(len(self.data)))
+        return int(labels.max()) + 1
 
     def _request_stop(self, reason: str) -> None:
         self._stop_reason = self._stop_reason or reason
@@ -491,6 +583,8 @@ class Engine:
             "meter_counts": dict(self._interval.meter.counts),
             "validations": self._stopping.outcome.model_dump(),
         }
+        if self._account is not None:
+            scalars["noise_multiplier"] = self._account.noise
         tensors = tensors_of(self._steps.runners, self._interval.meter)
         return State(weights_of(self._modules()), tensors, scalars)
 
@@ -509,6 +603,7 @@ class Engine:
             )
         put_back(state, self._modules(), self._steps.runners, self._interval.meter)
         self.step = scalars.step
+        self._account, self._noise = None, scalars.noise_multiplier
         self.train_seconds = scalars.train_seconds
         self._interval.start = scalars.logged
         self._stopping.resume_from(scalars.validations)

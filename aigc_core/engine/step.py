@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import functools
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch.optim import Optimizer
 from aigc_core.engine.device import autocast
 from aigc_core.engine.guard import Guard
 from aigc_core.engine.optimizers import build_optimizer, learning_rate, update
+from aigc_core.engine.privacy import ClippedGradients
 from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces import Batch, Phase, StepState
 
@@ -26,11 +29,28 @@ class PhaseRunner:
     names: dict[Tensor, str]
     optimizer: Optimizer
     guard: Guard
+    clipped: ClippedGradients | None = None
+    """Makes the gradients of a private phase."""
+
+    def updates(self, steps: int) -> int:
+        """Return how many updates it makes at most in this many steps."""
+        return math.ceil(steps / self.phase.every) * self.phase.repeats
 
     def runs_at(self, step: int) -> bool:
         """Return whether the phase runs at a step."""
         active = self.phase.active
         return step % self.phase.every == 0 and (active is None or active(step))
+
+
+class Private(NamedTuple):
+    """What a private phase sees in one update."""
+
+    parts: Sequence[Batch]
+    """Its batch, in parts that fit in memory; none if no sample was chosen."""
+    average: int
+    """Samples that a batch has on average."""
+    noise: float
+    """Standard deviation of the noise on the sum of gradients."""
 
 
 def build_phases(
@@ -69,7 +89,10 @@ def build_phases(
         parameters: list[Any] = list(names)
         optimizer = build_optimizer(phase, parameters, device)
         guard = Guard(list(networks.values()), device)
-        runners.append(PhaseRunner(phase, parameters, names, optimizer, guard))
+        clipped = None
+        if phase.privacy is not None:
+            clipped = ClippedGradients(networks, parameters, phase.privacy.clip_norm)
+        runners.append(PhaseRunner(phase, parameters, names, optimizer, guard, clipped))
     if not runners:
         raise ConfigError("A trainer needs at least one phase.")
     return runners
@@ -137,6 +160,7 @@ class StepRunner:
         total_steps: int = 1,
         epoch: float = 0.0,
         stop: Callable[[str], None] = lambda reason: None,
+        private_of: Callable[[int], Private] | None = None,
     ) -> None:
         """Run one step.
 
@@ -148,10 +172,13 @@ class StepRunner:
             total_steps: of the training.
             epoch: passes over the data before this step.
             stop: called with the reason, if the trainer wants to end the training.
+            private_of: what a private phase sees, by its repeat.
         """
         self._rng.manual_seed(seed)
 
-        def state_for(repeat: int, scratch: dict[str, Any]) -> StepState:
+        def state_for(
+            repeat: int, scratch: dict[str, Any], log: Callable[[str, Tensor], None] = log
+        ) -> StepState:
             return StepState(
                 step=step,
                 repeat=repeat,
@@ -176,6 +203,11 @@ class StepRunner:
             for repeat in range(runner.phase.repeats):
                 runner.optimizer.zero_grad(set_to_none=True)  # what a failed step left
                 runner.guard.remember_buffers()
+                if runner.clipped is not None and private_of is not None:
+                    make_state = functools.partial(state_for, repeat, {})
+                    self._private(runner, runner.clipped, private_of(repeat), make_state, log)
+                    self._update(runner, [], log)
+                    continue
                 losses = []
                 for part in range(self.accumulate):
                     key = (repeat, part)
@@ -191,6 +223,21 @@ class StepRunner:
     def _backward(self, runner: PhaseRunner, batch: Batch, state: StepState) -> Tensor:
         """Add one part's gradients to the phase's own parameters, and to no others."""
         phase = runner.phase
+        loss, values = self._loss(phase, batch, state)
+        if not loss.requires_grad:
+            raise _reaches_nothing(phase)
+        # inputs=… accumulates gradients in this phase's parameters alone: the other networks are
+        # in effect frozen, autograd skips the work for them, and graphs that a later phase of the
+        # step back-propagates through stay intact.
+        (loss / self.accumulate).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
+        for name, value in values.items():
+            state.log(name, value)
+        return loss.detach()
+
+    def _loss(
+        self, phase: Phase, batch: Batch, state: StepState
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a phase's loss on a batch, and what to log of it by name."""
         with autocast(self.device, self.precision):
             terms: object = phase.loss(batch, state)
             if isinstance(terms, Tensor):
@@ -201,17 +248,36 @@ class StepRunner:
                     "a scalar tensor, or several by name."
                 )
             loss = torch.stack([term.float() for term in terms.values()]).sum()
-        if not loss.requires_grad:
-            raise _reaches_nothing(phase)
-        # inputs=… accumulates gradients in this phase's parameters alone: the other networks are
-        # in effect frozen, autograd skips the work for them, and graphs that a later phase of the
-        # step back-propagates through stay intact.
-        (loss / self.accumulate).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
-        state.log(f"loss/{phase.name}", loss)
+        values = {f"loss/{phase.name}": loss.detach()}
         if len(terms) > 1:
-            for name, term in terms.items():
-                state.log(f"loss/{phase.name}/{name}", term)
-        return loss.detach()
+            values |= {f"loss/{phase.name}/{name}": term.detach() for name, term in terms.items()}
+        return loss, values
+
+    def _private(
+        self,
+        runner: PhaseRunner,
+        clipped: ClippedGradients,
+        seen: Private,
+        make_state: Callable[..., StepState],
+        log: Callable[[str, Tensor], None],
+    ) -> None:
+        """Set a private phase's gradients: a noisy sum, divided by what batches have on average."""
+
+        def terms(
+            batch: Batch, log: Callable[[str, Tensor], None]
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            return self._loss(runner.phase, batch, make_state(log=log))
+
+        total = {parameter: torch.zeros_like(parameter) for parameter in runner.parameters}
+        for batch in seen.parts:
+            sums, logged = clipped.sum(terms, batch)
+            for parameter, summed in sums.items():
+                total[parameter] += summed
+            for name, value in logged.items():
+                log(name, value)
+        for parameter, gradient in total.items():
+            noise = torch.randn(gradient.shape, generator=self._rng, device=self.device)
+            parameter.grad = gradient.add_(noise, alpha=seen.noise).div_(seen.average)
 
     def _update(
         self, runner: PhaseRunner, losses: list[Tensor], log: Callable[[str, Tensor], None]

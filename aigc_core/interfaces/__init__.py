@@ -3,7 +3,13 @@
 from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
-from aigc_core.interfaces.config import ConfigModel, NoControls, OptimizerConfig, TokenControls
+from aigc_core.interfaces.config import (
+    ConfigModel,
+    NoControls,
+    OptimizerConfig,
+    PrivacyConfig,
+    TokenControls,
+)
 from aigc_core.interfaces.sample import Column, SampleSpec
 
 if TYPE_CHECKING:
@@ -58,6 +64,7 @@ __all__ = [
     "NoControls",
     "OptimizerConfig",
     "Phase",
+    "PrivacyConfig",
     "RecipeContext",
     "Reconstructs",
     "RunFacts",

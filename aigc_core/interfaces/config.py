@@ -137,6 +137,31 @@ class OptimizerConfig(ConfigModel):
         return self
 
 
+class PrivacyConfig(ConfigModel):
+    """How a phase that sees the data learns with differential privacy (Abadi et al. 2016).
+
+    The unit that is protected is one sample. Needs ``dp-accounting``.
+    """
+
+    clip_norm: float = Field(default=1.0, gt=0)
+    """L2 norm to which the gradient of each sample is cut."""
+    noise_multiplier: float | None = Field(default=None, ge=0, le=1000)
+    """Standard deviation of the noise on the sum of gradients, in units of clip_norm; 0 for none,
+    which protects nothing. Null to compute it from epsilon and the number of steps."""
+    epsilon: float | None = Field(default=None, gt=0, le=1000)
+    """The budget: training ends before it is exceeded. Null for no limit."""
+    delta: float = Field(default=1e-5, gt=0, lt=1)
+    """Probability with which the promise may fail; less than 1 / number of samples."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> PrivacyConfig:
+        if self.noise_multiplier is None and self.epsilon is None:
+            raise ValueError("give epsilon, or noise_multiplier")
+        if self.noise_multiplier == 0 and self.epsilon is not None:
+            raise ValueError("noise_multiplier=0 is not private at any epsilon: leave one out")
+        return self
+
+
 class NoControls(ConfigModel):
     """The controls of a generator that has only one way to draw."""
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from aigc_core.interfaces.config import OptimizerConfig
+from aigc_core.interfaces.config import OptimizerConfig, PrivacyConfig
 from aigc_core.interfaces.generator import Generator
 
 Batch = Mapping[str, Tensor]
@@ -90,6 +90,10 @@ class Phase:
     active: Callable[[int], bool] | None = None
     """Whether it runs on a step, by its number, if ``every`` allows it: to start late, to stop
     early. None for always. A pure function, so that a resumed run is the same."""
+    privacy: PrivacyConfig | None = None
+    """Learn from the data with differential privacy; None for the ordinary way. The loss is then
+    computed for one sample at a time, and all other phases get no data: zeros, and labels drawn
+    at random."""
     repeats: int = 1
     """Optimiser updates per step, each on its own batch (``n_critic`` of a Wasserstein GAN)."""
 

@@ -53,6 +53,7 @@ class AdversarialTrainer(Trainer):
                 self._discriminator_loss,
                 config.discriminator,
                 repeats=config.critic_steps,
+                privacy=config.privacy,
             ),
             Phase("generator", ("generator",), self._generator_loss, config.generator),
         ]

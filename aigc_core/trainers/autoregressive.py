@@ -27,7 +27,12 @@ class AutoregressiveTrainer(Trainer):
         return self._generator
 
     def phases(self) -> Sequence[Phase]:
-        return [Phase("likelihood", ("generator",), self._loss, self._config.optimizer)]
+        config = self._config
+        return [
+            Phase(
+                "likelihood", ("generator",), self._loss, config.optimizer, privacy=config.privacy
+            )
+        ]
 
     def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]]:
         return self._validate

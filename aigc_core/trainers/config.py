@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from aigc_core.interfaces.config import ConfigModel, OptimizerConfig
+from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, PrivacyConfig
 
 
 class AdversarialConfig(ConfigModel):
@@ -32,6 +32,9 @@ class AdversarialConfig(ConfigModel):
     """The generator's optimiser; by default that of Radford et al. 2016 (DCGAN)."""
     discriminator: OptimizerConfig = OptimizerConfig(betas=(0.5, 0.999))
     """The discriminator's optimiser."""
+    privacy: PrivacyConfig | None = None
+    """Differential privacy of the training data for the discriminator, which alone sees it; null
+    for none."""
 
     @model_validator(mode="after")
     def _critic_is_constrained(self) -> AdversarialConfig:
@@ -39,6 +42,8 @@ class AdversarialConfig(ConfigModel):
             raise ValueError(
                 "the wasserstein loss needs a constraint on the critic: set gradient_penalty to 10"
             )
+        if self.privacy is not None and (self.gradient_penalty or self.r1_penalty):
+            raise ValueError("privacy does not go with gradient_penalty or r1_penalty")
         return self
 
 
@@ -57,6 +62,8 @@ class VariationalConfig(ConfigModel):
     """Nats per latent dimension below which the KL costs nothing (Kingma et al. 2016)."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3)
     """The optimiser of encoder and decoder."""
+    privacy: PrivacyConfig | None = None
+    """Differential privacy of the training data; null for none."""
 
 
 class AutoregressiveConfig(ConfigModel):
@@ -76,6 +83,8 @@ class AutoregressiveConfig(ConfigModel):
         final_lr=1e-4,
     )
     """The generator's optimiser."""
+    privacy: PrivacyConfig | None = None
+    """Differential privacy of the training data; null for none."""
 
 
 class FlowConfig(ConfigModel):
@@ -103,6 +112,8 @@ class FlowConfig(ConfigModel):
         final_lr=1e-5,
     )
     """The generator's optimiser."""
+    privacy: PrivacyConfig | None = None
+    """Differential privacy of the training data; null for none."""
 
 
 class FlowControls(ConfigModel):

@@ -156,7 +156,8 @@ class FlowTrainer(Trainer):
         return self._generator
 
     def phases(self) -> Sequence[Phase]:
-        return [Phase("flow", ("generator",), self._loss, self._config.optimizer)]
+        config = self._config
+        return [Phase("flow", ("generator",), self._loss, config.optimizer, privacy=config.privacy)]
 
     def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]]:
         return self._validate

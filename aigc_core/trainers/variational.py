@@ -54,7 +54,8 @@ class VariationalTrainer(Trainer):
 
     def phases(self) -> Sequence[Phase]:
         both = ("encoder", "decoder")
-        return [Phase("autoencoder", both, self._loss, self._config.optimizer)]
+        config = self._config
+        return [Phase("autoencoder", both, self._loss, config.optimizer, privacy=config.privacy)]
 
     def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]]:
         return self._validate
