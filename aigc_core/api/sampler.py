@@ -135,6 +135,7 @@ class Sampler:
             "status": run.status,
             "ended": run.ending.message if run.ending else None,
             "best": str(run.best) if run.best else None,
+            "privacy": _privacy(run),
             **self.validator.describe(),
         }
 
@@ -317,6 +318,17 @@ class Sampler:
                 again = trainer.reconstruct(to_model(stored.to(self.device)), labels)
             pairs = torch.stack([stored, to_stored(again).cpu()], dim=1)  # (n, 2, *shape)
             yield pairs.flatten(0, 1)  # -> (2 n, *shape)
+
+
+def _privacy(run: Run) -> dict[str, float] | None:
+    """Return epsilon and delta of a private run, as last logged; None for any other."""
+    try:
+        last = run.metrics.last() or {}
+    except RunError:
+        return None
+    names = ("epsilon", "delta")
+    found = {name: last[f"privacy/{name}"] for name in names if f"privacy/{name}" in last}
+    return found or None
 
 
 def _not_a_number(weights: Mapping[str, Tensor]) -> str | None:

@@ -33,6 +33,9 @@ def show(
     say(console, f"  step {about['step']:,} of {about['steps']:,}, {about['status']}{ended}")
     if about["best"]:
         say(console, f"  best: {about['best']}")
+    if about["privacy"]:
+        spent = about["privacy"]
+        say(console, f"  private: epsilon {spent['epsilon']:.4g} at delta {spent['delta']:g}")
     spec = about["sample"]
     say(console, f"  a sample: {about['modality']}, {spec['dtype']} {tuple(spec['shape'])}")
     for unit, value in spec["units"].items():

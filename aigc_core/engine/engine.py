@@ -268,6 +268,12 @@ class Engine:
         )
         if account.affordable < self._private_updates(self.step + 1):
             spent = account.spent(self._private_updates(self.step))
+            if not self.step:
+                first = account.spent(self._private_updates(1))
+                raise ConfigError(
+                    f"trainer.privacy.epsilon={settings.epsilon:g} is less than the {first:.4g} of "
+                    f"a single step with noise_multiplier={account.noise:g}. Set more noise."
+                )
             raise RunError(
                 f"The privacy budget is spent: epsilon {spent:.4g} after {self.step:,} steps, and "
                 f"one more would exceed trainer.privacy.epsilon={settings.epsilon:g}."
@@ -502,10 +508,10 @@ class Engine:
 
         def nothing_of(repeat: int, part: int) -> Batch:
             example = self.data.take(torch.zeros(1, dtype=torch.int64, device=index_device))
-            rng = torch.Generator(self.device).manual_seed(
-                derive_seed(seed, "no data", repeat, part)
-            )
-            batch = without_data(example, part_size, self._classes, rng)
+            nothing_seed = derive_seed(seed, "no data", repeat, part)
+            rng = torch.Generator(self.device).manual_seed(nothing_seed)
+            classes = self._classes if "labels" in example else 0
+            batch = without_data(example, part_size, classes, rng)
             return batch_channels_last(batch) if self.channels_last else batch
 
         def private_of(repeat: int) -> Private:

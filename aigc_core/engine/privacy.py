@@ -9,6 +9,7 @@ probability delta.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +100,7 @@ class PrivacyAccount:
         if not self.noise:
             return math.inf if updates else 0.0
         if updates not in self._spent:
-            self._spent[updates] = self._epsilon(self.noise, updates)
+            self._spent[updates] = self._epsilon(self.noise, updates, 1e-4)
         return self._spent[updates]
 
     def metrics(self, updates: int) -> dict[str, float]:
@@ -110,15 +111,15 @@ class PrivacyAccount:
         end = min(math.ceil(updates / span) * span, max(self.total_updates, updates))
         return {"privacy/epsilon": self.spent(end), "privacy/delta": self.config.delta}
 
-    @property
+    @functools.cached_property
     def affordable(self) -> int:
         """How many updates keep epsilon within the budget, at most ``total_updates``."""
         budget, least, most = self.config.epsilon, 0, self.total_updates
-        if budget is None or self.spent(most) <= budget:
+        if budget is None or self._epsilon(self.noise, most, 1e-3) <= budget:
             return most
         while most - least > 1:
             middle = (least + most) // 2
-            if self.spent(middle) <= budget:
+            if self._epsilon(self.noise, middle, 1e-3) <= budget:
                 least = middle
             else:
                 most = middle
@@ -129,7 +130,11 @@ class PrivacyAccount:
         budget = self.config.epsilon
         assert budget is not None, "the configuration has a noise multiplier or an epsilon"
         least, most = 0.0, 0.5
-        while self._epsilon(most, updates) > budget:
+
+        def epsilon(noise: float) -> float:
+            return self._epsilon(noise, updates, 1e-3)  # a little too high, and much faster
+
+        while epsilon(most) > budget:
             least, most = most, 2 * most
             if most > _MAX_NOISE:
                 raise ConfigError(
@@ -138,20 +143,21 @@ class PrivacyAccount:
                 )
         while most - least > 1e-3 * most:
             middle = (least + most) / 2
-            if self._epsilon(middle, updates) <= budget:
+            if epsilon(middle) <= budget:
                 most = middle
             else:
                 least = middle
         return most
 
-    def _epsilon(self, noise: float, updates: int) -> float:
+    def _epsilon(self, noise: float, updates: int, interval: float) -> float:
+        """Return an upper bound of epsilon; ``interval`` is of the losses' discrete values."""
         accounting = _library()
         event = accounting.PoissonSampledDpEvent(self.rate, accounting.GaussianDpEvent(noise))
         if noise < 0.2:  # the distribution would take minutes, to say that nothing is private
             account = accounting.rdp.RdpAccountant()
         else:
-            fine = 1e-4 if noise >= 0.4 else 1e-3  # its error matters where epsilon is small
-            account = accounting.pld.PLDAccountant(value_discretization_interval=fine)
+            interval = interval if noise >= 0.4 else 1e-3  # it matters where epsilon is small
+            account = accounting.pld.PLDAccountant(value_discretization_interval=interval)
         account.compose(accounting.SelfComposedDpEvent(event, updates))
         return float(account.get_epsilon(self.config.delta))
 

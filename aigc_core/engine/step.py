@@ -204,7 +204,7 @@ class StepRunner:
                 runner.optimizer.zero_grad(set_to_none=True)  # what a failed step left
                 runner.guard.remember_buffers()
                 if runner.clipped is not None and private_of is not None:
-                    make_state = functools.partial(state_for, repeat, {})
+                    make_state = functools.partial(state_for, repeat)
                     self._private(runner, runner.clipped, private_of(repeat), make_state, log)
                     self._update(runner, [], log)
                     continue
@@ -266,7 +266,7 @@ class StepRunner:
         def terms(
             batch: Batch, log: Callable[[str, Tensor], None]
         ) -> tuple[Tensor, dict[str, Tensor]]:
-            return self._loss(runner.phase, batch, make_state(log=log))
+            return self._loss(runner.phase, batch, make_state({}, log))
 
         total = {parameter: torch.zeros_like(parameter) for parameter in runner.parameters}
         for batch in seen.parts:

@@ -1,0 +1,59 @@
+"""Private trainings from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aigc_core import open_run
+
+pytest.importorskip("aigc_image")
+pytest.importorskip("dp_accounting")
+
+VAE = ("train", "image/vae", "--preset", "tiny", "--device", "cpu")
+PRIVATE = ("--set", "trainer.privacy.epsilon=8", "--set", "engine.log_every=1")
+
+
+def weights(run: str) -> bytes:
+    (newest,) = sorted(Path(run, "checkpoints").glob("step-*"))[-1:]
+    return (newest / "weights.safetensors").read_bytes()
+
+
+def test_a_private_training_logs_what_it_costs_and_resumes_to_the_same_bytes(aigc) -> None:
+    done = aigc(*VAE, *PRIVATE, "--steps", 4, "--out", "whole")
+    assert done.code == 0, done.err
+    assert "Private: each step sees 0.89 % of the samples at random" in " ".join(done.err.split())
+    spent = [line["privacy/epsilon"] for line in open_run("whole").metrics]
+    assert spent == sorted(spent)
+    assert 7.9 < spent[-1] <= 8
+    shown = json.loads(aigc("show", "whole", "--json").out)
+    assert shown["privacy"] == {"epsilon": spent[-1], "delta": 1e-5}
+    assert "epsilon 8" in aigc("show", "whole").out or "epsilon 7.9" in aigc("show", "whole").out
+
+    often = ("--set", "engine.checkpoint.every=2", "--set", "engine.checkpoint.keep=9")
+    assert aigc(*VAE, *PRIVATE, *often, "--steps", 4, "--out", "part").code == 0
+    import shutil
+
+    shutil.rmtree("part/checkpoints/step-000004")  # as if it had been killed
+    assert aigc("resume", "part").code == 0
+    assert weights("part") == weights("whole")
+
+
+def test_a_spent_budget_is_reported_and_more_noise_is_no_way_back(aigc) -> None:
+    tight = (
+        *("--set", "trainer.privacy.epsilon=6"),
+        *("--set", "trainer.privacy.noise_multiplier=0.6"),
+    )
+    done = aigc(*VAE, *tight, "--steps", 4000, "--out", "run")
+    assert done.code == 0, done.err
+    assert "its epsilon of 6 is spent" in " ".join(done.err.split())
+    again = aigc("resume", "run", "--steps", 5000)
+    assert again.code == 2
+    assert "The privacy budget is spent" in again.err
+
+
+def test_batch_normalisation_is_refused_before_anything_is_written(aigc) -> None:
+    done = aigc("train", "image/dcgan", "--preset", "tiny", *PRIVATE, "--out", "run")
+    assert done.code == 2
+    assert "batch normalisation" in done.err
+    assert not Path("run").exists()
