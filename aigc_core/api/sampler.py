@@ -327,7 +327,8 @@ def _privacy(run: Run) -> dict[str, float] | None:
     except RunError:
         return None
     names = ("epsilon", "delta")
-    found = {name: last[f"privacy/{name}"] for name in names if f"privacy/{name}" in last}
+    values = {name: last.get(f"privacy/{name}") for name in names}
+    found = {name: value for name, value in values.items() if value is not None}
     return found or None
 
 
