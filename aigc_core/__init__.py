@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Metric,
         Modality,
         OptimizerConfig,
+        Parent,
         Phase,
         PrivacyConfig,
         RecipeContext,
@@ -57,7 +58,14 @@ if TYPE_CHECKING:
         Trainer,
     )
     from aigc_core.observers.progress import Progress
-    from aigc_core.plugins import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec, hookimpl
+    from aigc_core.plugins import (
+        DatasetSpec,
+        MetricSpec,
+        ModalitySpec,
+        ParentSpec,
+        RecipeSpec,
+        hookimpl,
+    )
     from aigc_core.runs import Run, find_runs, open_run
     from aigc_core.trainers import (
         AdversarialConfig,
@@ -105,6 +113,7 @@ _WHERE = {
         "Metric",
         "Modality",
         "OptimizerConfig",
+        "Parent",
         "Phase",
         "PrivacyConfig",
         "RecipeContext",
@@ -116,7 +125,14 @@ _WHERE = {
         "Trainer",
     ),
     "observers.progress": ("Progress",),
-    "plugins": ("DatasetSpec", "MetricSpec", "ModalitySpec", "RecipeSpec", "hookimpl"),
+    "plugins": (
+        "DatasetSpec",
+        "MetricSpec",
+        "ModalitySpec",
+        "ParentSpec",
+        "RecipeSpec",
+        "hookimpl",
+    ),
     "runs": ("Run", "find_runs", "open_run"),
     "trainers": (
         "AdversarialConfig",
@@ -174,6 +190,8 @@ __all__ = [
     "Modality",
     "ModalitySpec",
     "OptimizerConfig",
+    "Parent",
+    "ParentSpec",
     "Phase",
     "PluginError",
     "PrivacyConfig",

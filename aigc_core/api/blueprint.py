@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import torch
 
 from aigc_core.api.fitting import Budget
+from aigc_core.api.initial import InitialWeights
 from aigc_core.api.metrics import Metrics
 from aigc_core.config import RunConfig, cache_folder, data_root
 from aigc_core.engine import Engine, derive_seed, isolated_rng
@@ -25,7 +26,8 @@ from aigc_core.interfaces import (
     SampleStore,
     Trainer,
 )
-from aigc_core.interfaces.recipe import MissingColumnError, RunFacts
+from aigc_core.interfaces.recipe import MissingColumnError, Parent, RunFacts
+from aigc_core.networks.lora import add_adapters, merge_adapters
 from aigc_core.plugins import DatasetSpec, ModalitySpec, PluginHost, RecipeSpec
 from aigc_core.runs import DatasetFacts
 
@@ -47,6 +49,13 @@ class Parts(NamedTuple):
     def transforms(self) -> dict[str, Transform]:
         """What maps each array to the model's form."""
         return {name: modality.to_model for name, modality in self.modalities.items()}
+
+
+class Lineage(NamedTuple):
+    """What networks are made from besides settings: those of other runs."""
+
+    parents: Mapping[str, Parent] = {}
+    initial: InitialWeights | None = None
 
 
 class HeldOut(NamedTuple):
@@ -75,17 +84,24 @@ class Blueprint:
     recipe: RecipeSpec
     modality: ModalitySpec
     dataset: DatasetSpec
+    lineage: Lineage
 
     @classmethod
-    def of(cls, host: PluginHost, config: RunConfig) -> Blueprint:
+    def of(cls, host: PluginHost, config: RunConfig, lineage: Lineage | None = None) -> Blueprint:
         """Resolve the names in a configuration.
+
+        Args:
+            host: knows the names.
+            config: holds them.
+            lineage: networks of other runs that this one is made from.
 
         Raises:
             PluginError: no plugin provides a name; the message suggests a similar one or a fix.
         """
         recipe = host.recipe(config.recipe)
         modality = host.modality(recipe.modality)
-        return cls(host, config, recipe, modality, host.dataset(config.dataset.name, modality.name))
+        dataset = host.dataset(config.dataset.name, modality.name)
+        return cls(host, config, recipe, modality, dataset, lineage or Lineage())
 
     def load(self, split: str = "train") -> SampleStore:
         """Prepare and load a split of the configured dataset.
@@ -191,15 +207,44 @@ class Blueprint:
             len(data.label_names),
             columns,
             self._run_facts(data, steps, training),
+            self.lineage.parents,
         )
         seed = derive_seed(config.engine.seed, "weights")
         try:
             with isolated_rng(torch.device("cpu"), seed), budget or contextlib.nullcontext():
                 trainer = build(context)
+                _expect(trainer, Trainer, self.recipe.build, owner)
+                self._start(trainer)
         except MissingColumnError as error:
             raise ConfigError(f"{error}{self._with_column(error.column)}") from error
-        _expect(trainer, Trainer, self.recipe.build, owner)
         return Parts(modality, trainer, columns)
+
+    def _start(self, trainer: Trainer) -> None:
+        """Let networks start from the weights that were given, and give them adapters."""
+        initial, lora = self.lineage.initial, self.config.engine.lora
+        if initial is not None:
+            initial.apply(trainer)
+        if lora is None:
+            return
+        if initial is None:
+            raise ConfigError(
+                "engine.lora adapts weights that were trained before. Give them with: --init-from "
+                "RUN"
+            )
+        networks = trainer.networks()
+        if not add_adapters(networks, lora.rank, lora.alpha, lora.targets):
+            names = [f"{n}.{k}" for n, m in networks.items() for k, _ in m.named_modules() if k]
+            first = next(iter(lora.targets), "")
+            raise ConfigError(
+                f"engine.lora.targets={list(lora.targets)} matches no linear layer or convolution."
+                + did_you_mean(first, names)
+            )
+
+    def merge(self, trainer: Trainer) -> None:
+        """Merge adapters, if there are any, into the weights."""
+        if self.config.engine.lora is not None:
+            for network in trainer.networks().values():
+                merge_adapters(network)
 
     def _run_facts(
         self, data: SampleStore | DatasetFacts, steps: int | None, training: bool

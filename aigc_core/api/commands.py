@@ -37,6 +37,9 @@ def train(
     device: str | None = None,
     precision: str | None = None,
     out: str | Path | None = None,
+    parents: Mapping[str, Run | str | Path] | None = None,
+    init_from: Run | str | Path | None = None,
+    strict_init: bool = False,
     observers: Sequence[object] = (),
     progress: bool | Console = True,
 ) -> Run:
@@ -61,6 +64,11 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: ``auto``, ``fp32`` or ``bf16``.
         out: the run's folder; None for a new one below ``runs``.
+        parents: trained runs that the recipe builds on, by its names for them; ``"RUN@best"`` and
+            ``"RUN@500"`` name a checkpoint. The new run keeps a copy of what it needs.
+        init_from: a run, likewise, or a ``.safetensors`` file, whose weights training starts from,
+            as far as they fit.
+        strict_init: whether they have to fit completely.
         observers: objects with ``@hookimpl`` methods that watch only this run, in addition to JSONL
             and TensorBoard, which are always on. They may raise ``StopTraining`` to end training.
         progress: whether to show progress on standard error, or the console to show it on.
@@ -96,7 +104,15 @@ def train(
     from aigc_core.api.training import Training
 
     blueprint = Blueprint.of(host, resolved)
-    with Training.start(blueprint, out, observers, _display(progress)) as training:
+    with Training.start(
+        blueprint,
+        out,
+        observers,
+        _display(progress),
+        parents=parents,
+        init_from=init_from,
+        strict_init=strict_init,
+    ) as training:
         training.fit()
     return training.run
 

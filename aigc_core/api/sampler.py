@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,11 +11,10 @@ import torch
 from torch import Tensor
 
 from aigc_core.api.blueprint import Blueprint
-from aigc_core.api.fitting import budget_for, check_header
-from aigc_core.api.provenance import require_plugins
+from aigc_core.api.lineage import blueprint_of, load_trained
 from aigc_core.api.request import Request, RequestValidator
 from aigc_core.api.unchanged import read_record, sampling_changes
-from aigc_core.config import Layer, given_settings, resolve_config
+from aigc_core.config import Layer, given_settings
 from aigc_core.config.layers import nest
 from aigc_core.engine import (
     choose_device,
@@ -24,9 +22,6 @@ from aigc_core.engine import (
     draw_chunks,
     interpolate_latents,
     joined,
-    load_weights,
-    renaming,
-    saved_modules,
 )
 from aigc_core.errors import ConfigError, RunError
 from aigc_core.interfaces import (
@@ -35,10 +30,8 @@ from aigc_core.interfaces import (
     Reconstructs,
     TokenControls,
 )
-from aigc_core.plugins import get_host
-from aigc_core.runs import Run, choose_checkpoint, open_run
-from aigc_core.runs.checkpoint import Checkpoint, open_weights
-from aigc_core.runs.manifest import checkpoint_steps
+from aigc_core.runs import Run, open_run
+from aigc_core.runs.checkpoint import Checkpoint
 from aigc_core.runs.record import listed
 
 logger = logging.getLogger("aigc")
@@ -70,10 +63,7 @@ def open_sampler(
     """
     settings = given_settings(overrides, data_root=data_root)
     opened = run if isinstance(run, Run) else open_run(run)
-    host = get_host()
-    require_plugins(host, opened)
-    layers = [opened.layer, Layer("given settings", nest(settings))]
-    blueprint = Blueprint.of(host, resolve_config(host, opened.recipe, layers=layers).config)
+    blueprint = blueprint_of(opened, [Layer("given settings", nest(settings))])
     return Sampler(opened, blueprint, choose_device(device), checkpoint)
 
 
@@ -97,21 +87,11 @@ class Sampler:
         self.run, self.blueprint, self.device = run, blueprint, device
         self.facts = run.dataset
         self.spec = self.facts.spec
-        wanted = choose_checkpoint(run.checkpoints, checkpoint)
-        found = open_weights(run.checkpoints, logger.warning, wanted)
-        budget = budget_for(found.header())
-        self.parts = blueprint.parts(self.facts, budget)
+        loaded = load_trained(run, blueprint, device, checkpoint)
+        self.parts, self.generator = loaded.parts, loaded.generator
         self.modality, self.trainer = self.parts.modality, self.parts.trainer
-        self.step, weights = found.step, self._weights(found)
-        self._warn_of_changes(found)
-        averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
-        networks = saved_modules(self.trainer)
-        load_weights(networks, {n: w for n, w in weights.items() if n not in averaged})
-        self.generator = self.trainer.generator()
-        if averaged:
-            load_weights({"ema": self.generator}, averaged)
-        for network in (*networks.values(), self.generator):
-            network.to(device).eval().requires_grad_(False)  # once, so that threads may share it
+        self.step = loaded.checkpoint.step
+        self._warn_of_changes(loaded.checkpoint)
         self.validator = RequestValidator(
             run.recipe,
             self.generator,
@@ -136,46 +116,10 @@ class Sampler:
             "ended": run.ending.message if run.ending else None,
             "best": str(run.best) if run.best else None,
             "privacy": _privacy(run),
+            "parents": run.config.get("parents") or {},
+            "initial": run.config.get("initial"),
             **self.validator.describe(),
         }
-
-    def _weights(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
-        """Read the weights, after checking that they fit before they take up memory."""
-        trainer = self.trainer
-        own = {
-            f"{name}.{key}": value
-            for name, network in saved_modules(trainer).items()
-            for key, value in network.state_dict().items()
-        }
-        checkpoint.rename = renaming(saved_modules(trainer))
-        header = checkpoint.header()
-        if any(name.startswith("ema.") for name in header):
-            own |= {f"ema.{k}": v for k, v in trainer.generator().state_dict().items()}
-        check_header(header, own, checkpoint.path)
-        weights = checkpoint.weights
-        lost = _not_a_number(weights)
-        if lost is not None:
-            logger.warning(
-                "The weights of %s are not finite, such as '%s': what is drawn from them means "
-                "nothing. %s",
-                checkpoint.path,
-                lost,
-                self._others(checkpoint.step),
-            )
-        return weights
-
-    def _others(self, step: int) -> str:
-        """Say which other checkpoints are usable."""
-        fine = []
-        for other in checkpoint_steps(self.run.checkpoints):
-            with contextlib.suppress(RunError):  # it is damaged
-                if other != step:
-                    found = open_weights(self.run.checkpoints, lambda message: None, other)
-                    if _not_a_number(found.weights) is None:
-                        fine.append(str(other))
-        if not fine:
-            return "No other checkpoint of the run is finite."
-        return f"Choose one that is finite with --checkpoint: {', '.join(fine)}."
 
     def _warn_of_changes(self, checkpoint: Checkpoint) -> None:
         record = read_record(checkpoint.scalars, self.run)
@@ -330,14 +274,6 @@ def _privacy(run: Run) -> dict[str, float] | None:
     values = {name: last.get(f"privacy/{name}") for name in names}
     found = {name: value for name, value in values.items() if value is not None}
     return found or None
-
-
-def _not_a_number(weights: Mapping[str, Tensor]) -> str | None:
-    """Return the first weight with a NaN, or None; infinities may be intended, as in masks."""
-    for name, tensor in weights.items():
-        if tensor.is_floating_point() and bool(torch.isnan(tensor).any()):
-            return name
-    return None
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -16,6 +16,7 @@ import torch
 
 from aigc_core.api.blueprint import Assembly, Blueprint
 from aigc_core.api.fitting import Budget, budget_for, check_header, check_size
+from aigc_core.api.lineage import Given, Origins, lineage_of, references, whole_header
 from aigc_core.api.provenance import (
     describe_data,
     describe_environment,
@@ -72,6 +73,10 @@ class Training:
         out: str | Path | None = None,
         observers: Sequence[object] = (),
         progress: Progress | None = None,
+        *,
+        parents: Mapping[str, Given] | None = None,
+        init_from: Given | None = None,
+        strict_init: bool = False,
     ) -> Iterator[Training]:
         """Set up a new run; its folder is created last, so bad input leaves none behind."""
         path = Path(os.path.expanduser(out)) if out is not None else None
@@ -80,17 +85,22 @@ class Training:
         host = blueprint.host
         hooks = HookCaller(host.manager, [*default_observers(), *observers])
         _check_machine(blueprint.config)
-        blueprint = Blueprint.of(host, _with_absolute_root(blueprint.config))
+        origins = Origins.open(host, blueprint.recipe, parents or {}, init_from, strict=strict_init)
+        config = _with_absolute_root(blueprint.config)
+        blueprint = Blueprint.of(host, config, origins.lineage)
         store, assembly = _assemble(blueprint, progress)
         facts, notes = describe_data(store, assembly.held_out), store.notes
         del store  # if the engine has a copy on its device, do not keep another one here
         engine = assembly.engine
         engine.check_validation()
         engine.open_privacy_account()
-        config = _with_steps(blueprint.config, engine)
+        kept = origins.files()
+        config = origins.config(_with_steps(blueprint.config, engine), kept)
         record = record_of(config.to_dict(), facts.model_dump(mode="json"))
         environment = describe_environment(blueprint) | {RECORD: record.model_dump(mode="json")}
-        run = _create(path, config, facts, environment)
+        run = _create(path, config, facts, environment, kept)
+        if origins.lineage.initial is not None:
+            origins.lineage.initial.report()
         with run.locked():
             engine.add_observer(RunRecorder(run, assembly.modalities, hooks))
             yield cls._ready(run, engine, hooks, facts, notes, progress)
@@ -121,8 +131,10 @@ class Training:
             config = _without_old_ending(run, config, settings)
             _check_incomplete(run, config.engine.steps, checkpoint)
             _check_machine(config)
-            blueprint = Blueprint.of(host, config)
-            budget = budget_for(checkpoint.header()) if checkpoint else None
+            blueprint = Blueprint.of(host, config, lineage_of(run, config))
+            budget = None
+            if checkpoint:
+                budget = budget_for(whole_header(run, config, checkpoint))
             store, assembly = _assemble(blueprint, progress, budget)
             engine, notes = assembly.engine, store.notes
             config = _with_steps(config, engine)
@@ -302,14 +314,22 @@ def _assemble(
 
 
 def _create(
-    path: Path | None, config: RunConfig, facts: DatasetFacts, environment: dict[str, Any]
+    path: Path | None,
+    config: RunConfig,
+    facts: DatasetFacts,
+    environment: dict[str, Any],
+    kept: Mapping[str, bytes],
 ) -> Run:
     """Create the folder; if no name was given, retry with a fresh one if another run takes it."""
     for attempt in range(10):
         target = path or new_run_path(config.recipe)
         try:
             return create_run(
-                target, config=config.to_dict(), dataset=facts, environment=environment
+                target,
+                config=config.to_dict(),
+                dataset=facts,
+                environment=environment,
+                kept=kept,
             )
         except (RunError, StorageError):
             if path is not None or attempt == 9 or not target.exists():
@@ -334,7 +354,8 @@ def _with_absolute_root(config: RunConfig) -> RunConfig:
 def _config_to_resume(run: Run, settings: Mapping[str, Any]) -> RunConfig:
     layers = [run.layer, Layer("given settings", nest(settings))]
     config = resolve_config(get_host(), run.recipe, layers=layers).config
-    return _with_absolute_root(config.model_copy(update={"preset": run.config.get("preset")}))
+    kept = {"preset": run.config.get("preset"), **references(run)}
+    return _with_absolute_root(config.model_copy(update=kept))
 
 
 def _check_incomplete(run: Run, total: int | None, checkpoint: Checkpoint | None) -> None:

@@ -36,6 +36,10 @@ def show(
     if about["privacy"]:
         spent = about["privacy"]
         say(console, f"  private: epsilon {spent['epsilon']:.4g} at delta {spent['delta']:g}")
+    for name, found in about["parents"].items():
+        say(console, f"  {name}: {found['recipe']}, step {found['step']:,} of {found['run']}")
+    if about["initial"]:
+        say(console, f"  started from: {about['initial']['source']}")
     spec = about["sample"]
     say(console, f"  a sample: {about['modality']}, {spec['dtype']} {tuple(spec['shape'])}")
     for unit, value in spec["units"].items():

@@ -72,6 +72,22 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; otherwise below runs/.")
     ] = None,
+    parent: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=RUN",
+            help="A trained run that the recipe builds on; RUN@best, RUN@500. Repeatable.",
+        ),
+    ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|FILE", help="Start from a run's weights, or a .safetensors file's."
+        ),
+    ] = None,
+    strict_init: Annotated[
+        bool, typer.Option("--strict-init", help="Refuse weights that do not all fit.")
+    ] = False,
     lr: Annotated[float | None, typer.Option("--lr", hidden=True)] = None,
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
@@ -104,6 +120,9 @@ def train(
             device=device,
             precision=precision,
             out=out,
+            parents=dict(_named_run(text) for text in parent or ()),
+            init_from=init_from,
+            strict_init=strict_init,
             observers=observers,
             progress=console,
         )
@@ -187,6 +206,13 @@ def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bo
     if best and best.step != run.step:
         command = f"aigc generate {typed(run.path)} --checkpoint best"
         say(console, f"Best: {best}. Its samples: {command}")
+
+
+def _named_run(text: str) -> tuple[str, str]:
+    name, equals, run = text.partition("=")
+    if not equals or not name or not run:
+        raise UserError(f"--parent {text} is not valid: it takes NAME=RUN.")
+    return name, run
 
 
 def _where_rates_are(recipe: str, lr: float) -> str:

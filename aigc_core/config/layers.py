@@ -122,11 +122,14 @@ def _plain(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+_OF_A_RUN = ("schema_version", "recipe", "preset", "parents", "initial")
+
+
 def read_config_file(path: Path) -> Layer:
     """Read a ``--config`` file: the four sections, each optional, and ``schema_version``.
 
     A run's ``config.yaml`` is also accepted; its ``recipe`` and ``preset`` are ignored, since the
-    command names them.
+    command names them, and so is what it says of other runs.
 
     Raises:
         ConfigError: not YAML, an unknown section, a section that is not a mapping, or an invalid
@@ -147,7 +150,7 @@ def read_config_file(path: Path) -> Layer:
             f"{path}: schema_version {version} is newer than this aigc reads ({SCHEMA_VERSION}). "
             "Upgrade with: pip install --upgrade aigc-core"
         )
-    sections = {k: v for k, v in data.items() if k not in ("schema_version", "recipe", "preset")}
+    sections = {key: value for key, value in data.items() if key not in _OF_A_RUN}
     return check_sections(Layer(str(path), sections))
 
 

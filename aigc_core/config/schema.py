@@ -38,6 +38,17 @@ class CheckpointConfig(ConfigModel):
     validations measure."""
 
 
+class LoraConfig(ConfigModel):
+    """Low-rank adapters (Hu et al. 2022)."""
+
+    rank: int = Field(default=8, ge=1, le=4096)
+    """Rank of what is added to each weight."""
+    alpha: float = Field(default=8.0, gt=0)
+    """Strength: what is learned is multiplied by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Layers to adapt, such as generator.blocks.*; none for all linear layers and convolutions."""
+
+
 class EngineConfig(ConfigModel):
     """How a trainer is run, whatever the recipe."""
 
@@ -85,6 +96,11 @@ class EngineConfig(ConfigModel):
     """Stop after this much training: seconds, or 45s, 30m, 2h, 1d, 1h30m. Time before a resume
     counts, work between steps such as checkpoints does not. Schedules end at the last step
     whatever the time."""
+    freeze: tuple[str, ...] = ()
+    """What does not learn: names of networks, modules or parameters, such as generator.layers.0 or
+    discriminator.*. They get no gradients, and modules stay in evaluation mode."""
+    lora: LoraConfig | None = None
+    """Learn low-rank adapters of the weights given by --init-from, and nothing else."""
     sample_every: int = Field(default=250, ge=1)
     """Steps between previews; one is also drawn after the last step."""
     sample_count: int = Field(default=64, ge=1, le=4096)
@@ -138,6 +154,29 @@ class EngineConfig(ConfigModel):
         return next((name for name, is_set in asked.items() if is_set), None)
 
 
+class ParentRef(ConfigModel):
+    """A run that another one builds on, and keeps a copy of below ``parents``."""
+
+    recipe: str
+    run: str
+    """Where it was."""
+    step: int = Field(ge=0)
+    """Of the checkpoint that was taken."""
+    sha256: str
+    """Of the digests of its settings, its data's facts and its weights' manifest."""
+
+
+class InitialRef(ConfigModel):
+    """Weights that a run started from, which it keeps in ``initial.safetensors``."""
+
+    source: str
+    """The run or the file they are from."""
+    step: int | None = None
+    """Of the run's checkpoint."""
+    sha256: str
+    """Of ``initial.safetensors``."""
+
+
 class RunConfig(ConfigModel):
     """Everything that defines a run; saved in its folder as ``config.yaml``."""
 
@@ -148,7 +187,12 @@ class RunConfig(ConfigModel):
     model: SerializeAsAny[ConfigModel]
     trainer: SerializeAsAny[ConfigModel]
     engine: EngineConfig
+    parents: dict[str, ParentRef] = {}
+    """Runs that it builds on, by the names that the recipe gives them."""
+    initial: InitialRef | None = None
+    """What training started from, if not from random weights."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the complete configuration as plain data, as written to YAML and JSON."""
-        return self.model_dump(mode="json")
+        unused = {name for name in ("parents", "initial") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=unused)

@@ -13,7 +13,7 @@ from aigc_core.engine.sampling import (
     joined,
 )
 from aigc_core.engine.seeds import derive_seed, isolated_rng
-from aigc_core.engine.state import load_weights, renaming, saved_modules
+from aigc_core.engine.state import load_weights, renaming, saved_modules, saved_state
 from aigc_core.engine.stopping import FitResult
 from aigc_core.engine.validation import Comparison
 from aigc_core.state import State
@@ -40,4 +40,5 @@ __all__ = [
     "load_weights",
     "renaming",
     "saved_modules",
+    "saved_state",
 ]

@@ -44,7 +44,7 @@ from aigc_core.engine.state import (
     tensors_of,
     weights_of,
 )
-from aigc_core.engine.step import Private, StepRunner, build_phases, freeze
+from aigc_core.engine.step import Private, StepRunner, build_phases, freeze, freeze_named
 from aigc_core.engine.stopping import FitResult, Stopping
 from aigc_core.engine.validation import Comparison, build_validation
 from aigc_core.errors import (
@@ -162,6 +162,7 @@ class Engine:
             network.to(self.device).train()
             if self.channels_last:
                 weights_channels_last(network)
+        freeze_named(self.networks, config.freeze)
         generator = generator_of(trainer).to(self.device)
         self.ema = ExponentialMovingAverage(generator, config.ema) if config.ema else None
         transforms = transform if isinstance(transform, Mapping) else {"samples": transform}

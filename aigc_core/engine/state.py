@@ -100,12 +100,21 @@ def saved_modules(trainer: Trainer) -> dict[str, nn.Module]:
     return modules
 
 
+def saved_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return the live tensors of a module that checkpoints hold.
+
+    A module may list names in ``unsaved``, whose tensors never change and come from elsewhere.
+    """
+    unsaved = getattr(module, "unsaved", ())
+    return {name: value for name, value in module.state_dict().items() if name not in unsaved}
+
+
 def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """Return the live weights of modules as ``<module>.<name>``."""
     return {
         f"{name}.{key}": value
         for name, module in modules.items()
-        for key, value in module.state_dict().items()
+        for key, value in saved_state(module).items()
     }
 
 
@@ -156,7 +165,7 @@ def load_weights(modules: Mapping[str, nn.Module], weights: Mapping[str, Tensor]
     Raises:
         RunError: names or shapes differ; the message gives the first.
     """
-    own = {f"{m}.{k}": v for m, module in modules.items() for k, v in module.state_dict().items()}
+    own = weights_of(modules)
     for name in sorted(set(own) ^ set(weights)):
         where = "lacks" if name in own else "has"
         raise RunError(f"The checkpoint does not fit the model: it {where} '{name}'.")

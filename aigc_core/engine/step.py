@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import torch
@@ -85,7 +86,10 @@ def build_phases(
                 if parameter.requires_grad:
                     names.setdefault(parameter, f"{network}.{name}")
         if not names:
-            raise ConfigError(f"Phase '{phase.name}' has no parameter to train.")
+            raise ConfigError(
+                f"Phase '{phase.name}' has no parameter to train: {', '.join(phase.updates)} has "
+                "none, or they are frozen. Freeze less with engine.freeze."
+            )
         parameters: list[Any] = list(names)
         optimizer = build_optimizer(phase, parameters, device)
         guard = Guard(list(networks.values()), device)
@@ -96,6 +100,29 @@ def build_phases(
     if not runners:
         raise ConfigError("A trainer needs at least one phase.")
     return runners
+
+
+def freeze_named(networks: Mapping[str, nn.Module], patterns: Collection[str]) -> None:
+    """Freeze what patterns name: networks, modules or parameters; ``*`` stands for anything.
+
+    Raises:
+        ConfigError: a pattern matches nothing.
+    """
+    named: dict[str, nn.Module | nn.Parameter] = {}
+    for network, module in networks.items():
+        parts: list[tuple[str, Any]] = [*module.named_modules(), *module.named_parameters()]
+        named |= {f"{network}.{name}" if name else network: part for name, part in parts}
+    for pattern in patterns:
+        matching = [part for name, part in named.items() if fnmatchcase(name, pattern)]
+        if not matching:
+            raise ConfigError(
+                f"engine.freeze names '{pattern}', which is not there."
+                + did_you_mean(pattern, list(named))
+            )
+        for part in matching:
+            part.requires_grad_(False)
+            if isinstance(part, nn.Module):
+                part.eval()
 
 
 def freeze(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aigc_core.interfaces.generator import Condition, Generator, LatentGenerator
     from aigc_core.interfaces.metric import Metric
     from aigc_core.interfaces.modality import Modality, TextCodec
-    from aigc_core.interfaces.recipe import RecipeContext, RunFacts
+    from aigc_core.interfaces.recipe import Parent, RecipeContext, RunFacts
     from aigc_core.interfaces.trainer import Batch, Phase, Reconstructs, StepState, Trainer
 
 __getattr__ = lazy_exports(
@@ -36,6 +36,7 @@ __getattr__ = lazy_exports(
         "LatentGenerator": "generator",
         "Metric": "metric",
         "Modality": "modality",
+        "Parent": "recipe",
         "Phase": "trainer",
         "TextCodec": "modality",
         "RecipeContext": "recipe",
@@ -63,6 +64,7 @@ __all__ = [
     "Modality",
     "NoControls",
     "OptimizerConfig",
+    "Parent",
     "Phase",
     "PrivacyConfig",
     "RecipeContext",

@@ -10,6 +10,9 @@ from aigc_core.errors import ConfigError
 from aigc_core.interfaces.sample import SampleSpec
 
 if TYPE_CHECKING:  # a plugin's entry module may import this one, and torch takes seconds
+    from torch import nn
+
+    from aigc_core.interfaces.generator import Generator
     from aigc_core.interfaces.modality import Modality
 
 
@@ -38,6 +41,26 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """A trained run that a recipe builds on, on the CPU, in evaluation mode, without gradients.
+
+    Hold its networks in ``aigc_core.networks.Frozen``, so that they are not saved with one's own.
+    """
+
+    recipe: str
+    networks: Mapping[str, nn.Module]
+    """All of its trainer's, by their names."""
+    generator: Generator
+    """With averaged weights, if there are any."""
+    model: Any
+    """Its validated ``model.*``."""
+    modality: Modality
+    """Of its samples."""
+    label_names: tuple[str, ...]
+    """Of its data's classes."""
+
+
+@dataclass(frozen=True)
 class RecipeContext:
     """Everything a recipe needs to make its trainer; networks are built on the CPU."""
 
@@ -56,6 +79,8 @@ class RecipeContext:
     """The modality of every further column of the data, by name."""
     run: RunFacts = RunFacts(total_steps=1, batch_size=1, accumulate=1, samples=1, training=True)
     """Facts of the run."""
+    parents: Mapping[str, Parent] = field(default_factory=dict)
+    """Runs that were given with ``--parent``, by the names in ``RecipeSpec.parents``."""
 
     def column(self, name: str, why: str) -> Modality:
         """Return the modality of a column that the networks need.

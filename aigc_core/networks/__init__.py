@@ -6,6 +6,8 @@ from aigc_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
+    from aigc_core.networks.frozen import Frozen
+    from aigc_core.networks.lora import LowRank, add_adapters, merge_adapters
     from aigc_core.networks.transformer import MLP, Attention, Block, attention
     from aigc_core.networks.unet import ResidualBlock, UNet
 
@@ -14,12 +16,16 @@ __getattr__ = lazy_exports(
     {
         "Attention": "transformer",
         "Block": "transformer",
+        "Frozen": "frozen",
+        "LowRank": "lora",
         "MLP": "transformer",
         "ResidualBlock": "unet",
         "SequenceEncoder": "embeddings",
         "TimeEmbedding": "embeddings",
         "UNet": "unet",
+        "add_adapters": "lora",
         "attention": "transformer",
+        "merge_adapters": "lora",
     },
 )
 
@@ -27,9 +33,13 @@ __all__ = [
     "MLP",
     "Attention",
     "Block",
+    "Frozen",
+    "LowRank",
     "ResidualBlock",
     "SequenceEncoder",
     "TimeEmbedding",
     "UNet",
+    "add_adapters",
     "attention",
+    "merge_adapters",
 ]

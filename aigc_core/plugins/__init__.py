@@ -6,7 +6,7 @@ from aigc_core.plugins.hookspecs import hookimpl, hookspec
 from aigc_core.plugins.installed import InstalledPlugin, find_installed
 from aigc_core.plugins.loader import PluginHost, get_host, use_host
 from aigc_core.plugins.options import HostOptions, host_options, use_options
-from aigc_core.plugins.specs import DatasetSpec, MetricSpec, ModalitySpec, RecipeSpec
+from aigc_core.plugins.specs import DatasetSpec, MetricSpec, ModalitySpec, ParentSpec, RecipeSpec
 from aigc_core.plugins.status import PluginStatus
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "InstalledPlugin",
     "MetricSpec",
     "ModalitySpec",
+    "ParentSpec",
     "PluginHost",
     "PluginStatus",
     "RecipeSpec",

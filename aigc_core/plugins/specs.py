@@ -84,6 +84,17 @@ class MetricSpec(ConfigModel):
     """As for a modality."""
 
 
+class ParentSpec(ConfigModel):
+    """A trained run that a recipe builds on."""
+
+    recipes: tuple[RecipeName, ...] = Field(min_length=1)
+    """Those that it may be a run of."""
+    summary: str
+    """What it is used for, in a few words."""
+    required: bool = True
+    """Whether the recipe cannot be trained without it."""
+
+
 class RecipeSpec(ConfigModel):
     """Something that can be trained by name: networks, trainer, defaults and presets."""
 
@@ -103,6 +114,9 @@ class RecipeSpec(ConfigModel):
     presets: dict[Name, dict[str, Any]] = {}
     """Named settings that override ``defaults``, in the same form. The contract suite trains the
     one named ``tiny``: small networks and few steps on an embedded dataset."""
+    parents: dict[Name, ParentSpec] = {}
+    """Trained runs that it builds on, by names such as ``autoencoder`` (``--parent``). ``build``
+    finds them in ``RecipeContext.parents``."""
     capabilities: tuple[Capability, ...] = ()
     """Extra properties for the contract suite to check. ``adversarial``: the networks include
     ``Discriminator``s. ``bf16``: losses stay finite in bfloat16."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,16 @@ def create_run(
     config: Mapping[str, Any],
     dataset: DatasetFacts,
     environment: Mapping[str, Any],
+    kept: Mapping[str, bytes] | None = None,
 ) -> Run:
     """Create a run's folder with its three files; on an error nothing is left behind.
+
+    Args:
+        path: of the folder.
+        config: resolved and complete.
+        dataset: facts of the data.
+        environment: of this machine.
+        kept: further files, by their paths below the folder.
 
     Raises:
         RunError: the folder is taken.
@@ -58,6 +67,12 @@ def create_run(
             facts = {DATASET: dataset.model_dump(mode="json"), ENVIRONMENT: dict(environment)}
             for name, data in facts.items():
                 write_text_atomically(folder / name, json.dumps(data, indent=2) + "\n")
+            for inner, content in (kept or {}).items():
+                (folder / inner).parent.mkdir(parents=True, exist_ok=True)
+                with open(folder / inner, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
             (folder / "checkpoints").mkdir()
             (folder / "samples").mkdir()
             write_text_atomically(folder / CONFIG, dump_yaml(dict(config)))

@@ -299,6 +299,7 @@ def find_runs(parent: str | Path = Path("runs")) -> list[Run]:
         for folder in level:
             if os.path.lexists(folder / CONFIG):
                 found.append(folder)
+                continue  # what is below a run, such as its parents, belongs to it
             with contextlib.suppress(OSError), os.scandir(folder) as entries:
                 below += [
                     Path(entry.path)

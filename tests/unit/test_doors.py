@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "runs": {"config", "interfaces"},
     "observers": {"plugins", "runs", "engine", "config", "interfaces"},
     "evaluation": {"interfaces"},
-    "api": {"observers", "runs", "engine", "config", "plugins", "interfaces"},
+    "api": {"observers", "runs", "engine", "networks", "config", "plugins", "interfaces"},
     "testing": {"api", "observers", "runs", "engine", "config", "plugins", "interfaces"},
     "scaffold": {"plugins", "interfaces"},
     "cli": {
