@@ -37,8 +37,9 @@ class ChannelNorm(nn.Module):
 class ResidualBlock(nn.Module):
     """``x + convolutions(x)``, modulated by a vector: ``(B, C, *S)`` to ``(B, C', *S)``.
 
-    The vector gives the second norm's scale and shift (FiLM: Perez et al. 2018). It starts as the
-    identity, if C is C'.
+    The vector gives the second norm's scale and shift (FiLM: Perez et al. 2018), and how much the
+    shift rises along each of the S, so that a vector can say what should be where. It starts as
+    the identity, if C is C'.
     """
 
     def __init__(self, dims: int, before: int, after: int, embedding_size: int) -> None:
@@ -54,7 +55,7 @@ class ResidualBlock(nn.Module):
         conv = _CONVOLUTIONS[dims]
         self.norm_in = ChannelNorm(before)
         self.conv_in = conv(before, after, 3, padding=1)
-        self.modulation = nn.Linear(embedding_size, 2 * after)
+        self.modulation = nn.Linear(embedding_size, (2 + dims) * after)
         self.norm_out = ChannelNorm(after)
         self.conv_out = conv(after, after, 3, padding=1)
         self.skip = conv(before, after, 1) if before != after else nn.Identity()
@@ -63,8 +64,12 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, vector: Tensor) -> Tensor:
         h = self.conv_in(silu(self.norm_in(x)))
-        modulation = self.modulation(vector)  # (B, E) -> (B, 2 C')
-        scale, shift = modulation.view(*modulation.shape, *[1] * (x.dim() - 2)).chunk(2, dim=1)
+        dims = x.dim() - 2
+        modulation = self.modulation(vector)  # (B, E) -> (B, (2 + dims) C')
+        modulation = modulation.view(*modulation.shape, *[1] * dims)
+        scale, shift, *slopes = modulation.chunk(2 + dims, dim=1)
+        for axis, slope in enumerate(slopes, start=2):
+            shift = shift + slope * _coordinate(x, axis)
         h = self.conv_out(silu(self.norm_out(h) * (1 + scale) + shift))
         out: Tensor = self.skip(x) + h
         return out
@@ -117,8 +122,7 @@ class UNet(nn.Module):
 
     Every level but the first halves S, of which each must be divisible by ``2 ** (levels - 1)``.
     The first layer also sees where a place is (Liu et al. 2018, "An Intriguing Failing of
-    Convolutional Neural Networks and the CoordConv Solution"): no other layer knows, and a vector
-    or a context may say what should be where. The last layer starts at zero.
+    Convolutional Neural Networks and the CoordConv Solution"). The last layer starts at zero.
     """
 
     def __init__(
@@ -203,6 +207,12 @@ class UNet(nn.Module):
 
 def _coordinates(x: Tensor) -> Tensor:
     """Return where places of ``(B, C, *S)`` are, ``(B, dims, *S)``: -1 to 1 along each side."""
-    sides = [torch.linspace(-1, 1, side, device=x.device, dtype=x.dtype) for side in x.shape[2:]]
-    grid = torch.stack(torch.meshgrid(*sides, indexing="ij"))  # (dims, *S)
-    return grid.expand(len(x), *grid.shape)
+    sides = [_coordinate(x, axis).expand(1, *x.shape[2:]) for axis in range(2, x.dim())]
+    grid = torch.stack(sides, dim=1)  # (1, dims, *S)
+    return grid.expand(len(x), *grid.shape[1:])
+
+
+def _coordinate(x: Tensor, axis: int) -> Tensor:
+    """Return where places of ``(B, C, *S)`` are along one axis, -1 to 1; broadcasts with x[0]."""
+    side = torch.linspace(-1, 1, x.shape[axis], device=x.device, dtype=x.dtype)
+    return side.view(-1, *[1] * (x.dim() - 1 - axis))
