@@ -96,9 +96,7 @@ class RecipeSubject:
     @once
     def store(self) -> SampleStore:
         """The recipe's tiny training data."""
-        whole = self.blueprint.load()
-        some = {name: array[:MOST_SAMPLES] for name, array in whole.arrays.items()}
-        return dataclasses.replace(whole, arrays=some)
+        return few_of(self.blueprint.load())
 
     def build(self) -> Parts:
         """Make modality and trainer anew, as a training does; weights follow from the seed."""
@@ -131,12 +129,23 @@ class RecipeSubject:
 
     def conditions(self, generator: Generator, count: int) -> dict[str, Tensor]:
         """Return what a generator is asked for ``count`` samples: as rows say, or each class."""
-        found = row_conditions(generator, self.data, torch.arange(count) % len(self.data))
-        if generator.label_count:
-            found.setdefault("label", torch.arange(count) % generator.label_count)
-        return found
+        return conditions_of(generator, self.data, count)
 
     def real(self, count: int) -> Tensor:
         """Return ``(count, *sample_shape)`` samples of the data in the model's form."""
         stored = self.store.arrays["samples"]
         return self.parts.modality.to_model(stored[torch.arange(count) % len(stored)])
+
+
+def conditions_of(generator: Generator, data: ResidentData, count: int) -> dict[str, Tensor]:
+    """Return what a generator is asked for ``count`` samples: as rows say, or each class."""
+    found = row_conditions(generator, data, torch.arange(count) % len(data))
+    if generator.label_count:
+        found.setdefault("label", torch.arange(count) % generator.label_count)
+    return found
+
+
+def few_of(whole: SampleStore) -> SampleStore:
+    """Return at most ``MOST_SAMPLES`` of each array."""
+    some = {name: array[:MOST_SAMPLES] for name, array in whole.arrays.items()}
+    return dataclasses.replace(whole, arrays=some)

@@ -127,7 +127,7 @@ class FlowGenerator(Generator):
             guided = without + controls.guidance * (with_them - without)
             return self._velocity(x, times, guided)
 
-        times = torch.linspace(0, 1, controls.steps + 1, dtype=torch.float64).tolist()
+        times = [step / controls.steps for step in range(controls.steps + 1)]
         return self.restore(solve(velocity, noise, times, controls.solver))
 
     def _velocity(self, x: Tensor, times: Tensor, predicted: Tensor) -> Tensor:

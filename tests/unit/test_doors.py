@@ -27,7 +27,16 @@ MAY_IMPORT = {
     "observers": {"plugins", "runs", "engine", "config", "interfaces"},
     "evaluation": {"interfaces"},
     "api": {"observers", "runs", "engine", "networks", "config", "plugins", "interfaces"},
-    "testing": {"api", "observers", "runs", "engine", "config", "plugins", "interfaces"},
+    "testing": {
+        "api",
+        "observers",
+        "runs",
+        "engine",
+        "networks",
+        "config",
+        "plugins",
+        "interfaces",
+    },
     "scaffold": {"plugins", "interfaces"},
     "cli": {
         "scaffold",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aigc_core.testing.checks import (
+    accelerator,
     dataset,
     discriminator,
     metric,
@@ -23,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *dataset.CHECKS,
     *recipe.CHECKS,
     *networks.CHECKS,
+    *accelerator.CHECKS,
     *discriminator.CHECKS,
     *training.CHECKS,
     *run.CHECKS,

@@ -168,6 +168,22 @@ MISTAKES = [  # check, the plugin with one mistake, words of the message
     ),
     ("batch-of-one", lambda: gan("discriminators:squeezed"), "gave the shape () for one sample"),
     (
+        "accelerator",
+        lambda: gan("reads_back"),
+        "the loss of phase 'discriminator' of the preset 'tiny' makes the host wait",
+    ),
+    (
+        "accelerator",
+        lambda: gan("copies_to_the_host"),
+        "sample of the preset 'tiny' makes the host wait for the device: _ReadsBack: a tensor is "
+        "copied to the CPU",
+    ),
+    (
+        "accelerator",
+        lambda: gan("stays_on_the_host"),
+        "mixes tensors of the device and of the CPU",
+    ),
+    (
         "bf16-finite",
         lambda: gan("discriminators:breaks_in_bf16"),
         "In bf16, logits/real is nan at step 1",

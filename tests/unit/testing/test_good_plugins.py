@@ -21,7 +21,7 @@ def test_a_whole_plugin_with_processes_of_its_own() -> None:
         results = check_plugin("dots", on_result=reported.append)
     assert not failed(results)
     assert reported == results
-    assert len(results) == 52
+    assert len(results) == 54
     assert results[0].name == "plugin dots: registers"
     assert results[0].to_dict() == {
         "check": "registers",
@@ -30,7 +30,7 @@ def test_a_whole_plugin_with_processes_of_its_own() -> None:
         "message": "",
         "seconds": results[0].seconds,
     }
-    assert len({result.name for result in results}) == 52
+    assert len({result.name for result in results}) == 54
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -45,7 +45,8 @@ def message_of(module: Any, *names: str) -> dict[str, str | None]:
 )
 def test_what_is_unusual_and_not_wrong(name: str) -> None:
     results = results_of(unusual(name))
-    assert not failed(results)
+    waits = {"accelerator"} if name == "experts" else set()  # it asks who is chosen, in every step
+    assert set(failed(results)) == waits
     assert [r.message for r in results if r.check == "discriminator-logits"] == [""]
 
 

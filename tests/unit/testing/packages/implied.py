@@ -36,6 +36,7 @@ RECIPE = (
     "resume",
     "strict-reload",
     "batch-of-one",
+    "accelerator",
     "loss-falls",
     "trains",
     "spawned-process",

@@ -105,7 +105,7 @@ class _OneTooMany(DotGenerator):
 
 class _Constant(DotGenerator):
     def sample_latents(self, count: int, *, rng: torch.Generator) -> Tensor:
-        return torch.ones(count, 4)
+        return torch.ones(count, 4, device=rng.device)
 
 
 class _Restless(DotGenerator):
@@ -115,7 +115,23 @@ class _Restless(DotGenerator):
 
 class _IgnoresRng(DotGenerator):
     def sample(self, count: int, **how: Any) -> Tensor:
-        return self(torch.randn(count, 4))
+        return self(torch.randn(count, 4, device=how["rng"].device))
+
+
+class _ReadsBack(DotGenerator):
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        dots = super().forward(latents)
+        return dots if dots.abs().max().item() < 2 else dots.clamp(-1, 1)
+
+
+class _CopiesToTheHost(DotGenerator):
+    def sample(self, count: int, **how: Any) -> Tensor:
+        return super().sample(count, **how).cpu()
+
+
+class _StaysOnTheHost(DotGenerator):
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        return super().forward(latents) + torch.zeros(2)
 
 
 class _UsesRandom(DotGenerator):
@@ -155,6 +171,9 @@ loud = build_with(generator=_Loud)
 one_too_many = build_with(generator=_OneTooMany)
 constant = build_with(generator=_Constant)
 restless = build_with(generator=_Restless)
+reads_back = build_with(_ReadsBack)
+copies_to_the_host = build_with(_CopiesToTheHost)
+stays_on_the_host = build_with(_StaysOnTheHost)
 ignores_rng = build_with(generator=_IgnoresRng)
 uses_random = build_with(generator=_UsesRandom)
 uses_numpy = build_with(generator=_UsesNumpy)
