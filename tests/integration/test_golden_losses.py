@@ -38,6 +38,7 @@ Numbers = dict[str, dict[str, float]]
 SETTINGS: dict[str, dict[str, Any]] = {
     "image/vae": {"trainer.optimizer.warmup_steps": 2},  # to see the schedule after it, too
     "image/flow": {"trainer.optimizer.warmup_steps": 2},
+    "audio/flow": {"trainer.optimizer.warmup_steps": 2},
     "audio/wavenet": {"trainer.optimizer.warmup_steps": 2},
     "text/gpt": {"trainer.optimizer.warmup_steps": 2},
 }

@@ -34,6 +34,7 @@ RECIPES = {
     "flow": ["image/flow", "--preset", "tiny"],
     "wavegan": ["audio/wavegan", "--preset", "tiny"],
     "specgan": ["audio/specgan", "--preset", "tiny"],
+    "audio-flow": ["audio/flow", "--preset", "tiny"],
     "wavenet": ["audio/wavenet", "--preset", "tiny"],
     "gpt": ["text/gpt", "--preset", "tiny"],
 }

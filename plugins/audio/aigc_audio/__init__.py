@@ -136,6 +136,29 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             },
         ),
         RecipeSpec(
+            name="audio/flow",
+            summary="Flow matching on log-mel spectrograms (Lipman et al. 2023)",
+            build="aigc_audio.flow:build",
+            model="aigc_audio.flow_config:FlowNetworkConfig",
+            trainer="aigc_core.trainers.config:FlowConfig",
+            dataset="fsdd",
+            defaults={
+                "engine": {"epochs": 300, "batch_size": 64, "ema": 0.999, "sample_count": 16}
+            },
+            capabilities=("bf16",),
+            presets={
+                "tiny": {  # a smoke test of a few seconds
+                    "dataset": {"name": "tones"},
+                    "model": {"width": 8, "condition": "class", "blocks": 1},
+                    "engine": {"steps": 10, "batch_size": 16, "sample_count": 4},
+                },
+                "cpu": {  # minutes on two cores: benchmarks/RESULTS.md
+                    "model": {"width": 32, "condition": "class"},
+                    "engine": {"steps": 3000, "epochs": None, "batch_size": 64},
+                },
+            },
+        ),
+        RecipeSpec(
             name="audio/wavenet",
             summary="Autoregressive model of raw waveforms (van den Oord et al. 2016)",
             build="aigc_audio.wavenet:build",

@@ -137,7 +137,7 @@ def test_the_command_prints_json_and_nothing_else() -> None:
     with tmp_plugin(dots_with(metrics_logged=chatty), "chatty"):
         done = CliRunner().invoke(app(), ["chatty", "--json"])
     results = [CheckResult(**result) for result in json.loads(done.stdout)]
-    assert len(results) == 35
+    assert len(results) == 36
     assert {result.status for result in results} == {"passed"}
     assert "step 1" in done.stderr
 
