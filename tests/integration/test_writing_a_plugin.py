@@ -103,6 +103,16 @@ def test_the_plugin_is_as_short_as_the_page_says() -> None:
     assert code_lines(EXAMPLES / "aigc-points" / "aigc_points") <= MAX_LINES
 
 
+def test_a_flow_takes_as_few_lines_as_the_page_says() -> None:
+    more = EXAMPLES / "aigc-more" / "aigc_more"
+    network = (more / "flow.py").read_text(encoding="utf-8").splitlines()
+    hooks = (more / "__init__.py").read_text(encoding="utf-8")
+    declared = hooks[hooks.index("flow = RecipeSpec(") : hooks.index("return [vae, flow]")]
+    lines = [line for line in (*network, *declared.splitlines()) if line.strip()]
+    assert "fewer than\n60 lines" in GUIDE
+    assert len(lines) < 60
+
+
 @dataclass
 class Reader:
     """Somebody who follows the page in an empty folder."""

@@ -24,7 +24,17 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             }
         },
     )
-    return [vae]
+    flow = RecipeSpec(
+        name="points/flow",
+        summary="Flow matching with a transformer, by class (Lipman et al. 2023)",
+        build="aigc_more.flow:build",
+        model="aigc_core:ConfigModel",
+        trainer="aigc_core:FlowConfig",
+        dataset="shapes",
+        defaults={"engine": {"steps": 2000, "batch_size": 16, "ema": 0.99}},
+        presets={"tiny": {"engine": {"steps": 10, "batch_size": 4, "sample_count": 8}}},
+    )
+    return [vae, flow]
 
 
 @hookimpl
