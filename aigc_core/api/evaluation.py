@@ -95,7 +95,7 @@ def evaluate(
     order_seed = derive_seed(seed, "evaluation")  # avoids permuting billions of windows
     indices = torch.arange(asked.count)
     chosen = permuted(indices, len(store), order_seed).sort().values
-    asked = dataclasses.replace(asked, inputs=_of_rows(sampler.generator, store, chosen))
+    asked = dataclasses.replace(asked, inputs=rows_as_inputs(sampler.generator, store, chosen))
     generated = sampler.columns(asked)
     found: dict[str, float] = {}
     for column, compared in chosen_metrics.items():
@@ -109,7 +109,7 @@ def evaluate(
     return result
 
 
-def _of_rows(generator: Generator, store: SampleStore, rows: Tensor) -> dict[str, Given]:
+def rows_as_inputs(generator: Generator, store: SampleStore, rows: Tensor) -> dict[str, Given]:
     """Return what rows of the data would ask a generator for; see ``row_columns``."""
     given = {n: store.arrays[c] for n, c in row_columns(generator).items() if c in store.arrays}
     return {name: array[rows % len(array)] for name, array in given.items()}

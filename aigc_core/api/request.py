@@ -200,6 +200,11 @@ class RequestValidator:
         return modality
 
     @property
+    def files(self) -> list[str]:
+        """Names of the conditions that are files."""
+        return [name for name, found in self._conditions.items() if self._kind(found) == "file"]
+
+    @property
     def continues_text(self) -> bool:
         """Whether a prompt is the beginning of a text, and what is drawn its continuation."""
         texts = (found.column for found in self._conditions.values() if self._is_text(found))
@@ -238,7 +243,8 @@ class RequestValidator:
 
     def _how(self, name: str) -> str:
         kind = self._kind(self._conditions[name])
-        return {"class": "--label CLASS", "text": "--prompt TEXT"}.get(kind, f"--input {name}=FILE")
+        given = "--input FILE" if len(self.files) == 1 else f"--input {name}=FILE"
+        return {"class": "--label CLASS", "text": "--prompt TEXT"}.get(kind, given)
 
     def _text_condition(self) -> str:
         names = [name for name, found in self._conditions.items() if self._is_text(found)]

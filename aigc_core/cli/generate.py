@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +44,9 @@ def generate(
     input_: Annotated[
         list[str] | None,
         typer.Option(
-            "--input", metavar="NAME=FILE", help="A condition that is a file; repeatable."
+            "--input",
+            metavar="[NAME=]FILE",
+            help="A condition that is a file; with its name if there are several. Repeatable.",
         ),
     ] = None,
     want: Annotated[
@@ -88,16 +90,16 @@ def generate(
     controls = {key.removeprefix("controls."): value for key, value in assigned.items()}
     if tokens is not None:
         controls["tokens"] = tokens
+    sampler = open_sampler(run, checkpoint=checkpoint, data_root=data_root, device=device)
     asked = Request(
         count=16 if count is None else count,
         seed=seed,
         label=label,
         prompt=prompt,
-        inputs=dict(_named_file(text) for text in input_ or ()),
+        inputs=dict(_named_file(text, sampler.validator.files) for text in input_ or ()),
         controls=controls,
         want=[name.strip() for name in want.split(",")] if want is not None else (),
     )
-    sampler = open_sampler(run, checkpoint=checkpoint, data_root=data_root, device=device)
     alone = count is None and out is None and not as_json
     if prompt is not None and alone and sampler.validator.continues_text:
         _write_stream(prompt, sampler.stream_text(asked, stop))
@@ -127,9 +129,12 @@ def generate(
         say(console, f"Preview: {shown(preview)}")
 
 
-def _named_file(text: str) -> tuple[str, Path]:
+def _named_file(text: str, names: Sequence[str]) -> tuple[str, Path]:
+    """Split ``NAME=FILE``; the name may be left out if a run takes one file only."""
     name, equals, file = text.partition("=")
-    if not equals or not name or not file:
+    if (not equals or os.path.exists(os.path.expanduser(text))) and len(names) == 1:
+        name, file = names[0], text
+    if not name or not file:
         raise UserError(f"--input {text} is not valid: it takes NAME=FILE, as `aigc show` says.")
     return name, Path(os.path.expanduser(file))
 

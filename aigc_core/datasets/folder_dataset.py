@@ -24,7 +24,7 @@ from aigc_core.datasets.contents import content_digests
 from aigc_core.datasets.listing import FileListing, folder_labels, label_notes, list_files
 from aigc_core.datasets.words import check_split, list_some
 from aigc_core.errors import DataError
-from aigc_core.interfaces import Dataset, SampleSpec, SampleStore
+from aigc_core.interfaces import Column, Dataset, SampleSpec, SampleStore
 
 _MAX_THREADS = 8
 
@@ -114,6 +114,7 @@ class FolderDataset(Dataset):
             arrays=arrays,
             spec=self.spec,
             label_names=tuple(facts["label_names"]),
+            columns={n: Column(**found) for n, found in facts.get("columns", {}).items()},
             notes=(*facts["notes"], *left_out),
         )
 
@@ -134,10 +135,39 @@ class FolderDataset(Dataset):
         labels, names = folder_labels([path for path, _ in remarks])
         if names:
             arrays["labels"] = torch.tensor(labels).repeat_interleave(torch.tensor(counts))
+        arrays, names, columns, more = self.arrange(
+            [path for path, _ in remarks], counts, arrays, names
+        )
         notes = [f"Skipped files that cannot be read: {list_some(skipped)}."] if skipped else []
-        notes += self._remarks(remarks) + label_notes(names)
+        notes += self._remarks(remarks) + more + label_notes(names)
         source = os.fsencode(self._root.absolute()).decode(errors="replace")
-        return arrays, {"label_names": names, "notes": notes, "source": source}
+        facts: dict[str, Any] = {"label_names": names, "notes": notes, "source": source}
+        if columns:
+            facts["columns"] = {name: c.model_dump(mode="json") for name, c in columns.items()}
+        return arrays, facts
+
+    def arrange(
+        self,
+        paths: Sequence[str],
+        counts: Sequence[int],
+        arrays: dict[str, Tensor],
+        label_names: list[str],
+    ) -> tuple[dict[str, Tensor], list[str], dict[str, Column], list[str]]:
+        """Make columns of what was decoded; by default, there are samples and labels alone.
+
+        Args:
+            paths: of the files that were decoded, in order.
+            counts: how many samples each gave.
+            arrays: ``samples`` and, with sub-folders, ``labels``.
+            label_names: of the classes.
+
+        Returns:
+            Arrays and names of classes, what further arrays are, and notes.
+
+        Raises:
+            DataError: the files do not go together.
+        """
+        return arrays, label_names, {}, []
 
     def _decoded(self, path: str) -> DecodedFile | str:
         try:

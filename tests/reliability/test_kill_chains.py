@@ -32,6 +32,8 @@ RECIPES = {
     "wgan-gp": [*DCGAN, "--preset", "wgan-gp"],
     "vae": ["image/vae", "--preset", "tiny"],
     "flow": ["image/flow", "--preset", "tiny"],
+    "translate": ["image/translate", "--preset", "tiny"],
+    "cyclegan": ["image/cyclegan", "--preset", "tiny"],
     "wavegan": ["audio/wavegan", "--preset", "tiny"],
     "specgan": ["audio/specgan", "--preset", "tiny"],
     "audio-flow": ["audio/flow", "--preset", "tiny"],

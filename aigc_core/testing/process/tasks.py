@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from aigc_core.api import generate_files, train
+from aigc_core.api.evaluation import rows_as_inputs
 from aigc_core.plugins import use_host
 from aigc_core.runs import Run
 from aigc_core.testing.process.audit import WriteAudit
@@ -83,7 +84,9 @@ def _do(subject: DatasetSubject | RecipeSubject, folder: Path, audit: WriteAudit
 def train_and_generate(recipe: RecipeSubject, folder: Path) -> tuple[Run, list[Path]]:
     """Train the tiny recipe and draw samples, as a user does; return the run and the files."""
     run = train(recipe.spec.name, preset=recipe.preset, overrides=SMALL, out=folder, progress=False)
-    generated = generate_files(run, count=3, device="cpu")
+    generator, rows = recipe.parts.trainer.generator(), torch.arange(3)
+    inputs = rows_as_inputs(generator, recipe.store, rows)
+    generated = generate_files(run, count=3, device="cpu", inputs=inputs)
     return run, [*generated.files, *generated.previews.values()]
 
 

@@ -4,6 +4,10 @@ from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
 
 __version__ = "0.1.0"
 
+_TINY_TRANSLATOR = {  # seconds: to see that everything works
+    "model": {"width": 8, "multipliers": [1, 2]},
+    "engine": {"steps": 10, "epochs": None, "batch_size": 8, "sample_count": 8},
+}
 _MNIST_OPTIONS = "aigc_image.options:MnistOptions"
 
 
@@ -73,11 +77,50 @@ def aigc_register_datasets() -> list[DatasetSpec]:
             licence="MIT",
         ),
         DatasetSpec(
+            name="digit-edges",
+            modality="image",
+            summary="The digits of scikit-learn and their outlines, in pairs: no download",
+            code="aigc_image.datasets.digit_pairs:DigitEdges",
+            options="aigc_image.options:DigitsOptions",
+            splits=("train", "test"),
+            columns={"input": "image"},
+            embedded=True,
+            licence="CC BY 4.0",
+            homepage="https://archive.ics.uci.edu/dataset/80",
+        ),
+        DatasetSpec(
+            name="digit-inks",
+            modality="image",
+            summary="Black digits and other, white ones, unpaired: no download",
+            code="aigc_image.datasets.digit_pairs:DigitInks",
+            options="aigc_image.options:DigitsOptions",
+            columns={"input": "image"},
+            embedded=True,
+            licence="CC BY 4.0",
+            homepage="https://archive.ics.uci.edu/dataset/80",
+        ),
+        DatasetSpec(
             name="image-folder",
             modality="image",
             summary="Any folder of images, grey or RGB; sub-folders become classes",
             code="aigc_image.datasets.folder:ImageFolder",
             options="aigc_image.options:ImageFolderOptions",
+        ),
+        DatasetSpec(
+            name="paired-folder",
+            modality="image",
+            summary="Images in the folders input and target, in pairs of equal names",
+            code="aigc_image.datasets.two_folders:PairedFolder",
+            options="aigc_image.options:ImageFolderOptions",
+            columns={"input": "image"},
+        ),
+        DatasetSpec(
+            name="unpaired-folder",
+            modality="image",
+            summary="Images in the folders a and b, to be translated from a to b, without pairs",
+            code="aigc_image.datasets.two_folders:UnpairedFolder",
+            options="aigc_image.options:ImageFolderOptions",
+            columns={"input": "image"},
         ),
     ]
 
@@ -175,6 +218,40 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                     "model": {"width": 8, "condition": "class", "blocks": 1},
                     "engine": {"steps": 20, "batch_size": 16, "sample_count": 16},
                 },
+            },
+        ),
+        RecipeSpec(
+            name="image/translate",
+            summary="One image from another, learned from pairs (Isola et al. 2017, pix2pix)",
+            build="aigc_image.translate:build",
+            model="aigc_image.translate_config:TranslatorConfig",
+            trainer="aigc_image.translate_config:TranslationConfig",
+            dataset="digit-edges",
+            defaults={"engine": {"epochs": 50, "batch_size": 16, "ema": 0.99}},
+            capabilities=("bf16",),
+            presets={
+                "cpu": {  # minutes on two cores
+                    "model": {"width": 16},
+                    "engine": {"steps": 2000, "epochs": None, "batch_size": 32},
+                },
+                "tiny": _TINY_TRANSLATOR,
+            },
+        ),
+        RecipeSpec(
+            name="image/cyclegan",
+            summary="Translation between two sets of images without pairs (Zhu et al. 2017)",
+            build="aigc_image.cyclegan:build",
+            model="aigc_image.translate_config:TranslatorConfig",
+            trainer="aigc_image.translate_config:CycleConfig",
+            dataset="digit-inks",
+            defaults={"engine": {"epochs": 50, "batch_size": 16, "ema": 0.99}},
+            capabilities=("bf16",),
+            presets={
+                "cpu": {  # minutes on two cores
+                    "model": {"width": 16},
+                    "engine": {"steps": 2000, "epochs": None, "batch_size": 16},
+                },
+                "tiny": _TINY_TRANSLATOR,
             },
         ),
     ]

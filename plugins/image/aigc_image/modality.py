@@ -1,5 +1,6 @@
 """Images: stored as uint8, padded to a power of two in [-1, 1] for networks, saved as PNG."""
 
+import logging
 import math
 from pathlib import Path
 from typing import ClassVar
@@ -12,9 +13,10 @@ from torch.nn import functional
 from torchvision.utils import make_grid
 
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
-from aigc_core.datasets import atomic_file
+from aigc_core.datasets import UnreadableError, atomic_file
 from aigc_core.errors import did_you_mean
 
+logger = logging.getLogger("aigc")
 MIN_MODEL_SIZE = 32
 """Smallest side, in pixels, of the images that networks see."""
 MIN_TILE_WIDTH = 48
@@ -95,6 +97,36 @@ class ImageModality(Modality):
         if tuple(stored.shape) != self.spec.shape:
             raise DataError(f"{path} has the shape {tuple(stored.shape)}, not {self.spec.shape}.")
         return stored
+
+    def adapt(self, path: Path) -> Tensor:
+        """Read any image as uint8 ``(C, H, H)``: cropped to its middle and resized, as folders are.
+
+        Says in the log what it did.
+        """
+        from aigc_image.datasets._decode import decode
+        from aigc_image.options import ImageFolderOptions
+
+        options = ImageFolderOptions(size=self._height, channels=1 if self._channels == 1 else 3)
+        if not path.is_file():
+            raise DataError(f"There is no file {path}.")
+        try:
+            with Image.open(path) as image:
+                size = image.size
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read as an image: {error}.") from error
+        try:
+            found = torch.from_numpy(decode(path, options).samples[0])
+        except UnreadableError as error:
+            raise DataError(f"{path} cannot be read as an image: {error}.") from error
+        if size != (self._height, self._height):
+            logger.info(
+                "%s: %d x %d pixels, cropped to the middle and resized to %d x %d.",
+                path.name,
+                *size,
+                self._height,
+                self._height,
+            )
+        return found
 
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write uint8 ``(N, C, H, H)`` as one PNG: a roughly square grid.

@@ -1,0 +1,138 @@
+"""Translation between two sets of images without pairs: Zhu et al. 2017 ("CycleGAN").
+
+Two translators, two judges; whoever goes there and back should come to where he began. The paper's
+history of fakes is left out: judges see the step's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from aigc_core import (
+    Batch,
+    Condition,
+    ConfigModel,
+    Generator,
+    Phase,
+    RecipeContext,
+    StepState,
+    Trainer,
+)
+from aigc_core.losses import adversarial_loss
+from aigc_image.translate import PatchJudge, Translator, noise_for, translated_shapes
+from aigc_image.translate_config import CycleConfig, CycleControls, TranslatorConfig
+
+
+class CycleTranslator(Generator):
+    """Two translators: of the column ``input`` to ``samples``, and back."""
+
+    controls: ClassVar[type[ConfigModel]] = CycleControls
+
+    def __init__(self, config: TranslatorConfig, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.forward_translator = Translator(config, channels, out_channels)
+        self.backward_translator = Translator(config, out_channels, channels)
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """The image to translate, in either direction."""
+        return {"input": Condition("input", required=True)}
+
+    def sample(
+        self,
+        count: int,
+        *,
+        rng: torch.Generator,
+        conditions: Mapping[str, Tensor],
+        controls: ConfigModel,
+    ) -> Tensor:
+        backward = cast(CycleControls, controls).direction == "backward"
+        translator = self.backward_translator if backward else self.forward_translator
+        images: Tensor = translator(conditions["input"], noise_for(conditions["input"], rng))
+        return images
+
+
+class CycleTrainer(Trainer):
+    """Adversarial games in both directions, cycles, and identities."""
+
+    def __init__(
+        self,
+        generator: CycleTranslator,
+        judges: Mapping[str, PatchJudge],
+        config: CycleConfig,
+    ) -> None:
+        self._generator, self._judges, self._config = generator, dict(judges), config
+        self._loss = adversarial_loss(config.loss)
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self._generator, **self._judges}
+
+    def generator(self) -> CycleTranslator:
+        return self._generator
+
+    def phases(self) -> Sequence[Phase]:
+        config = self._config
+        return [
+            Phase("discriminators", tuple(self._judges), self._judged, config.discriminator),
+            Phase("generators", ("generator",), self._translated, config.generator),
+        ]
+
+    def _fakes(self, batch: Batch, state: StepState) -> tuple[Tensor, Tensor]:
+        """Translate the batch both ways, once for both phases."""
+        if "fakes" not in state.scratch:
+            there = self._go(batch["input"], state, backward=False)
+            state.scratch["fakes"] = there, self._go(batch["samples"], state, backward=True)
+        fakes: tuple[Tensor, Tensor] = state.scratch["fakes"]
+        return fakes
+
+    def _go(self, images: Tensor, state: StepState, *, backward: bool) -> Tensor:
+        generator = self._generator
+        translator = generator.backward_translator if backward else generator.forward_translator
+        found: Tensor = translator(images, noise_for(images, state.rng))
+        return found
+
+    def _judged(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
+        there, back = self._fakes(batch, state)
+        terms = {}
+        made = {"samples": there, "input": back}
+        for name, fake in made.items():
+            judge = self._judges[f"judge_of_{name}"]
+            logits = judge(batch[name]).flatten(), judge(fake.detach()).flatten()
+            state.log(f"logits/{name}/real", logits[0].detach().mean())
+            state.log(f"logits/{name}/fake", logits[1].detach().mean())
+            terms[name] = 0.5 * self._loss.discriminator(*logits)
+        return terms
+
+    def _translated(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
+        config, (there, back) = self._config, self._fakes(batch, state)
+        fooled = [
+            self._loss.generator(self._judges["judge_of_samples"](there).flatten()),
+            self._loss.generator(self._judges["judge_of_input"](back).flatten()),
+        ]
+        terms = {"adversarial": fooled[0] + fooled[1]}
+        if config.cycle:
+            around = self._go(there, state, backward=True), batch["input"]
+            other_way = self._go(back, state, backward=False), batch["samples"]
+            terms["cycle"] = config.cycle * (_difference(around) + _difference(other_way))
+        if config.identity and batch["input"].shape[1] == batch["samples"].shape[1]:
+            kept = self._go(batch["samples"], state, backward=False), batch["samples"]
+            kept_back = self._go(batch["input"], state, backward=True), batch["input"]
+            terms["identity"] = config.identity * (_difference(kept) + _difference(kept_back))
+        return terms
+
+
+def _difference(pair: tuple[Tensor, Tensor]) -> Tensor:
+    return (pair[0].float() - pair[1]).abs().mean()
+
+
+def build(context: RecipeContext) -> CycleTrainer:
+    """Make the trainer for two sets of images of one size."""
+    before, after = translated_shapes("image/cyclegan", context)
+    generator = CycleTranslator(context.model, before[0], after[0])
+    judges = {
+        "judge_of_samples": PatchJudge(context.model, after[0]),
+        "judge_of_input": PatchJudge(context.model, before[0]),
+    }
+    return CycleTrainer(generator, judges, context.trainer)

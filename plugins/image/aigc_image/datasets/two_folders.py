@@ -1,0 +1,109 @@
+"""Two folders of images below one: pairs of equal names, or two sets without pairs."""
+
+import os
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aigc_core import Column
+from aigc_core.datasets import folder_labels, list_some
+from aigc_core.errors import DataError
+from aigc_image.datasets.folder import ImageFolder
+
+Arranged = tuple[dict[str, Tensor], list[str], dict[str, Column], list[str]]
+
+
+class _TwoFolders(ImageFolder):
+    """Images below two folders, of which one becomes the column ``input``."""
+
+    sides: ClassVar[tuple[str, str]]
+    """The folder of ``input``, and that of ``samples``."""
+
+    def rows(
+        self, paths: Sequence[str], counts: Sequence[int]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the rows of each file, by its path without folder and suffix, for both sides.
+
+        Raises:
+            DataError: one of the folders has no image.
+        """
+        found: dict[str, dict[str, Tensor]] = {side: {} for side in self.sides}
+        start = 0
+        for path, count in zip(paths, counts, strict=True):
+            side, _, rest = path.partition("/")
+            if side in found and rest:
+                found[side][os.path.splitext(rest)[0]] = torch.arange(start, start + count)
+            start += count
+        for side, files in found.items():
+            if not files:
+                raise DataError(
+                    f"'{self.name}' needs images in two folders, {' and '.join(self.sides)}, below "
+                    f"{self.folders.root}, and '{side}' has none."
+                )
+        return found[self.sides[0]], found[self.sides[1]]
+
+    def others(self, paths: Sequence[str]) -> list[str]:
+        """Return a note about images that are in neither folder."""
+        lost = [path for path in paths if path.partition("/")[0] not in self.sides]
+        where = " or ".join(self.sides)
+        return [f"Left out, since they are not in {where}: {list_some(lost)}."] if lost else []
+
+
+class PairedFolder(_TwoFolders):
+    """Images below ``input`` and ``target`` with equal names, whatever their suffixes."""
+
+    name = "paired-folder"
+    sides = ("input", "target")
+
+    def arrange(
+        self,
+        paths: Sequence[str],
+        counts: Sequence[int],
+        arrays: dict[str, Tensor],
+        label_names: list[str],
+    ) -> Arranged:
+        inputs, targets = self.rows(paths, counts)
+        both = [n for n in targets if n in inputs and len(inputs[n]) == len(targets[n])]
+        if not both:
+            raise DataError(
+                f"No image in {self.folders.root}/input has the name of one in target, such as "
+                f"'{next(iter(targets))}'. Pairs have equal names; suffixes may differ."
+            )
+        alone = sorted(set(inputs) ^ set(targets) | {n for n in targets if n not in both})
+        notes = self.others(paths)
+        if alone:
+            notes.append(f"Left out, since they have no partner: {list_some(alone)}.")
+        samples = arrays["samples"]
+        found = {
+            "samples": samples[torch.cat([targets[name] for name in both])],
+            "input": samples[torch.cat([inputs[name] for name in both])],
+        }
+        labels, names = folder_labels(both)
+        if names:
+            repeats = torch.tensor([len(targets[name]) for name in both])
+            found["labels"] = torch.tensor(labels).repeat_interleave(repeats)
+        return found, names, {"input": Column(modality="image", spec=self.spec)}, notes
+
+
+class UnpairedFolder(_TwoFolders):
+    """Images below ``a``, the column ``input``, and below ``b``, the samples."""
+
+    name = "unpaired-folder"
+    sides = ("a", "b")
+
+    def arrange(
+        self,
+        paths: Sequence[str],
+        counts: Sequence[int],
+        arrays: dict[str, Tensor],
+        label_names: list[str],
+    ) -> Arranged:
+        a, b = self.rows(paths, counts)
+        found = {
+            "samples": arrays["samples"][torch.cat(list(b.values()))],
+            "input": arrays["samples"][torch.cat(list(a.values()))],
+        }
+        column = Column(modality="image", spec=self.spec, stream="input")
+        return found, [], {"input": column}, self.others(paths)

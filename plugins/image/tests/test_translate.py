@@ -1,0 +1,171 @@
+"""Pairs and unpaired sets of images, and the recipes that translate between them."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aigc_core import DataError, DataFolders, SampleSpec, generate, open_sampler, train
+from aigc_core.api import Request
+from aigc_image.datasets.digit_pairs import DigitEdges, DigitInks, edges_of
+from aigc_image.datasets.two_folders import PairedFolder, UnpairedFolder
+from aigc_image.modality import ImageModality
+from aigc_image.options import DigitsOptions, ImageFolderOptions
+
+SMALL = ImageFolderOptions(size=8, channels=1)
+
+
+def picture(path: Path, grey: int, size: tuple[int, int] = (8, 8)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, grey).save(path)
+
+
+def loaded(kind: type, root: Path, options: ImageFolderOptions = SMALL):
+    dataset = kind(options, DataFolders(root, root.parent / "cache"))
+    dataset.prepare()
+    return dataset.load("train")
+
+
+def greys(array: torch.Tensor) -> list[int]:
+    return array[:, 0, 0, 0].tolist()
+
+
+def test_pairs_have_equal_names_whatever_their_suffixes(tmp_path: Path) -> None:
+    for number, name in enumerate(["one", "two", "sub/three"]):
+        picture(tmp_path / "data" / "input" / f"{name}.png", 10 * number)
+        picture(tmp_path / "data" / "target" / f"{name}.bmp", 10 * number + 100)
+    picture(tmp_path / "data" / "input" / "alone.png", 1)
+    picture(tmp_path / "data" / "elsewhere.png", 2)
+    store = loaded(PairedFolder, tmp_path / "data")
+    assert sorted(greys(store.arrays["samples"])) == [100, 110, 120]
+    pairs = zip(greys(store.arrays["input"]), greys(store.arrays["samples"]), strict=True)
+    assert all(there - here == 100 for here, there in pairs)
+    assert store.columns["input"].modality == "image"
+    assert not store.label_names
+    assert any("no partner: alone" in note for note in store.notes)
+    assert any("not in input or target: elsewhere.png" in note for note in store.notes)
+    assert greys(loaded(PairedFolder, tmp_path / "data").arrays["input"]) == greys(
+        store.arrays["input"]
+    )
+
+
+def test_pairs_keep_their_classes_and_are_mirrored_together(tmp_path: Path) -> None:
+    for number, name in enumerate(["cat/one", "dog/two"]):
+        picture(tmp_path / "data" / "input" / f"{name}.png", 10 * number)
+        picture(tmp_path / "data" / "target" / f"{name}.png", 10 * number + 100)
+    flipped = ImageFolderOptions(size=8, channels=1, flip=True)
+    store = loaded(PairedFolder, tmp_path / "data", flipped)
+    assert store.label_names == ("cat", "dog")
+    assert store.arrays["labels"].tolist() == [0, 0, 1, 1]
+    assert greys(store.arrays["input"]) == [0, 0, 10, 10]
+
+
+def test_unpaired_folders_have_lengths_of_their_own(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / "data" / "a" / f"{number}.png", number)
+    for number in range(5):
+        picture(tmp_path / "data" / "b" / f"{number}.png", 100 + number)
+    store = loaded(UnpairedFolder, tmp_path / "data")
+    assert greys(store.arrays["input"]) == [0, 1, 2]
+    assert greys(store.arrays["samples"]) == [100, 101, 102, 103, 104]
+    assert store.streams == {"input": "input"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "sentence"),
+    [
+        (PairedFolder, ["input/a.png"], "input and target, below .*, and 'target' has none"),
+        (PairedFolder, ["input/a.png", "target/b.png"], "has the name of one in target, such as"),
+        (UnpairedFolder, ["input/a.png", "target/a.png"], "a and b, below .*, and 'a' has none"),
+        (UnpairedFolder, ["a.png"], "and 'a' has none"),
+    ],
+)
+def test_folders_without_partners_are_a_sentence(kind, files, sentence, tmp_path: Path) -> None:
+    for name in files:
+        picture(tmp_path / "data" / name, 1)
+    with pytest.raises(DataError, match=sentence):
+        loaded(kind, tmp_path / "data")
+
+
+def test_outlines_are_where_the_brightness_changes() -> None:
+    square = torch.zeros(1, 1, 12, 12, dtype=torch.uint8)
+    square[..., 4:8, 4:8] = 255
+    edges = edges_of(square)[0, 0]
+    assert set(edges.unique().tolist()) == {0, 255}
+    assert edges[5, 3:5].tolist() == [255, 255]
+    assert edges[0].max() == 0
+    assert edges[5:7, 5:7].max() == 0
+
+
+def test_the_embedded_sets_are_what_they_say(tmp_path: Path) -> None:
+    folders = DataFolders(None, tmp_path)
+    train_set, test_set = (DigitEdges(DigitsOptions(), folders).load(s) for s in ("train", "test"))
+    assert (len(train_set), len(test_set)) == (1500, 297)
+    assert torch.equal(edges_of(test_set.arrays["samples"]), test_set.arrays["input"])
+    inks = DigitInks(DigitsOptions(), folders).load("train")
+    assert inks.arrays["samples"].float().mean() > 150 > 100 > inks.arrays["input"].float().mean()
+    assert (len(inks.arrays["samples"]), len(inks.arrays["input"])) == (898, 899)
+
+
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory):
+    return train(
+        "image/translate",
+        preset="tiny",
+        overrides={"model.width": 8, "engine.steps": 120, "engine.device": "cpu"},
+        out=tmp_path_factory.mktemp("translated") / "run",
+        progress=False,
+    )
+
+
+def test_a_translation_looks_like_its_target(translated) -> None:
+    store = DigitEdges(DigitsOptions(), DataFolders(None, Path())).load("test")
+    given, wanted = store.arrays["input"][:64], store.arrays["samples"][:64].float()
+    made = generate(translated, count=64, inputs={"input": given}).float()
+    right = (made - wanted).abs().mean()
+    wrong = (made - wanted.roll(1, 0)).abs().mean()
+    assert right < 0.7 * wrong, (right, wrong)
+
+
+def test_a_picture_of_another_size_is_fitted_and_that_is_said(
+    translated, tmp_path: Path, caplog
+) -> None:
+    Image.fromarray(np.full((90, 60, 3), 200, np.uint8)).save(tmp_path / "photo.jpg")
+    with caplog.at_level(logging.INFO, "aigc"):
+        made = generate(translated, count=2, inputs={"input": tmp_path / "photo.jpg"})
+    assert made.shape == (2, 1, 32, 32)
+    assert "photo.jpg: 60 x 90 pixels, cropped to the middle and resized to 32 x 32" in caplog.text
+    (tmp_path / "text.png").write_text("no picture")
+    for name, sentence in (("nothing.png", "There is no file"), ("text.png", "cannot be read")):
+        with pytest.raises(DataError, match=sentence):
+            generate(translated, count=1, inputs={"input": tmp_path / name})
+
+
+def test_a_grey_run_takes_a_colour_picture(tmp_path: Path, caplog) -> None:
+    modality = ImageModality(SampleSpec(shape=(1, 16, 16), dtype="uint8"))
+    Image.new("RGB", (16, 16), (255, 0, 0)).save(tmp_path / "red.png")
+    with caplog.at_level(logging.INFO, "aigc"):
+        found = modality.adapt(tmp_path / "red.png")
+    assert found.shape == (1, 16, 16)
+    assert not caplog.messages  # it fits as it is
+
+
+def test_a_cycle_goes_both_ways(tmp_path: Path) -> None:
+    run = train(
+        "image/cyclegan",
+        preset="tiny",
+        overrides={"engine.steps": 100, "engine.device": "cpu", "trainer.identity": 0},
+        out=tmp_path / "run",
+        progress=False,
+    )
+    inks = DigitInks(DigitsOptions(), DataFolders(None, tmp_path)).load("train")
+    black, white = inks.arrays["samples"][:32], inks.arrays["input"][:32]
+    sampler = open_sampler(run, device="cpu")
+    there = sampler.samples(Request(count=32, inputs={"input": white}))
+    back = sampler.samples(
+        Request(count=32, inputs={"input": black}, controls={"direction": "backward"})
+    )
+    assert there.float().mean() > back.float().mean() + 30
