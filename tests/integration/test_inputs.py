@@ -29,12 +29,13 @@ def test_a_file_needs_no_name_where_a_run_takes_only_one(aigc) -> None:
         (("--input", "inputs=nothing.png"), "Did you mean 'input'?"),
         (("--input", "text.png"), "text.png cannot be read as an image"),
         (("--label", "seven"), "unconditional"),
-        (("--set", "steps=3"), "takes no controls"),
+        (("--input", "a.png", "--set", "steps=3"), "takes no controls"),
     ],
 )
 def test_what_is_not_asked_rightly_is_a_sentence(aigc, arguments, sentence: str) -> None:
     aigc("train", "image/translate", "--preset", "tiny", "--steps", 1, "--out", "run")
     Path("text.png").write_text("no picture")
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save("a.png")
     done = aigc("generate", "run", *arguments, "--out", "made")
     assert done.code == 2, done
     assert sentence in " ".join(done.err.split())
