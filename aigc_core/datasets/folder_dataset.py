@@ -21,7 +21,13 @@ from torch import Tensor
 from aigc_core.datasets.arrays import read_arrays, write_arrays
 from aigc_core.datasets.cache import locked_cache
 from aigc_core.datasets.contents import content_digests
-from aigc_core.datasets.listing import FileListing, folder_labels, label_notes, list_files
+from aigc_core.datasets.listing import (
+    DataFile,
+    FileListing,
+    folder_labels,
+    label_notes,
+    list_files,
+)
 from aigc_core.datasets.words import check_split, list_some
 from aigc_core.errors import DataError
 from aigc_core.interfaces import Column, Dataset, SampleSpec, SampleStore
@@ -109,7 +115,7 @@ class FolderDataset(Dataset):
                 f"'{self.name}' is not in {self._target}: call prepare() before load()."
             )
         arrays, facts = found
-        left_out = self._files.notes(self.hints)
+        left_out = self._files.without(self._further).notes(self.hints)
         return SampleStore(
             arrays=arrays,
             spec=self.spec,
@@ -215,6 +221,18 @@ class FolderDataset(Dataset):
         """The folder that paths are relative to."""
         return self._root.parent if self._root.is_file() else self._root
 
+    def further_files(self, paths: Sequence[str]) -> Sequence[DataFile]:
+        """Return files besides those with a suffix that are used too, such as captions.
+
+        Args:
+            paths: of the files with a suffix, relative to the folder.
+        """
+        return ()
+
+    @functools.cached_property
+    def _further(self) -> Sequence[DataFile]:
+        return self.further_files([file.path for file in self._files])
+
     @functools.cached_property
     def _files(self) -> FileListing:
         files = list_files(self._root, self.suffixes)
@@ -233,13 +251,12 @@ class FolderDataset(Dataset):
         return self._read_digests()
 
     def _read_digests(self) -> list[str]:
-        return content_digests(self._base, self._files, self.folders.cache)
+        return content_digests(self._base, [*self._files, *self._further], self.folders.cache)
 
     @functools.cached_property
     def _target(self) -> Path:
-        files = [
-            [file.path, digest] for file, digest in zip(self._files, self._digests, strict=True)
-        ]
+        used = [*self._files, *self._further]
+        files = [[file.path, digest] for file, digest in zip(used, self._digests, strict=True)]
         made_from = [self.format, self.options.model_dump(), files]
         digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
         return self.folders.cache / self.name / f"{digest[:32]}.safetensors"

@@ -34,6 +34,13 @@ class FileListing(list[DataFile]):
         self.unreadable: list[str] = []
         """Files and folders that cannot be used, each with the reason in brackets."""
 
+    def without(self, used: Sequence[DataFile]) -> FileListing:
+        """Return the listing as if some files that it left out were not there: they are used."""
+        found = FileListing(self)
+        found.unreadable = self.unreadable
+        found.left_out = self.left_out - Counter(_suffix(file.path) for file in used)
+        return found
+
     def notes(self, hints: Mapping[str, str]) -> list[str]:
         """Return a sentence about what was left out and one about what cannot be read, if any.
 

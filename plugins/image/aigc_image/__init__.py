@@ -102,9 +102,10 @@ def aigc_register_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="image-folder",
             modality="image",
-            summary="Any folder of images, grey or RGB; sub-folders become classes",
+            summary="Any folder of images, with captions or without; sub-folders become classes",
             code="aigc_image.datasets.folder:ImageFolder",
             options="aigc_image.options:ImageFolderOptions",
+            columns={"text": "text"},
         ),
         DatasetSpec(
             name="paired-folder",

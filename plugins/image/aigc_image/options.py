@@ -42,5 +42,7 @@ class ImageFolderOptions(ConfigModel):
     false keeps their numbers as they are."""
     flip: bool = False
     """Add each image mirrored left to right, doubling the data; not for letters or digits."""
+    caption_bytes: int = Field(default=200, ge=8, le=4096)
+    """Longest caption in bytes of UTF-8, where there are captions; longer ones are cut."""
     frames: Literal["first", "all"] = "first"
     """For files with several pages or frames: use the first, or each as an image of its own."""

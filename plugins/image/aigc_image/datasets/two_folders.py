@@ -9,10 +9,9 @@ from torch import Tensor
 
 from aigc_core import Column
 from aigc_core.datasets import folder_labels, list_some
+from aigc_core.datasets.listing import DataFile
 from aigc_core.errors import DataError
-from aigc_image.datasets.folder import ImageFolder
-
-Arranged = tuple[dict[str, Tensor], list[str], dict[str, Column], list[str]]
+from aigc_image.datasets.folder import Arranged, ImageFolder
 
 
 class _TwoFolders(ImageFolder):
@@ -20,6 +19,10 @@ class _TwoFolders(ImageFolder):
 
     sides: ClassVar[tuple[str, str]]
     """The folder of ``input``, and that of ``samples``."""
+
+    def further_files(self, paths: Sequence[str]) -> Sequence[DataFile]:
+        """Return none: two folders have no captions."""
+        return ()
 
     def rows(
         self, paths: Sequence[str], counts: Sequence[int]
