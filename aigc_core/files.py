@@ -141,7 +141,7 @@ def identity(path: Path) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
-def shown(path: Path) -> str:
+def relative_path(path: Path) -> str:
     """Return a path, relative to the current folder if it is below it."""
     try:
         here = Path.cwd()
@@ -151,5 +151,5 @@ def shown(path: Path) -> str:
 
 
 def typed(path: Path) -> str:
-    """Return ``shown(path)``, quoted for a shell."""
-    return shlex.quote(shown(path))
+    """Return ``relative_path(path)``, quoted for a shell."""
+    return shlex.quote(relative_path(path))

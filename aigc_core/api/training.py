@@ -40,7 +40,7 @@ from aigc_core.errors import (
     StorageError,
     TrainingError,
 )
-from aigc_core.files import shown, typed
+from aigc_core.files import relative_path, typed
 from aigc_core.interfaces import SampleStore
 from aigc_core.observers import default_observers
 from aigc_core.observers.progress import Progress
@@ -199,7 +199,7 @@ class Training:
             _say_how_private(account)
         if engine.step:
             logger.info("Resuming from step %s.", f"{engine.step:,}")
-        logger.info("Run: %s", shown(run.path))
+        logger.info("Run: %s", relative_path(run.path))
         return cls(run, engine, hooks)
 
     def fit(self) -> None:

@@ -15,7 +15,7 @@ from aigc_core.cli.output import JsonOption, error_console, print_json, printabl
 from aigc_core.cli.settings import CheckpointOption, RunArgument
 from aigc_core.config import parse_assignment
 from aigc_core.errors import UserError
-from aigc_core.files import shown
+from aigc_core.files import relative_path
 
 
 def add_commands(app: typer.Typer, name: str) -> None:
@@ -124,9 +124,9 @@ def generate(
         )
         return
     console = error_console()
-    say(console, f"{asked.count:,} samples of step {files.step} in {shown(files.folder)}")
+    say(console, f"{asked.count:,} samples of step {files.step} in {relative_path(files.folder)}")
     for preview in files.previews.values():
-        say(console, f"Preview: {shown(preview)}")
+        say(console, f"Preview: {relative_path(preview)}")
 
 
 def _named_file(text: str, names: Sequence[str]) -> tuple[str, Path]:

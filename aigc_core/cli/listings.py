@@ -9,7 +9,7 @@ import typer
 
 from aigc_core.cli.output import JsonOption, error_console, print_json, print_listing, say
 from aigc_core.cli.settings import SetOption, overrides_from
-from aigc_core.files import shown
+from aigc_core.files import relative_path
 from aigc_core.plugins import get_host, load_catalogue
 from aigc_core.plugins.installed import normal_name
 
@@ -116,7 +116,7 @@ def preview(
     if found.labels:
         rows = [{"class": label, "samples": number} for label, number in found.labels.items()]
         print_listing(rows, ["class", "samples"], False)
-    say(console, f"Preview: {shown(found.path)}")
+    say(console, f"Preview: {relative_path(found.path)}")
 
 
 def modalities(as_json: JsonOption = False) -> None:

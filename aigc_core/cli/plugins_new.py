@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aigc_core.files import shown, typed
+from aigc_core.files import relative_path, typed
 from aigc_core.scaffold import brought_by_a_plugin, new_plugin
 
 
@@ -27,7 +27,7 @@ def new(
     folder = Path(os.path.expanduser(out)) if out is not None else Path(f"aigc-{name}")
     existing = brought_by_a_plugin(modality)
     for path in new_plugin(name, modality, folder, existing):
-        typer.echo(shown(path))
+        typer.echo(relative_path(path))
     what = "the modality" if not existing else "only a recipe for the modality"
     typer.echo(f"\nIt brings {what} '{modality}'. Next:")
     typer.echo(f"  pip install -e {typed(folder)}")

@@ -11,7 +11,7 @@ import typer
 
 from aigc_core.cli.output import JsonOption, error_console, print_listing, say
 from aigc_core.errors import AigcError, RunError
-from aigc_core.files import shown
+from aigc_core.files import relative_path
 from aigc_core.runs import Run, find_runs
 
 
@@ -36,7 +36,7 @@ def runs(
     if any(row["error"] for row in rows):
         columns.append("error")
     if not as_json:
-        rows = [{**row, "run": shown(Path(row["run"])), **_in_words(row)} for row in rows]
+        rows = [{**row, "run": relative_path(Path(row["run"])), **_in_words(row)} for row in rows]
     print_listing(rows, columns, as_json)
 
 

@@ -48,10 +48,10 @@ def _complete_presets(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _complete_runs(incomplete: str) -> list[str]:
-    from aigc_core.files import shown
+    from aigc_core.files import relative_path
     from aigc_core.runs import find_runs
 
-    paths = [shown(run.path) for run in find_runs()]
+    paths = [relative_path(run.path) for run in find_runs()]
     return [path for path in paths if path.startswith(incomplete)]
 
 

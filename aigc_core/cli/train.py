@@ -25,7 +25,7 @@ from aigc_core.cli.settings import (
 from aigc_core.config import resolve_config
 from aigc_core.config.layers import leaves
 from aigc_core.errors import Interrupted, Terminated, UserError
-from aigc_core.files import shown, typed
+from aigc_core.files import relative_path, typed
 from aigc_core.plugins import get_host, hookimpl
 from aigc_core.runs import Run
 
@@ -201,7 +201,7 @@ def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bo
     said = f": {ending.message}" if ending else ""
     say(console, f"Done in {run.train_seconds:,.0f} s{said}.")
     if run.latest_preview:
-        say(console, f"Samples: {shown(run.latest_preview)}")
+        say(console, f"Samples: {relative_path(run.latest_preview)}")
     say(console, f"More: aigc generate {typed(run.path)}")
     if best and best.step != run.step:
         command = f"aigc generate {typed(run.path)} --checkpoint best"
