@@ -78,8 +78,11 @@ def references(run: Run) -> dict[str, Any]:
     """
     parents, initial = run.config.get("parents") or {}, run.config.get("initial")
     try:
+        for name in parents:
+            if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):  # it becomes a folder's name
+                raise ValueError(name)
         return {
-            "parents": {str(n): ParentRef.model_validate(v) for n, v in dict(parents).items()},
+            "parents": {name: ParentRef.model_validate(v) for name, v in dict(parents).items()},
             "initial": None if initial is None else InitialRef.model_validate(initial),
         }
     except (ValidationError, TypeError, ValueError):

@@ -242,6 +242,19 @@ def test_a_parent_that_was_changed_is_refused(aigc, damage: str) -> None:
         assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("name", ["../../base", "decoder/../..", "/etc", "", "decoder\\n"])
+def test_a_parent_whose_name_leads_out_of_the_run_is_refused(aigc, name: str) -> None:
+    trained("image/decoder", "base")
+    trained("image/onion", "child", parents={"decoder": "base"})
+    config = Path("child/config.yaml")
+    text = config.read_text()
+    config.write_text(text.replace("parents:\n  decoder:", f'parents:\n  "{name}":'))
+    assert config.read_text() != text
+    done = aigc("generate", "child")
+    assert done.code == 2
+    assert "is damaged, at 'parents' or 'initial'" in done.err
+
+
 # Initial weights
 
 
