@@ -111,7 +111,7 @@ def test_samples_may_be_given_as_tensors_one_for_each_or_one_for_all() -> None:
 @pytest.mark.parametrize(
     ("request_", "reported"),
     [
-        ({}, "art/painter draws nothing without 'outline'. Give it with: --input outline=FILE"),
+        ({}, "art/painter draws nothing without 'outline'. Give it with: --input FILE"),
         ({"inputs": {"outlin": "x"}}, "no condition 'outlin'. Did you mean 'outline'?"),
         ({"label": "cow"}, "There is no class 'cow'."),
         ({"label": 3}, "There is no class '3'."),
@@ -172,7 +172,7 @@ def test_it_says_what_can_be_asked() -> None:
             "classes": ["cat", "dog", "2"],
         },
         "text": {"kind": "text", "required": False, "option": "--prompt TEXT"},
-        "outline": {"kind": "file", "required": True, "option": "--input outline=FILE"},
+        "outline": {"kind": "file", "required": True, "option": "--input FILE"},
     }
     steps = about["controls"]["properties"]["steps"]
     assert (steps["default"], steps["minimum"]) == (10, 1)
