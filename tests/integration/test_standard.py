@@ -70,7 +70,7 @@ def test_a_run_that_has_reached_it_goes_on_when_it_is_reported_to(aigc) -> None:
     assert result["ended"] == "standard"
     assert first < result["step"] < 40
     done = aigc("resume", "run", "--steps", 50, "--json")
-    assert "it is resumed without a standard" in done.err
+    assert "it is resumed without engine.standard" in done.err
     assert (json.loads(done.out)["ended"], json.loads(done.out)["step"]) == ("steps", 50)
     straight = aigc(*gpt, "--steps", 50, "--out", "straight")
     assert straight.code == 0

@@ -191,13 +191,13 @@ def test_previews_show_the_same_latents_at_every_step_and_others_for_another_see
     aigc, quick, monkeypatch
 ) -> None:
     drawn: list[tuple[int, int]] = []
-    sample = Engine.sample
+    sample = Engine.sample_columns
 
-    def spy(self: Engine, count: int, *, seed: int) -> torch.Tensor:
+    def spy(self: Engine, count: int, *, seed: int) -> dict[str, torch.Tensor]:
         drawn.append((count, seed))
         return sample(self, count, seed=seed)
 
-    monkeypatch.setattr(Engine, "sample", spy)
+    monkeypatch.setattr(Engine, "sample_columns", spy)
     often = ["--set", "engine.sample_every=2"]
     aigc("train", "image/dcgan", *quick, *often, "--out", "a")
     assert len(drawn) == 3
@@ -255,7 +255,7 @@ def test_a_full_disk_keeps_its_cause(tmp_path, monkeypatch) -> None:
     [
         ("aigc train image/d", "image/dcgan"),
         ("aigc train image/dcgan --preset qu", "quick"),
-        ("aigc train image/dcgan --dataset dig", "digits"),
+        ("aigc train image/dcgan --dataset digits", "digits"),
         ("aigc train image/dcgan --set engine.checkpoint.ev", "engine.checkpoint.every="),
     ],
 )
