@@ -274,6 +274,10 @@ def _say_how_private(account: PrivacyAccount) -> None:
     if not account.noise:
         logger.warning("Without noise the training is not private: epsilon is infinite.")
         return
+    logger.warning(
+        "Noise and choice of samples follow from engine.seed: who knows it can take the noise off. "
+        "Choose a large random one with --seed, and do not give config.yaml away."
+    )
     logger.info(
         "Private: each step sees %.3g %% of the samples at random, noise multiplier %.4g; at most "
         "epsilon %.4g at delta %g, for each sample. Logged losses are not covered by it.",

@@ -254,13 +254,28 @@ class Engine:
         ``fit`` does this too; the first time may take seconds.
 
         Raises:
-            ConfigError: epsilon cannot be counted, or is too small for so many steps.
-            RunError: the budget is spent already.
+            ConfigError: epsilon cannot be counted, or is too small for this many steps.
+            RunError: the budget is spent already, or earlier steps had no noise, or another.
         """
+        if self._private is None and self._noise is not None:
+            raise RunError(
+                "The run was private up to here, and trainer.privacy is gone: further steps would "
+                "break what was promised. Leave trainer.privacy as it was."
+            )
         if self._private is None or self._account is not None:
             return self._account
         settings = self._private.privacy
         assert settings is not None
+        if self.step and self._noise is None:
+            raise RunError(
+                f"The first {self.step:,} steps were not private, so the run cannot become so: "
+                "start a new one with trainer.privacy."
+            )
+        if self.step and settings.noise_multiplier not in (None, self._noise):
+            raise RunError(
+                f"Earlier steps had a noise multiplier of {self._noise:g}, which a run keeps: "
+                f"leave trainer.privacy.noise_multiplier={settings.noise_multiplier:g} out."
+            )
         account = PrivacyAccount(
             settings,
             rate=self.config.batch_size / len(self.data),

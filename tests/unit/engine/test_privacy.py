@@ -260,6 +260,33 @@ def test_a_private_training_resumes_to_the_same_bits() -> None:
         assert torch.equal(value, second.state().weights[name]), name
 
 
+def test_a_training_cannot_become_private_later() -> None:
+    first = engine_of(Denoising(None))
+    first.fit(until_step=2)
+    second = engine_of(Denoising(PrivacyConfig(noise_multiplier=1.0)))
+    second.load_state(first.state())
+    with pytest.raises(RunError, match="first 2 steps were not private"):
+        second.fit()
+
+
+def test_a_private_training_cannot_go_on_without_privacy() -> None:
+    first = engine_of(Denoising(PrivacyConfig(noise_multiplier=0)))
+    first.fit(until_step=2)
+    second = engine_of(Denoising(None))
+    second.load_state(first.state())
+    with pytest.raises(RunError, match="was private up to here, and "):
+        second.fit()
+
+
+def test_the_noise_cannot_be_changed_later() -> None:
+    first = engine_of(Denoising(PrivacyConfig(noise_multiplier=0)))
+    first.fit(until_step=2)
+    second = engine_of(Denoising(PrivacyConfig(noise_multiplier=1.0)))
+    second.load_state(first.state())
+    with pytest.raises(RunError, match="had a noise multiplier of 0, which a run keeps"):
+        second.fit()
+
+
 @counting
 def test_the_noise_stays_the_same_when_a_training_gets_more_steps() -> None:
     first = engine_of(Denoising(PrivacyConfig(epsilon=4.0, delta=1e-3)), steps=4)
