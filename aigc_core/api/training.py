@@ -29,7 +29,7 @@ from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.durations import duration
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine, FitResult, choose_device, describe_device, renaming
-from aigc_core.engine.privacy import PrivacyAccount
+from aigc_core.engine.accountant import PrivacyAccount
 from aigc_core.errors import (
     AigcError,
     ConfigError,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 import time
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from aigc_core.config import EngineConfig
+from aigc_core.engine.accountant import PrivacyAccount
 from aigc_core.engine.data import ResidentData, Transform
 from aigc_core.engine.device import (
     batch_channels_last,
@@ -28,12 +28,7 @@ from aigc_core.engine.inputs import as_arrays, check_trainer, described, generat
 from aigc_core.engine.metrics import LogInterval
 from aigc_core.engine.optimizers import learning_rate
 from aigc_core.engine.order import ShuffledOrder, permuted
-from aigc_core.engine.privacy import (
-    PoissonOrder,
-    PrivacyAccount,
-    private_phase,
-    without_data,
-)
+from aigc_core.engine.privacy import PrivateBatch, PrivateTraining
 from aigc_core.engine.sampling import draw_samples, joined, row_conditions
 from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.engine.signals import StopRequest
@@ -44,7 +39,7 @@ from aigc_core.engine.state import (
     tensors_of,
     weights_of,
 )
-from aigc_core.engine.step import Private, StepRunner, build_phases, freeze, freeze_named
+from aigc_core.engine.step import StepRunner, build_phases, freeze, freeze_named
 from aigc_core.engine.stopping import FitResult, Stopping
 from aigc_core.engine.validation import Comparison, build_validation
 from aigc_core.errors import (
@@ -187,7 +182,7 @@ class Engine:
             for stream, length in self.data.lengths.items()
         }
         declared = list(trainer.phases())
-        self._private = private_phase(declared, self.networks)
+        self._private = PrivateTraining.of(declared, self.networks, self.data, config, self.device)
         phases = build_phases(self.networks, declared, self.device)
         freeze(self.networks, trainer.frozen(), phases)
         repeats = max((runner.phase.repeats for runner in phases), default=1)
@@ -195,12 +190,7 @@ class Engine:
         self.total_steps = config.steps or max(
             1, math.ceil((config.epochs or 0) * len(self.data) / self.samples_per_step)
         )
-        self._account: PrivacyAccount | None = None
-        self._noise: float | None = None  # multiplier of earlier steps
-        if self._private is not None:
-            self._check_private_data()
-            rate = config.batch_size / len(self.data)
-            self._chosen = PoissonOrder(len(self.data), rate, config.seed, self.data.index_device)
+        self._noise: float | None = None  # multiplier of earlier private steps
         self._schedule_steps = config.schedule_steps or self.total_steps
         self._validation = build_validation(
             trainer,
@@ -262,53 +252,9 @@ class Engine:
                 "The run was private up to here, and trainer.privacy is gone: further steps would "
                 "break what was promised. Leave trainer.privacy as it was."
             )
-        if self._private is None or self._account is not None:
-            return self._account
-        settings = self._private.privacy
-        assert settings is not None
-        if self.step and self._noise is None:
-            raise RunError(
-                f"The first {self.step:,} steps were not private, so the run cannot become so: "
-                "start a new one with trainer.privacy."
-            )
-        if self.step and settings.noise_multiplier not in (None, self._noise):
-            raise RunError(
-                f"Earlier steps had a noise multiplier of {self._noise:g}, which a run keeps: "
-                f"leave trainer.privacy.noise_multiplier={settings.noise_multiplier:g} out."
-            )
-        account = PrivacyAccount(
-            settings,
-            rate=self.config.batch_size / len(self.data),
-            total_updates=self._private_updates(self.total_steps),
-            noise=self._noise,
-        )
-        if account.affordable < self._private_updates(self.step + 1):
-            spent = account.spent(self._private_updates(self.step))
-            if not self.step:
-                first = account.spent(self._private_updates(1))
-                raise ConfigError(
-                    f"trainer.privacy.epsilon={settings.epsilon:g} is less than the {first:.4g} of "
-                    f"a single step with noise_multiplier={account.noise:g}. Set more noise."
-                )
-            raise RunError(
-                f"The privacy budget is spent: epsilon {spent:.4g} after {self.step:,} steps, and "
-                f"one more would exceed trainer.privacy.epsilon={settings.epsilon:g}."
-            )
-        self._account = account
-        return account
-
-    def _private_updates(self, steps: int) -> int:
-        runner = next(r for r in self._steps.runners if r.phase is self._private)
-        return runner.updates(steps)
-
-    def _check_private_data(self) -> None:
-        if self.config.batch_size > len(self.data):
-            raise ConfigError(
-                f"Private training draws about {self.config.batch_size} samples a step, and there "
-                f"are {len(self.data)}. Set a smaller engine.batch_size."
-            )
-        if len(self.data.lengths) > 1:
-            raise ConfigError("Private training needs data whose columns are all paired.")
+        if self._private is None:
+            return None
+        return self._private.open_account(self.step, self.total_steps, self._noise)
 
     def add_observer(self, observer: EngineObserver) -> None:
         """Add an observer, to be called after the existing ones."""
@@ -411,8 +357,8 @@ class Engine:
         clock = time.perf_counter()
         while self.step < limit and self._unfinished() and stop.received is None:
             self._train_step()
-            if self._account is not None:
-                self._check_budget(self._account)
+            if self._private is not None and self.step < self.total_steps:
+                self._stop_reason = self._stop_reason or self._private.spent_before(self.step)
             if self.config.max_time is not None:
                 self._stopping.check_time(self.step, self.train_seconds + _since(clock))
             ends = self.step == self.total_steps or bool(self._stop_reason)
@@ -458,8 +404,8 @@ class Engine:
         if due.log or measured:
             means = self._interval.read(self.step, self.train_seconds, self._schedule_steps)
             metrics = {**means, **measured}
-            if self._account is not None:
-                metrics |= self._account.metrics(self._private_updates(self.step))
+            if self._private is not None:
+                metrics |= self._private.metrics(self.step)
             self._notify(lambda observer: observer.metrics_logged(self, metrics))
             self._interval.check(self.step, self.config.max_skipped_steps)
             due = self._with_ending(due)
@@ -513,7 +459,7 @@ class Engine:
         return next((name for name, fine in zip(named, finite, strict=True) if not fine), None)
 
     def _train_step(self) -> None:
-        config, step = self.config, self.step
+        config, step, private = self.config, self.step, self._private
         part_size = config.batch_size // config.accumulate
 
         def batch_of(repeat: int, part: int) -> Batch:
@@ -523,52 +469,31 @@ class Engine:
             return batch_channels_last(batch) if self.channels_last else batch
 
         def nothing_of(repeat: int, part: int) -> Batch:
-            example = self.data.take(torch.zeros(1, dtype=torch.int64, device=index_device))
-            nothing_seed = derive_seed(seed, "no data", repeat, part)
-            rng = torch.Generator(self.device).manual_seed(nothing_seed)
-            classes = self._classes if "labels" in example else 0
-            batch = without_data(example, part_size, classes, rng)
+            assert private is not None
+            batch = private.nothing(part_size, derive_seed(seed, "no data", repeat, part))
             return batch_channels_last(batch) if self.channels_last else batch
 
-        def private_of(repeat: int) -> Private:
-            account, phase = self._account, self._private
-            assert account is not None
-            assert phase is not None
-            assert phase.privacy is not None
-            rows = self._chosen.indices(step * phase.repeats + repeat)
-            batches = [self.data.take(part) for part in torch.split(rows, part_size) if len(part)]
-            noise = account.noise * phase.privacy.clip_norm
-            return Private(batches, config.batch_size, noise)
+        def private_of(repeat: int) -> PrivateBatch:
+            assert private is not None
+            return private.batch(step, repeat, part_size)
 
-        index_device = self.data.index_device
         seed = derive_seed(config.seed, "step", step)
         seed_global(seed, self.device)  # dropout and the like draw from it
         self._halfway = True
         self._steps.run(
             step,
             seed,
-            batch_of if self._private is None else nothing_of,
+            batch_of if private is None else nothing_of,
             self._interval.meter.add,
             total_steps=self.total_steps,
             epoch=step * self.samples_per_step / len(self.data),
             stop=self._request_stop,
-            private_of=private_of if self._private is not None else None,
+            private_of=private_of if private is not None else None,
         )
         self._halfway = False
         if self.ema:
             self.ema.update(step)
         self.step += 1
-
-    def _check_budget(self, account: PrivacyAccount) -> None:
-        next_one = self._private_updates(self.step + 1)
-        if self.step < self.total_steps and account.affordable < next_one:
-            spent = account.spent(self._private_updates(self.step))
-            self._request_stop(f"its epsilon of {account.config.epsilon:g} is spent: {spent:.4g}")
-
-    @functools.cached_property
-    def _classes(self) -> int:
-        labels = self.data.stored("labels", torch.arange(len(self.data)))
-        return int(labels.max()) + 1
 
     def _request_stop(self, reason: str) -> None:
         self._stop_reason = self._stop_reason or reason
@@ -605,8 +530,10 @@ class Engine:
             "meter_counts": dict(self._interval.meter.counts),
             "validations": self._stopping.outcome.model_dump(),
         }
-        if self._account is not None:
-            scalars["noise_multiplier"] = self._account.noise
+        if self._private is not None and self._private.noise is not None:
+            self._noise = self._private.noise
+        if self._noise is not None:
+            scalars["noise_multiplier"] = self._noise
         tensors = tensors_of(self._steps.runners, self._interval.meter)
         return State(weights_of(self._modules()), tensors, scalars)
 
@@ -625,7 +552,9 @@ class Engine:
             )
         put_back(state, self._modules(), self._steps.runners, self._interval.meter)
         self.step = scalars.step
-        self._account, self._noise = None, scalars.noise_multiplier
+        self._noise = scalars.noise_multiplier
+        if self._private is not None:
+            self._private.close_account()
         self.train_seconds = scalars.train_seconds
         self._interval.start = scalars.logged
         self._stopping.resume_from(scalars.validations)

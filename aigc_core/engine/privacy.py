@@ -10,37 +10,190 @@ probability delta.
 from __future__ import annotations
 
 import functools
-import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from aigc_core.config import EngineConfig
+from aigc_core.engine.accountant import PrivacyAccount
+from aigc_core.engine.data import ResidentData
 from aigc_core.engine.seeds import derive_seed
-from aigc_core.errors import ConfigError
-from aigc_core.interfaces import Batch, Phase, PrivacyConfig
-
-_STAIRS = 25
-"""Into how many spans a training is divided; epsilon is computed at their ends only."""
-_MAX_NOISE = 1000.0
+from aigc_core.errors import ConfigError, RunError
+from aigc_core.interfaces import Batch, Phase
 
 
-def private_phase(phases: Sequence[Phase], networks: Mapping[str, nn.Module]) -> Phase | None:
-    """Return the phase that is private, or None if none is.
+class PrivateBatch(NamedTuple):
+    """What a private phase sees in one update."""
 
-    Raises:
-        ConfigError: several are, or a network has batch normalisation.
-    """
-    private = [phase for phase in phases if phase.privacy is not None]
-    if not private:
-        return None
-    if len(private) > 1:
-        names = ", ".join(phase.name for phase in private)
-        raise ConfigError(f"Only one phase of a trainer can be private, and these are: {names}.")
+    parts: Sequence[Batch]
+    """Its batch, in parts that fit in memory; none if no sample was chosen."""
+    average: int
+    """Samples that a batch has on average."""
+    noise: float
+    """Standard deviation of the noise on the sum of gradients."""
+
+
+class PrivateTraining:
+    """The private phase of a training: what it sees, and what that costs."""
+
+    def __init__(
+        self,
+        phase: Phase,
+        networks: Mapping[str, nn.Module],
+        data: ResidentData,
+        config: EngineConfig,
+        device: torch.device,
+    ) -> None:
+        """Take the phase, all networks, and where samples come from.
+
+        Raises:
+            ConfigError: a network has batch normalisation, or the data is too small or unpaired.
+        """
+        assert phase.privacy is not None
+        self._phase, self._settings = phase, phase.privacy
+        self._data, self._config, self._device = data, config, device
+        _check_networks(networks)
+        if config.batch_size > len(data):
+            raise ConfigError(
+                f"Private training draws about {config.batch_size} samples a step, and there "
+                f"are {len(data)}. Set a smaller engine.batch_size."
+            )
+        if len(data.lengths) > 1:
+            raise ConfigError("Private training needs data whose columns are all paired.")
+        self._rate = config.batch_size / len(data)
+        self._order = PoissonOrder(len(data), self._rate, config.seed, data.index_device)
+        self._account: PrivacyAccount | None = None
+
+    @classmethod
+    def of(
+        cls,
+        phases: Sequence[Phase],
+        networks: Mapping[str, nn.Module],
+        data: ResidentData,
+        config: EngineConfig,
+        device: torch.device,
+    ) -> PrivateTraining | None:
+        """Return that of the phase that is private, or None if none is.
+
+        Raises:
+            ConfigError: several are, or it cannot be private.
+        """
+        private = [phase for phase in phases if phase.privacy is not None]
+        if not private:
+            return None
+        if len(private) > 1:
+            names = ", ".join(phase.name for phase in private)
+            raise ConfigError(
+                f"Only one phase of a trainer can be private, and these are: {names}."
+            )
+        return cls(private[0], networks, data, config, device)
+
+    @property
+    def account(self) -> PrivacyAccount:
+        """What it has cost; to be opened first."""
+        assert self._account is not None, "the account was not opened"
+        return self._account
+
+    @property
+    def noise(self) -> float | None:
+        """The noise multiplier; None before the account is opened."""
+        return self._account.noise if self._account is not None else None
+
+    def close_account(self) -> None:
+        """Forget the account, since the training is at another step."""
+        self._account = None
+
+    def open_account(self, step: int, total_steps: int, noise: float | None) -> PrivacyAccount:
+        """Open the account, if it is not open; may take seconds.
+
+        Args:
+            step: steps that were trained.
+            total_steps: of the training.
+            noise: the multiplier that those had; None for steps that were not private.
+
+        Raises:
+            ConfigError: epsilon cannot be counted, or is too small for this many steps.
+            RunError: the budget is spent already, or earlier steps had no noise, or another.
+        """
+        if self._account is not None:
+            return self._account
+        settings = self._settings
+        if step and noise is None:
+            raise RunError(
+                f"The first {step:,} steps were not private, so the run cannot become so: "
+                "start a new one with trainer.privacy."
+            )
+        if step and settings.noise_multiplier not in (None, noise):
+            raise RunError(
+                f"Earlier steps had a noise multiplier of {noise:g}, which a run keeps: "
+                f"leave trainer.privacy.noise_multiplier={settings.noise_multiplier:g} out."
+            )
+        account = PrivacyAccount(
+            settings, rate=self._rate, total_updates=self._updates(total_steps), noise=noise
+        )
+        if account.affordable < self._updates(step + 1):
+            spent = account.spent(self._updates(step))
+            if not step:
+                first = account.spent(self._updates(1))
+                raise ConfigError(
+                    f"trainer.privacy.epsilon={settings.epsilon:g} is less than the {first:.4g} of "
+                    f"a single step with noise_multiplier={account.noise:g}. Set more noise."
+                )
+            raise RunError(
+                f"The privacy budget is spent: epsilon {spent:.4g} after {step:,} steps, and "
+                f"one more would exceed trainer.privacy.epsilon={settings.epsilon:g}."
+            )
+        self._account = account
+        return account
+
+    def metrics(self, step: int) -> dict[str, float]:
+        """Return what to log after a step."""
+        return self.account.metrics(self._updates(step))
+
+    def spent_before(self, step: int) -> str | None:
+        """Return why there can be no step after this one; None if there can."""
+        if self.account.affordable >= self._updates(step + 1):
+            return None
+        spent = self.account.spent(self._updates(step))
+        return f"its epsilon of {self._settings.epsilon:g} is spent: {spent:.4g}"
+
+    def batch(self, step: int, repeat: int, part_size: int) -> PrivateBatch:
+        """Return what the private phase sees in one repeat of a step."""
+        rows = self._order.indices(step * self._phase.repeats + repeat)
+        parts = [self._data.take(part) for part in torch.split(rows, part_size) if len(part)]
+        noise = self.account.noise * self._settings.clip_norm
+        return PrivateBatch(parts, self._config.batch_size, noise)
+
+    def nothing(self, size: int, seed: int) -> Batch:
+        """Return what all other phases get for a batch: nothing of the data."""
+        index = torch.zeros(1, dtype=torch.int64, device=self._data.index_device)
+        example = self._data.take(index)  # for shapes and types
+        rng = torch.Generator(self._device).manual_seed(seed)
+        batch = {}
+        for name, value in example.items():
+            if name == "labels" and self._classes:
+                batch[name] = torch.randint(
+                    self._classes, (size,), generator=rng, device=rng.device
+                )
+            else:
+                batch[name] = value.new_zeros((size, *value.shape[1:]))
+        return batch
+
+    def _updates(self, steps: int) -> int:
+        """Return how many updates the phase makes at most in this many steps."""
+        return math.ceil(steps / self._phase.every) * self._phase.repeats
+
+    @functools.cached_property
+    def _classes(self) -> int:
+        return int(self._data.stored("labels", torch.arange(len(self._data))).max()) + 1
+
+
+def _check_networks(networks: Mapping[str, nn.Module]) -> None:
     for network, module in networks.items():
         for name, part in module.named_modules():
             if isinstance(part, _BatchNorm):
@@ -49,7 +202,6 @@ def private_phase(phases: Sequence[Phase], networks: Mapping[str, nn.Module]) ->
                     f"sample's gradient reaches other samples, and '{network}.{name}' is one. "
                     "Choose another recipe, or another normalisation if the recipe has a setting."
                 )
-    return private[0]
 
 
 class PoissonOrder:
@@ -65,114 +217,6 @@ class PoissonOrder:
         rng = torch.Generator().manual_seed(derive_seed(self._seed, "poisson", update))
         drawn = torch.rand(self._count, generator=rng, dtype=torch.float64)
         return (drawn < self._rate).nonzero().flatten().to(self._device)
-
-
-class PrivacyAccount:
-    """What updates have cost so far: epsilon at a given delta, for adding or removing one sample.
-
-    By the privacy loss distribution of the composed, Poisson-sampled Gaussian mechanism (Koskela
-    et al. 2020; Doroshenko et al. 2022), which the library ``dp-accounting`` computes as an upper
-    bound that is tight to a fraction of a percent.
-    """
-
-    def __init__(
-        self, config: PrivacyConfig, *, rate: float, total_updates: int, noise: float | None = None
-    ) -> None:
-        """Open an account.
-
-        Args:
-            config: what is asked for.
-            rate: probability with which an update sees a sample.
-            total_updates: of the training.
-            noise: the multiplier that earlier updates of the training had, if there were any.
-
-        Raises:
-            ConfigError: ``dp-accounting`` is not installed, or no noise is enough for epsilon.
-        """
-        self.config, self.rate, self.total_updates = config, rate, total_updates
-        self._spent: dict[int, float] = {0: 0.0}
-        if noise is None:
-            noise = config.noise_multiplier
-        self.noise = self._calibrated(total_updates) if noise is None else noise
-
-    def spent(self, updates: int) -> float:
-        """Return epsilon after this many updates; infinite without noise."""
-        if not self.noise:
-            return math.inf if updates else 0.0
-        if updates not in self._spent:
-            self._spent[updates] = self._epsilon(self.noise, updates, 1e-4)
-        return self._spent[updates]
-
-    def metrics(self, updates: int) -> dict[str, float]:
-        """Return what to log; between the ends of spans, epsilon is that of the next end."""
-        if not self.noise:
-            return {}
-        span = max(1, math.ceil(self.total_updates / _STAIRS))
-        end = min(math.ceil(updates / span) * span, max(self.total_updates, updates))
-        return {"privacy/epsilon": self.spent(end), "privacy/delta": self.config.delta}
-
-    @functools.cached_property
-    def affordable(self) -> int:
-        """How many updates keep epsilon within the budget, at most ``total_updates``."""
-        budget, least, most = self.config.epsilon, 0, self.total_updates
-        if budget is None or self._epsilon(self.noise, most, 1e-3) <= budget:
-            return most
-        while most - least > 1:
-            middle = (least + most) // 2
-            if self._epsilon(self.noise, middle, 1e-3) <= budget:
-                least = middle
-            else:
-                most = middle
-        return least
-
-    def _calibrated(self, updates: int) -> float:
-        """Return the least noise multiplier, to three digits, that keeps within epsilon."""
-        budget = self.config.epsilon
-        assert budget is not None, "the configuration has a noise multiplier or an epsilon"
-        least, most = 0.0, 0.5
-
-        def epsilon(noise: float) -> float:
-            return self._epsilon(noise, updates, 1e-3)  # a little too high, and much faster
-
-        while epsilon(most) > budget:
-            least, most = most, 2 * most
-            if most > _MAX_NOISE:
-                raise ConfigError(
-                    f"trainer.privacy.epsilon={budget:g} is too small for {updates:,} updates that "
-                    f"each see {self.rate:.3%} of the data. Allow more, or train for fewer steps."
-                )
-        while most - least > 1e-3 * most:
-            middle = (least + most) / 2
-            if epsilon(middle) <= budget:
-                most = middle
-            else:
-                least = middle
-        return most
-
-    def _epsilon(self, noise: float, updates: int, interval: float) -> float:
-        """Return an upper bound of epsilon; ``interval`` is of the losses' discrete values."""
-        accounting = _library()
-        event = accounting.PoissonSampledDpEvent(self.rate, accounting.GaussianDpEvent(noise))
-        if noise < 0.2:  # the distribution would take minutes, to say that nothing is private
-            account = accounting.rdp.RdpAccountant()
-        else:
-            interval = interval if noise >= 0.4 else 1e-3  # it matters where epsilon is small
-            account = accounting.pld.PLDAccountant(value_discretization_interval=interval)
-        account.compose(accounting.SelfComposedDpEvent(event, updates))
-        return float(account.get_epsilon(self.config.delta))
-
-
-def _library() -> Any:
-    try:
-        library: Any = importlib.import_module("dp_accounting")
-        for part in ("pld", "rdp"):
-            importlib.import_module(f"dp_accounting.{part}")
-    except ImportError:
-        raise ConfigError(
-            "trainer.privacy counts epsilon with dp-accounting, which is not installed. "
-            "Install it with: pip install dp-accounting"
-        ) from None
-    return library
 
 
 Terms = Callable[[Batch, Callable[[str, Tensor], None]], tuple[Tensor, dict[str, Tensor]]]
@@ -238,21 +282,3 @@ class _Loss(nn.Module):
         self, terms: Terms, batch: Batch, log: Callable[[str, Tensor], None]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         return terms(batch, log)
-
-
-def without_data(example: Batch, count: int, classes: int, rng: torch.Generator) -> Batch:
-    """Return what phases that are not private get for a batch: nothing of the data.
-
-    Args:
-        example: a batch of any length, for shapes and types.
-        count: samples.
-        classes: number of classes, if there are labels.
-        rng: draws labels, each class alike.
-    """
-    batch = {}
-    for name, value in example.items():
-        if name == "labels" and classes:
-            batch[name] = torch.randint(classes, (count,), generator=rng, device=rng.device)
-        else:
-            batch[name] = value.new_zeros((count, *value.shape[1:]))
-    return batch

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch.optim import Optimizer
 from aigc_core.engine.device import autocast
 from aigc_core.engine.guard import Guard
 from aigc_core.engine.optimizers import build_optimizer, learning_rate, update
-from aigc_core.engine.privacy import ClippedGradients
+from aigc_core.engine.privacy import ClippedGradients, PrivateBatch
 from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces import Batch, Phase, StepState
 
@@ -33,25 +32,10 @@ class PhaseRunner:
     clipped: ClippedGradients | None = None
     """Makes the gradients of a private phase."""
 
-    def updates(self, steps: int) -> int:
-        """Return how many updates it makes at most in this many steps."""
-        return math.ceil(steps / self.phase.every) * self.phase.repeats
-
     def runs_at(self, step: int) -> bool:
         """Return whether the phase runs at a step."""
         active = self.phase.active
         return step % self.phase.every == 0 and (active is None or active(step))
-
-
-class Private(NamedTuple):
-    """What a private phase sees in one update."""
-
-    parts: Sequence[Batch]
-    """Its batch, in parts that fit in memory; none if no sample was chosen."""
-    average: int
-    """Samples that a batch has on average."""
-    noise: float
-    """Standard deviation of the noise on the sum of gradients."""
 
 
 def build_phases(
@@ -187,7 +171,7 @@ class StepRunner:
         total_steps: int = 1,
         epoch: float = 0.0,
         stop: Callable[[str], None] = lambda reason: None,
-        private_of: Callable[[int], Private] | None = None,
+        private_of: Callable[[int], PrivateBatch] | None = None,
     ) -> None:
         """Run one step.
 
@@ -284,7 +268,7 @@ class StepRunner:
         self,
         runner: PhaseRunner,
         clipped: ClippedGradients,
-        seen: Private,
+        seen: PrivateBatch,
         make_state: Callable[..., StepState],
         log: Callable[[str, Tensor], None],
     ) -> None:

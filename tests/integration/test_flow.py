@@ -128,7 +128,7 @@ def test_data_without_captions_is_refused_before_a_folder_is_made(tmp_path) -> N
         )
     assert str(raised.value) == (
         "image/flow with model.condition=text needs a column 'text', and this dataset has: "
-        "samples, labels. Datasets that can have one: captioned-shapes."
+        "samples, labels. Datasets that can have one: captioned-shapes, image-folder."
     )
     assert not (tmp_path / "run").exists()
 

@@ -24,7 +24,8 @@ from aigc_core import (
     StepState,
     Trainer,
 )
-from aigc_core.engine.privacy import ClippedGradients, PoissonOrder, PrivacyAccount
+from aigc_core.engine.accountant import PrivacyAccount
+from aigc_core.engine.privacy import ClippedGradients, PoissonOrder
 
 CPU = torch.device("cpu")
 counting = pytest.mark.skipif(
@@ -85,7 +86,8 @@ def data(count: int = 60) -> dict[str, Tensor]:
 
 
 def engine_of(trainer: Trainer, arrays=None, **changes) -> Engine:
-    settings = {"steps": 6, "batch_size": 12, "device": "cpu", "log_every": 2, "ema": 0.9}
+    settings = {"steps": 6, "batch_size": 12, "device": "cpu", "precision": "fp32"}
+    settings |= {"log_every": 2, "ema": 0.9}
     return Engine(trainer, arrays or data(), EngineConfig(**settings | changes))
 
 
@@ -100,7 +102,7 @@ class Logged(EngineObserver):
 def test_without_noise_and_clipping_it_is_the_ordinary_step_on_the_samples_drawn() -> None:
     private = Denoising(PrivacyConfig(clip_norm=1e9, noise_multiplier=0))
     engine = engine_of(private, ema=None)
-    rows = engine._chosen.indices(0)
+    rows = engine._private._order.indices(0)
     assert 0 < len(rows) < 60
     engine.fit(until_step=1)
 
@@ -141,10 +143,10 @@ def test_the_noise_has_the_size_that_is_said() -> None:
     trainer = Denoising(PrivacyConfig(clip_norm=2.0, noise_multiplier=3.0))
     trainer.loss = lambda batch, state: trainer.net.layer(batch["samples"]).sum() * 0
     engine = engine_of(trainer, steps=400, ema=None)
-    engine._account = PrivacyAccount.__new__(PrivacyAccount)  # not counted here
-    engine._account.noise, engine._account.config = 3.0, trainer.privacy
-    engine._account.affordable, engine._account._spent = 400, dict.fromkeys(range(401), 1.0)
-    engine._account.total_updates = 400
+    account = PrivacyAccount.__new__(PrivacyAccount)  # not counted here
+    account.noise, account.config, account.total_updates = 3.0, trainer.privacy, 400
+    account.affordable, account._spent = 400, dict.fromkeys(range(401), 1.0)
+    engine._private._account = account
     before = trainer.net.layer.weight.detach().clone()
     engine.fit()
     moved = (trainer.net.layer.weight - before).detach().flatten()
@@ -238,7 +240,7 @@ def test_a_training_ends_before_its_budget_is_exceeded_and_cannot_be_resumed() -
     assert 1 <= result.step < 500
     assert result.ending.reason == "stopped"
     assert "its epsilon of 2 is spent" in result.ending.message
-    assert 1.9 < engine._account.spent(result.step) <= 2.0
+    assert 1.9 < engine._private._account.spent(result.step) <= 2.0
     again = engine_of(Denoising(settings), steps=600)
     again.load_state(engine.state())
     with pytest.raises(RunError, match="budget is spent: epsilon"):
@@ -255,7 +257,7 @@ def test_a_private_training_resumes_to_the_same_bits() -> None:
     second = engine_of(Denoising(settings, noisy=True))
     second.load_state(first.state())
     second.fit()
-    assert second._account.noise == whole._account.noise
+    assert second._private._account.noise == whole._private._account.noise
     for name, value in whole.state().weights.items():
         assert torch.equal(value, second.state().weights[name]), name
 
@@ -294,8 +296,8 @@ def test_the_noise_stays_the_same_when_a_training_gets_more_steps() -> None:
     longer = engine_of(Denoising(PrivacyConfig(epsilon=9.0, delta=1e-3)), steps=6)
     longer.load_state(first.state())
     longer.fit()
-    assert longer._account.noise == first._account.noise
-    assert longer._account.spent(6) > first._account.spent(4)
+    assert longer._private._account.noise == first._private._account.noise
+    assert longer._private._account.spent(6) > first._private._account.spent(4)
 
 
 def test_other_phases_get_nothing_of_the_data() -> None:
@@ -319,7 +321,7 @@ def test_parts_of_a_split_batch_add_up_to_the_same() -> None:
 def test_a_batch_in_which_no_sample_was_drawn_is_only_noise() -> None:
     trainer = Denoising(PrivacyConfig(noise_multiplier=0))
     engine = engine_of(trainer, batch_size=1, steps=20)
-    sizes = [len(engine._chosen.indices(update)) for update in range(20)]
+    sizes = [len(engine._private._order.indices(update)) for update in range(20)]
     assert 0 in sizes
     engine.fit()
     assert all(torch.isfinite(p).all() for p in trainer.net.parameters())
@@ -332,7 +334,7 @@ def test_an_adversarial_discriminator_learns_in_private() -> None:
     before = [p.detach().clone() for p in trainer._discriminator.parameters()]
     engine = engine_of(trainer, {"samples": toy_data()}, steps=3)
     engine.fit()
-    assert engine._private_updates(3) == 6
+    assert engine._private._updates(3) == 6
     after = list(trainer._discriminator.parameters())
     assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -380,6 +382,6 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     def missing(name: str):
         raise ImportError(name)
 
-    monkeypatch.setattr("aigc_core.engine.privacy.importlib.import_module", missing)
+    monkeypatch.setattr("aigc_core.engine.accountant.importlib.import_module", missing)
     with pytest.raises(ConfigError, match="pip install dp-accounting"):
         engine_of(Denoising(PrivacyConfig(epsilon=1.0))).fit()
