@@ -30,6 +30,7 @@ from aigc_core.interfaces.recipe import MissingColumnError, Parent, RunFacts
 from aigc_core.networks.lora import add_adapters, merge_adapters
 from aigc_core.plugins import DatasetSpec, ModalitySpec, PluginHost, RecipeSpec
 from aigc_core.runs import DatasetFacts
+from aigc_core.runs.facts import columns_difference, spec_difference
 
 
 class Parts(NamedTuple):
@@ -148,13 +149,10 @@ class Blueprint:
             return None
         store = self.load(split)
         where = f"The split '{split}' of '{self.dataset.name}'"
-        if store.spec != like.spec:
-            raise DataError(f"{where} holds {store.spec}, and the training data {like.spec}.")
-        if dict(store.columns) != dict(like.columns):
-            raise DataError(
-                f"{where} has the columns {dict(store.columns)}, and the training data "
-                f"{dict(like.columns)}."
-            )
+        found = spec_difference(like.spec, store.spec)
+        found = found or columns_difference(like.columns, store.columns)
+        if found is not None:
+            raise DataError(f"{where} does not go with the training data: {found}.")
         if "labels" in store.arrays and store.label_names != like.label_names:
             raise DataError(
                 f"{where} has the classes {list(store.label_names)}, and the training data "

@@ -22,7 +22,7 @@ from aigc_core.interfaces import SampleStore
 from aigc_core.plugins import PluginHost
 from aigc_core.runs import DatasetFacts, Run
 from aigc_core.runs.digest import array_digests, legacy_digest, text_digest
-from aigc_core.runs.facts import array_difference
+from aigc_core.runs.facts import array_difference, spec_difference
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
 
@@ -54,8 +54,9 @@ def split_difference(facts: DatasetFacts, store: SampleStore, split: str) -> str
     """Say how a split differs from the run's data, as far as the run recorded it, or None."""
     if split == "train":
         return facts.difference(describe_data(store, like=facts))
-    if store.spec != facts.spec:
-        return f"a sample of the split '{split}' is {store.spec} and was {facts.spec}"
+    found = spec_difference(facts.spec, store.spec)
+    if found is not None:
+        return f"in the split '{split}', {found}"
     if "labels" in store.arrays and store.label_names != facts.label_names:
         return f"the classes of the split '{split}' have other names, or another order"
     if split not in facts.held_out:

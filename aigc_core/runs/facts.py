@@ -38,25 +38,17 @@ class DatasetFacts(ConfigModel):
         """
         pairs: list[tuple[str, Any, Any]] = [
             ("number of samples", self.count, now.count),
-            ("shape of a sample", list(self.spec.shape), list(now.spec.shape)),
-            ("type of a sample", self.spec.dtype, now.spec.dtype),
-            ("units", self.spec.units, now.spec.units),
             ("list of class names", list(self.label_names), list(now.label_names)),
-            ("list of further columns", sorted(self.columns), sorted(now.columns)),
         ]
         for what, before, after in pairs:
             if before != after:
                 return f"the {what} was {before} and is {after}"
-        if self.spec.assets != now.spec.assets:
-            changed = sorted(
-                name
-                for name in {*self.spec.assets, *now.spec.assets}
-                if self.spec.assets.get(name) != now.spec.assets.get(name)
-            )
-            return f"samples are read in another way: {', '.join(changed)} changed"
-        for name, column in self.columns.items():
-            if column != now.columns[name]:
-                return f"the column '{name}' holds samples of another kind"
+        found = spec_difference(self.spec, now.spec)
+        if found is not None:
+            return found
+        found = columns_difference(self.columns, now.columns)
+        if found is not None:
+            return found
         if self.digests:
             found = array_difference(self.digests, now.digests)
             if found is not None:
@@ -68,6 +60,37 @@ class DatasetFacts(ConfigModel):
             if found is not None:
                 return f"in the held-out split '{split}', {found}"
         return None
+
+
+def spec_difference(before: SampleSpec, now: SampleSpec) -> str | None:
+    """Return how samples are another kind of thing, as part of a sentence; None if they are not.
+
+    A unit that only ``now`` has does not count: an older version did not know it yet.
+    """
+    units = {name: now.units[name] for name in before.units if name in now.units}
+    pairs: list[tuple[str, Any, Any]] = [
+        ("shape of a sample", list(before.shape), list(now.shape)),
+        ("type of a sample", before.dtype, now.dtype),
+        ("set of units", before.units, units),
+    ]
+    for what, old, new in pairs:
+        if old != new:
+            return f"the {what} was {old} and is {new}"
+    names = sorted({*before.assets, *now.assets})
+    changed = [name for name in names if before.assets.get(name) != now.assets.get(name)]
+    return f"samples are read in another way: {', '.join(changed)} changed" if changed else None
+
+
+def columns_difference(before: Mapping[str, Column], now: Mapping[str, Column]) -> str | None:
+    """Return how further columns differ, as part of a sentence; None if they do not."""
+    if set(before) != set(now):
+        return f"the list of further columns was {sorted(before)} and is {sorted(now)}"
+    for name, column in before.items():
+        other = now[name]
+        kinds = (column.modality, column.stream), (other.modality, other.stream)
+        if kinds[0] != kinds[1] or spec_difference(column.spec, other.spec) is not None:
+            return f"the column '{name}' holds samples of another kind"
+    return None
 
 
 _OTHER = {

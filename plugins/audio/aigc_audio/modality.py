@@ -1,6 +1,7 @@
 """Sound: stored as 16-bit samples, seen by networks in [-1, 1), saved as WAV or FLAC."""
 
 import io
+import logging
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,9 +11,10 @@ from torch import Tensor
 
 from aigc_audio.preview import clips_in_a_row, spectrogram_sheet
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
-from aigc_core.datasets import atomic_file
+from aigc_core.datasets import UnreadableError, atomic_file
 from aigc_core.errors import did_you_mean, reason
 
+logger = logging.getLogger("aigc")
 FULL_SCALE = 32768
 """1.0 as a stored sample."""
 MAX_RATE_HZ = 655_350
@@ -105,6 +107,44 @@ class AudioModality(Modality):
                 f"{self.spec.shape}."
             )
         return stored
+
+    def adapt(self, path: Path) -> Tensor:
+        """Read any recording as int16 ``(C, L)``: resampled, mixed, and cut or padded at its end.
+
+        If the spec has ``peak_level``, its loudest sample gets that level, as the dataset's clips
+        did. Says in the log what it did.
+        """
+        from aigc_audio.datasets._decode import CUT, REMARKS, decode, origin
+        from aigc_audio.options import AudioFolderOptions
+
+        if not path.is_file():
+            raise DataError(f"There is no file {path}.")
+        channels, samples = self.spec.shape
+        options = AudioFolderOptions.model_construct(
+            samples=samples,
+            sample_rate_hz=self.sample_rate_hz,
+            channels=1 if channels == 1 else 2,
+            normalize="peak" if "peak_level" in self.spec.units else "none",
+        )
+        try:
+            decoded = decode(path, options)
+        except UnreadableError as error:
+            raise DataError(f"{path} cannot be read as sound: {error}.") from error
+        length = f"{samples / self.sample_rate_hz:g} s"
+        ends = f"cut to its first {length}" if CUT in decoded.remarks else f"filled up to {length}"
+        logger.info(
+            "%s (%s): %d channel(s) at %s Hz, %s%s.",
+            path.name,
+            origin(path),
+            channels,
+            f"{self.sample_rate_hz:,}",
+            ends,
+            ", scaled as the data was" if options.normalize == "peak" else "",
+        )
+        for remark in decoded.remarks:
+            if remark != CUT:
+                logger.warning(REMARKS[remark].format(count=1, total=1, files=path.name))
+        return torch.from_numpy(decoded.samples[0])
 
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write int16 ``(N, C, L)`` as a picture to look at and a file to listen to.

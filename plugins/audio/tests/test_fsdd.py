@@ -103,8 +103,9 @@ def test_clips_are_cut_or_end_in_silence(root, cache):
 
 
 def test_normalized_clips_are_equally_loud(root, cache):
-    samples = load(root, cache).arrays["samples"]
-    assert samples.amax(dim=(1, 2)).unique().tolist() == [round(0.9 * 32768)]
+    store = load(root, cache)
+    assert store.arrays["samples"].amax(dim=(1, 2)).unique().tolist() == [round(0.9 * 32768)]
+    assert store.spec.units["peak_level"] == 0.9
     raw = load(root, cache, normalize="none").arrays["samples"]
     assert raw.amax(dim=(1, 2)).unique().numel() == 3
 

@@ -63,6 +63,10 @@ def test_facts_say_what_differs_in_the_data() -> None:
     assert difference(digests={**before, "text": "t"}) == "the array 'text' is new"
     assert "held-out split 'test'" in difference(held_out={"test": {"samples": "d"}})
     assert difference(held_out={}) is None
+    rate = SPEC.model_copy(update={"units": {"rate_hz": 8000.0}})
+    assert difference(spec=rate) is None  # a run of a version that did not know this unit
+    other = facts.model_copy(update={"spec": rate})
+    assert other.difference(facts) == "the set of units was {'rate_hz': 8000.0} and is {}"
 
 
 def test_the_facts_of_an_old_run_are_compared_by_the_samples_alone() -> None:

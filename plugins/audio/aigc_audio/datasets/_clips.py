@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from aigc_audio.options import Normalize
 from aigc_core import SampleSpec
 
 FULL_SCALE = 32768
@@ -30,7 +31,14 @@ def normalized(clip: Int16) -> Int16:
     return scaled
 
 
-def clip_spec(channels: int, samples: int, sample_rate_hz: int) -> SampleSpec:
-    """Return the audio modality's spec for clips int16 ``(channels, samples)``."""
+def clip_spec(
+    channels: int, samples: int, sample_rate_hz: int, normalize: Normalize = "none"
+) -> SampleSpec:
+    """Return the audio modality's spec for clips int16 ``(channels, samples)``.
+
+    Clips that were normalised have the unit ``peak_level``, a share of full scale.
+    """
     units = {"sample_rate_hz": sample_rate_hz, "duration_s": samples / sample_rate_hz}
+    if normalize == "peak":
+        units["peak_level"] = PEAK
     return SampleSpec(shape=(channels, samples), dtype="int16", units=units)

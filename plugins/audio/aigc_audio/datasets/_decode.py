@@ -245,6 +245,16 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
             yield file
 
 
+def origin(path: Path) -> str:
+    """Return what a file's header says, for the user, such as ``44,100 Hz, 2 channels, 1.5 s``."""
+    try:
+        with opened(path) as file:
+            channels = f"{file.channels} channel{'s' if file.channels > 1 else ''}"
+            return f"{file.samplerate:,} Hz, {channels}, {file.frames / file.samplerate:.3g} s"
+    except (OSError, ValueError, UnreadableError, soundfile.SoundFileError):
+        return path.suffix.lstrip(".") or "sound"
+
+
 def why_unreadable(error: soundfile.SoundFileError) -> str:
     """Return a short reason, for the user, why libsndfile could not read an existing file."""
     why = str(getattr(error, "error_string", error)).rstrip(".").lower()

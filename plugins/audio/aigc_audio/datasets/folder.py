@@ -25,7 +25,9 @@ class AudioFolder(FolderDataset):
     def spec(self) -> SampleSpec:
         """Clips int16 ``(C, samples)``."""
         options = self.options
-        return clip_spec(options.channels, options.samples, options.sample_rate_hz)
+        return clip_spec(
+            options.channels, options.samples, options.sample_rate_hz, options.normalize
+        )
 
     def decode(self, path: Path) -> DecodedFile:
         return decode(path, self.options)

@@ -106,7 +106,7 @@ class Fsdd(Dataset):
                 "samples": torch.from_numpy(clips),
                 "labels": torch.tensor([int(name[0]) for name in names]),
             },
-            spec=clip_spec(1, samples, SAMPLE_RATE_HZ),
+            spec=clip_spec(1, samples, SAMPLE_RATE_HZ, self.options.normalize),
             label_names=DIGIT_NAMES,
         )
 

@@ -84,7 +84,7 @@ class SpeechCommands(Dataset):
                 clip[:] = normalized(clip)
         return SampleStore(
             arrays={"samples": torch.from_numpy(clips), "labels": arrays["labels"]},
-            spec=clip_spec(1, samples, SAMPLE_RATE_HZ),
+            spec=clip_spec(1, samples, SAMPLE_RATE_HZ, self.options.normalize),
             label_names=DIGIT_NAMES,
         )
 
