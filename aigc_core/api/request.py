@@ -207,8 +207,7 @@ class RequestValidator:
     @property
     def continues_text(self) -> bool:
         """Whether a prompt is the beginning of a text, and what is drawn its continuation."""
-        texts = (found.column for found in self._conditions.values() if self._is_text(found))
-        return next(texts, "") == "samples"
+        return [self._conditions[name].column for name in self._texts] == ["samples"]
 
     def describe(self) -> dict[str, Any]:
         """Return the conditions, and a JSON Schema of the controls, as JSON data."""
@@ -243,13 +242,25 @@ class RequestValidator:
 
     def _how(self, name: str) -> str:
         kind = self._kind(self._conditions[name])
-        given = "--input FILE" if len(self.files) == 1 else f"--input {name}=FILE"
-        return {"class": "--label CLASS", "text": "--prompt TEXT"}.get(kind, given)
+        if kind == "class":
+            return "--label CLASS"
+        if kind == "text" and len(self._texts) == 1:
+            return "--prompt TEXT"
+        return "--input FILE" if self.files == [name] else f"--input {name}=FILE"
+
+    @property
+    def _texts(self) -> list[str]:
+        return [name for name, found in self._conditions.items() if self._is_text(found)]
 
     def _text_condition(self) -> str:
-        names = [name for name, found in self._conditions.items() if self._is_text(found)]
+        names = self._texts
         if not names:
             raise ConfigError(f"{self._who} takes no text, so it takes no prompt.")
+        if len(names) > 1:
+            raise ConfigError(
+                f"{self._who} takes several texts, so it is not clear which one the prompt is. "
+                f"Give each by its name: {', '.join(map(self._how, names))}"
+            )
         return names[0]
 
     def _value(self, name: str, value: Given, count: int) -> Tensor:

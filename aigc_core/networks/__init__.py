@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING
 from aigc_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from aigc_core.networks.convolutions import (
+        doubling_convolutions,
+        halved_widths,
+        halving_convolutions,
+        with_label,
+    )
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
     from aigc_core.networks.frozen import Frozen
     from aigc_core.networks.lora import LowRank, add_adapters, merge_adapters
@@ -25,7 +31,11 @@ __getattr__ = lazy_exports(
         "UNet": "unet",
         "add_adapters": "lora",
         "attention": "transformer",
+        "doubling_convolutions": "convolutions",
+        "halved_widths": "convolutions",
+        "halving_convolutions": "convolutions",
         "merge_adapters": "lora",
+        "with_label": "convolutions",
     },
 )
 
@@ -41,5 +51,9 @@ __all__ = [
     "UNet",
     "add_adapters",
     "attention",
+    "doubling_convolutions",
+    "halved_widths",
+    "halving_convolutions",
     "merge_adapters",
+    "with_label",
 ]

@@ -6,23 +6,19 @@ frequency, kernels of 4 and batch normalisation in the generator (as in DCGAN), 
 WGAN-GP. It is the cheap way to make sound: its networks are those of small images.
 """
 
-import math
-from itertools import pairwise
-
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from aigc_audio.mono import check_mono
 from aigc_audio.specgan_config import SpecGANConfig
 from aigc_audio.spectrogram import LogMel
 from aigc_core import AdversarialTrainer, Discriminator, LatentGenerator, RecipeContext
 from aigc_core.errors import ConfigError
-
-
-def _widths(config: SpecGANConfig) -> list[int]:
-    """Channels at size/2, size/4, … 4: [64, 128, 256, 512] for width 64 and 64 bands."""
-    return [config.width * 2**layer for layer in range(int(math.log2(config.size)) - 2)]
+from aigc_core.networks import (
+    doubling_convolutions,
+    halved_widths,
+    halving_convolutions,
+    with_label,
+)
 
 
 class SpecGANGenerator(LatentGenerator):
@@ -35,25 +31,11 @@ class SpecGANGenerator(LatentGenerator):
         self.latent_shape = (config.latent_size,)
         self.label_count = classes
         self.mel = mel
-        widths = _widths(config)[::-1]
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(config.latent_size + classes, widths[0], 4, bias=False),
-            nn.BatchNorm2d(widths[0]),
-            nn.ReLU(inplace=True),
-        ]  # 1 -> 4 bands and frames, then doubling
-        for before, after in pairwise(widths):
-            layers += [
-                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(inplace=True),
-            ]
-        layers += [nn.ConvTranspose2d(widths[-1], 1, 4, 2, 1), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        widths = halved_widths(config.width, config.size)[::-1]
+        self.layers = doubling_convolutions(config.latent_size + classes, widths, 1)
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        if condition is not None:  # (B, Z) and (B,) -> (B, Z + K)
-            label = one_hot(condition, self.label_count).to(latents.dtype)
-            latents = torch.cat([latents, label], dim=1)
+        latents = with_label(latents, condition, self.label_count)  # (B, Z) -> (B, Z + K)
         spectrograms: Tensor = self.layers(latents[:, :, None, None])  # -> (B, 1, M, M)
         return spectrograms
 
@@ -75,14 +57,10 @@ class SpecGANDiscriminator(Discriminator):
 
     def __init__(self, config: SpecGANConfig, classes: int = 0) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 1
-        for after in _widths(config):
-            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
-            before = after
-        self.layers = nn.Sequential(*layers, nn.Flatten())
-        self.logit = nn.Linear(before * 16, 1)
-        self.embedding = nn.Embedding(classes, before * 16) if classes else None
+        widths = halved_widths(config.width, config.size)
+        self.layers = nn.Sequential(*halving_convolutions(1, widths), nn.Flatten())
+        self.logit = nn.Linear(widths[-1] * 16, 1)
+        self.embedding = nn.Embedding(classes, widths[-1] * 16) if classes else None
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         features = self.layers(samples)  # (B, 1, M, M) -> (B, 16 W)

@@ -10,12 +10,13 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import pad
 
 from aigc_audio.mono import check_mono
 from aigc_audio.wavegan_config import WaveGANConfig
 from aigc_core import AdversarialTrainer, Discriminator, LatentGenerator, RecipeContext
 from aigc_core.errors import ConfigError
+from aigc_core.networks import with_label
 
 LENGTHS = (4096, 8192, 16384)
 KERNEL = 25
@@ -55,9 +56,7 @@ class WaveGANGenerator(LatentGenerator):
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        if condition is not None:  # (B, Z) and (B,) -> (B, Z + K)
-            label = one_hot(condition, self.label_count).to(latents.dtype)
-            latents = torch.cat([latents, label], dim=1)
+        latents = with_label(latents, condition, self.label_count)  # (B, Z) -> (B, Z + K)
         waveforms: Tensor = self.layers(self.first(latents).unflatten(1, (-1, START)))
         return waveforms
 

@@ -6,9 +6,7 @@ and 32 pixels, and the discriminator mirrors it. Each doubling of the size, up t
 
 import math
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from aigc_core import (
     AdversarialTrainer,
@@ -18,12 +16,13 @@ from aigc_core import (
     RecipeContext,
 )
 from aigc_core.errors import ConfigError
+from aigc_core.networks import (
+    doubling_convolutions,
+    halved_widths,
+    halving_convolutions,
+    with_label,
+)
 from aigc_image.dcgan_config import DCGANConfig
-
-
-def _widths(width: int, size: int) -> list[int]:
-    """Channels at size/2, size/4, … 4 pixels: [64, 128, 256] for width 64 and 32 pixels."""
-    return [width * 2**layer for layer in range(int(math.log2(size)) - 2)]
 
 
 class DCGANGenerator(LatentGenerator):
@@ -36,25 +35,12 @@ class DCGANGenerator(LatentGenerator):
         super().__init__()
         self.latent_shape = (config.latent_size,)
         self.label_count = classes
-        widths = _widths(config.width, size)[::-1]
-        layers: list[nn.Module] = []
-        before = config.latent_size + classes
-        for layer, after in enumerate(widths):
-            stride, padding = (1, 0) if layer == 0 else (2, 1)  # 1 -> 4 pixels, then doubling
-            layers += [
-                nn.ConvTranspose2d(before, after, 4, stride, padding, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(inplace=True),
-            ]
-            before = after
-        layers += [nn.ConvTranspose2d(before, channels, 4, 2, 1), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        widths = halved_widths(config.width, size)[::-1]
+        self.layers = doubling_convolutions(config.latent_size + classes, widths, channels)
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        if condition is not None:  # (B, Z) and (B,) -> (B, Z + K)
-            label = one_hot(condition, self.label_count).to(latents.dtype)
-            latents = torch.cat([latents, label], dim=1)
-        images: Tensor = self.layers(latents[:, :, None, None])  # (B, Z) -> (B, C, S, S)
+        latents = with_label(latents, condition, self.label_count)  # (B, Z) -> (B, Z + K)
+        images: Tensor = self.layers(latents[:, :, None, None])  # -> (B, C, S, S)
         return images
 
 
@@ -63,20 +49,12 @@ class DCGANDiscriminator(Discriminator):
 
     def __init__(self, config: DCGANConfig, channels: int, size: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = channels
-        for layer, after in enumerate(_widths(config.width, size)):
-            first = layer == 0  # as in the paper: no normalisation next to the image
-            kind = "none" if first else config.discriminator_normalization
-            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=kind == "none"))
-            if kind == "batch":
-                layers.append(nn.BatchNorm2d(after))
-            elif kind == "layer":
-                layers.append(nn.GroupNorm(1, after))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
-            before = after
-        self.feature_shape = (before, 4, 4)
-        layers.append(nn.Conv2d(before, 1, 4, 1, 0))  # 4 -> 1 pixel
+        widths = halved_widths(config.width, size)
+        layers = halving_convolutions(
+            channels, widths, normalization=config.discriminator_normalization, bias=False
+        )
+        self.feature_shape = (widths[-1], 4, 4)
+        layers.append(nn.Conv2d(widths[-1], 1, 4, 1, 0))  # 4 -> 1 pixel
         self.layers = nn.Sequential(*layers)
 
     def features(self, samples: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from aigc_core import (
 )
 from aigc_core.errors import ConfigError
 from aigc_core.losses import adversarial_loss
-from aigc_core.networks import UNet
+from aigc_core.networks import UNet, halving_convolutions
 from aigc_image.translate_config import TranslationConfig, TranslatorConfig
 
 
@@ -51,16 +51,9 @@ class PatchJudge(nn.Module):
 
     def __init__(self, config: TranslatorConfig, channels: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = channels
-        for layer in range(config.judge_layers):
-            after = config.width * 2 ** min(layer, 3)
-            layers += [nn.Conv2d(before, after, 4, 2, 1)]
-            if layer:
-                layers.append(nn.GroupNorm(1, after))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
-            before = after
-        self.layers = nn.Sequential(*layers, nn.Conv2d(before, 1, 3, 1, 1))
+        widths = [config.width * 2 ** min(layer, 3) for layer in range(config.judge_layers)]
+        layers = halving_convolutions(channels, widths, normalization="layer")
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.layers(images)

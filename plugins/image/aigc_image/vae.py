@@ -7,27 +7,14 @@ through one hidden layer to the latents; the decoder mirrors it. Each doubling o
 
 import math
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from aigc_core import Decoder, Encoder, RecipeContext, VariationalTrainer
 from aigc_core.errors import ConfigError
+from aigc_core.networks import halved_widths, halving_convolutions, with_label
 from aigc_image.vae_config import VAEConfig
 
 _SMALLEST = 4  # side in pixels at the inner end of the convolutions
-
-
-def _widths(width: int, size: int) -> list[int]:
-    """Channels at size/2, size/4, … 4 pixels: [32, 64, 128] for width 32 and 32 pixels."""
-    return [width * 2**layer for layer in range(int(math.log2(size)) - 2)]
-
-
-def _with_label(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:
-    """Append the one-hot label, if any, to features: (B, F) and (B,) -> (B, F + K)."""
-    if labels is None:
-        return features
-    return torch.cat([features, one_hot(labels, classes).to(features.dtype)], dim=1)
 
 
 class VAEEncoder(Encoder):
@@ -36,20 +23,17 @@ class VAEEncoder(Encoder):
     def __init__(self, config: VAEConfig, channels: int, size: int, classes: int = 0) -> None:
         super().__init__()
         self.label_count = classes
-        layers: list[nn.Module] = []
-        before = channels
-        for after in _widths(config.width, size):
-            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.SiLU()]  # halves the size
-            before = after
+        widths = halved_widths(config.width, size)
+        layers = halving_convolutions(channels, widths, activation=nn.SiLU)
         self.convolutions = nn.Sequential(*layers, nn.Flatten())  # -> (B, 16 W)
         self.layers = nn.Sequential(
-            nn.Linear(before * _SMALLEST**2 + classes, config.hidden_size),
+            nn.Linear(widths[-1] * _SMALLEST**2 + classes, config.hidden_size),
             nn.SiLU(),
             nn.Linear(config.hidden_size, 2 * config.latent_size),
         )
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        features = _with_label(self.convolutions(samples), condition, self.label_count)
+        features = with_label(self.convolutions(samples), condition, self.label_count)
         mean, log_variance = self.layers(features).chunk(2, dim=1)  # (B, 2 Z) -> 2 x (B, Z)
         return mean, log_variance
 
@@ -61,7 +45,7 @@ class VAEDecoder(Decoder):
         super().__init__()
         self.latent_shape = (config.latent_size,)
         self.label_count = classes
-        widths = _widths(config.width, size)[::-1]
+        widths = halved_widths(config.width, size)[::-1]
         layers: list[nn.Module] = [
             nn.Linear(config.latent_size + classes, config.hidden_size),
             nn.SiLU(),
@@ -74,7 +58,7 @@ class VAEDecoder(Decoder):
         self.layers = nn.Sequential(*layers[:-1])  # no activation at the end
 
     def raw(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        images: Tensor = self.layers(_with_label(latents, condition, self.label_count))
+        images: Tensor = self.layers(with_label(latents, condition, self.label_count))
         return images
 
 

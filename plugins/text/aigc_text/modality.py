@@ -112,6 +112,13 @@ class TextModality(Modality):
         except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read as text of this kind: {error}.") from error
 
+    def adapt(self, path: Path) -> Tensor:
+        """Read a file in UTF-8 as stored tokens ``(T,)``, without its last line's end."""
+        try:
+            return self.encode_sample(path.read_bytes().decode().removesuffix("\n"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read as text of this kind: {error}.") from error
+
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write tokens ``(N, T)`` as one page: the samples, each below a line with its number."""
         page = "".join(

@@ -74,6 +74,16 @@ def test_samples_are_saved_as_one_file_each_and_read_back(tmp_path) -> None:
         assert torch.equal(again, sample)
 
 
+def test_a_file_of_ones_own_is_filled_up(tmp_path) -> None:
+    text, path = modality(Characters("\0 abc"), length=6), tmp_path / "own.txt"
+    path.write_bytes(b"a bc\n")
+    assert text.decode(text.adapt(path)) == "a bc\0\0"
+    for content, reported in ((b"abcabca", "has 7 tokens"), (b"\xff", "cannot be read as text")):
+        path.write_bytes(content)
+        with pytest.raises((ConfigError, DataError), match=reported):
+            text.adapt(path)
+
+
 def test_samples_of_any_length_are_saved(tmp_path) -> None:
     (path,) = modality().save(samples(1, 500), tmp_path, format="txt")
     assert len(path.read_bytes().decode()) == 500

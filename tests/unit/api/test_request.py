@@ -135,6 +135,26 @@ def test_what_cannot_be_asked_is_a_sentence(request_: dict, reported: str) -> No
     assert reported in str(raised.value)
 
 
+def test_of_several_texts_a_prompt_could_be_any(tmp_path: Path) -> None:
+    class Letter(Painter):
+        @property
+        def conditions(self):
+            return {"greeting": Condition("caption"), "text": Condition("caption", required=True)}
+
+    asked = validator(Letter())
+    with pytest.raises(ConfigError) as raised:
+        asked.conditions(Request(prompt="hi"))
+    assert str(raised.value) == (
+        "art/painter takes several texts, so it is not clear which one the prompt is. Give each by "
+        "its name: --input greeting=FILE, --input text=FILE"
+    )
+    with pytest.raises(ConfigError, match="without 'text'. Give it with: --input text=FILE"):
+        asked.conditions(Request())
+    given = asked.conditions(Request(inputs={"greeting": "ho", "text": "hi"}))
+    assert given["greeting"][0, 1] - given["text"][0, 1] == pytest.approx(0.6)
+    assert validator().describe()["conditions"]["text"]["option"] == "--prompt TEXT"
+
+
 def test_a_name_that_is_also_a_number_is_the_name(caplog) -> None:
     with caplog.at_level(logging.WARNING, "aigc"):
         logging.getLogger("aigc").propagate = True

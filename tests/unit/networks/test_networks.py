@@ -4,7 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from aigc_core.networks import Attention, ResidualBlock, SequenceEncoder, TimeEmbedding, UNet
+from aigc_core.networks import (
+    Attention,
+    ResidualBlock,
+    SequenceEncoder,
+    TimeEmbedding,
+    UNet,
+    doubling_convolutions,
+    halved_widths,
+    halving_convolutions,
+    with_label,
+)
 from aigc_core.networks.unet import ChannelNorm, SpatialAttention
 
 
@@ -124,3 +134,41 @@ def test_a_sequence_s_vectors_depend_on_all_tokens_and_their_order() -> None:
     vectors = network(torch.tensor([[1, 2, 3, 0], [2, 1, 3, 0]]))
     assert vectors.shape == (2, 4, 8)
     assert (vectors[0] - vectors[1]).abs().amax(1).min() > 1e-4
+
+
+def test_convolutions_halve_down_to_four_and_double_up_from_one() -> None:
+    widths = halved_widths(8, 64)
+    assert widths == [8, 16, 32, 64]
+    halving = nn.Sequential(*halving_convolutions(3, widths))
+    assert halving(torch.zeros(2, 3, 64, 32)).shape == (2, 64, 4, 2)
+    doubling = doubling_convolutions(10, widths[::-1], 3)
+    images = doubling(torch.randn(2, 10, 1, 1))
+    assert images.shape == (2, 3, 64, 64)
+    assert images.abs().max() < 1
+
+
+@pytest.mark.parametrize(
+    ("normalization", "bias", "kinds"),
+    [
+        ("none", True, "Conv2d+ LeakyReLU Conv2d+ LeakyReLU"),
+        ("none", False, "Conv2d+ LeakyReLU Conv2d+ LeakyReLU"),
+        ("batch", False, "Conv2d+ LeakyReLU Conv2d BatchNorm2d LeakyReLU"),
+        ("layer", True, "Conv2d+ LeakyReLU Conv2d+ GroupNorm LeakyReLU"),
+    ],
+)
+def test_the_layer_next_to_the_input_is_not_normalised(normalization, bias, kinds) -> None:
+    layers = halving_convolutions(3, [4, 8], normalization=normalization, bias=bias)
+    found = [
+        type(layer).__name__
+        + ("+" if isinstance(layer, nn.Conv2d) and layer.bias is not None else "")
+        for layer in layers
+    ]
+    assert " ".join(found) == kinds
+
+
+def test_a_label_is_appended_as_ones_and_zeros() -> None:
+    features = torch.rand(2, 3)
+    assert with_label(features, None, 4) is features
+    labelled = with_label(features, torch.tensor([3, 0]), 4)
+    assert torch.equal(labelled[:, :3], features)
+    assert labelled[:, 3:].tolist() == [[0, 0, 0, 1], [1, 0, 0, 0]]
