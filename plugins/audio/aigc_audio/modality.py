@@ -114,7 +114,7 @@ class AudioModality(Modality):
         If the spec has ``peak_level``, its loudest sample gets that level, as the dataset's clips
         did. Says in the log what it did.
         """
-        from aigc_audio.datasets._decode import CUT, REMARKS, decode, origin
+        from aigc_audio.datasets._decode import CUT, REMARKS, decode, header_of
         from aigc_audio.options import AudioFolderOptions
 
         if not path.is_file():
@@ -130,21 +130,30 @@ class AudioModality(Modality):
             decoded = decode(path, options)
         except UnreadableError as error:
             raise DataError(f"{path} cannot be read as sound: {error}.") from error
-        length = f"{samples / self.sample_rate_hz:g} s"
-        ends = f"cut to its first {length}" if CUT in decoded.remarks else f"filled up to {length}"
-        logger.info(
-            "%s (%s): %d channel(s) at %s Hz, %s%s.",
-            path.name,
-            origin(path),
-            channels,
-            f"{self.sample_rate_hz:,}",
-            ends,
-            ", scaled as the data was" if options.normalize == "peak" else "",
-        )
+        header = header_of(path)
+        if header != (self.sample_rate_hz, channels, samples) or options.normalize == "peak":
+            self._say_what_was_done(path, header, CUT in decoded.remarks, options.normalize)
         for remark in decoded.remarks:
             if remark != CUT:
                 logger.warning(REMARKS[remark].format(count=1, total=1, files=path.name))
         return torch.from_numpy(decoded.samples[0])
+
+    def _say_what_was_done(
+        self, path: Path, header: tuple[int, int, int] | None, is_cut: bool, normalize: str
+    ) -> None:
+        def described(rate_hz: int, channels: int, samples: int) -> str:
+            many = f"{channels} channel{'s' if channels > 1 else ''}"
+            return f"{samples / rate_hz:.3g} s, {many} at {rate_hz:,} Hz"
+
+        channels, samples = self.spec.shape
+        logger.info(
+            "%s%s became %s: it was %s%s.",
+            path.name,
+            f" ({described(*header)})" if header else "",
+            described(self.sample_rate_hz, channels, samples),
+            "cut" if is_cut else "filled up with silence if it was too short",
+            ", and scaled as the data was" if normalize == "peak" else "",
+        )
 
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write int16 ``(N, C, L)`` as a picture to look at and a file to listen to.

@@ -1,7 +1,7 @@
 """Translation between two sets of images without pairs: Zhu et al. 2017 ("CycleGAN").
 
-Two translators, two judges; whoever goes there and back should come to where he began. The paper's
-history of fakes is left out: judges see the step's own.
+Two translators, two judges; an image that goes there and back should become what it was. Judges see
+fakes of earlier steps, too, so that translators cannot go round in circles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,6 +54,38 @@ class CycleTranslator(Generator):
         return images
 
 
+class History(nn.Module):
+    """Fakes of earlier steps: Shrivastava et al. 2017, "Learning from Simulated and Unsupervised
+    Images through Adversarial Training", section 2.3.
+    """
+
+    images: Tensor
+    count: Tensor
+
+    def __init__(self, size: int, shape: Sequence[int]) -> None:
+        """Remember ``size`` images of a shape."""
+        super().__init__()
+        self.register_buffer("images", torch.zeros(size, *shape))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def exchange(self, fakes: Tensor, state: StepState) -> Tensor:
+        """Return fakes ``(B, *shape)``, about half of them exchanged for remembered ones.
+
+        B is at most the history's size; until that is full, fakes are only remembered.
+        """
+        fakes = fakes.to(self.images.dtype)
+        size, count = len(self.images), len(fakes)
+        full = self.count >= size
+        in_turn = (self.count + torch.arange(count, device=fakes.device)) % size
+        slots = torch.where(full, state.rand(size).argsort()[:count], in_turn)  # all different
+        older = self.images[slots]
+        exchanged = (full & (state.rand(count) < 0.5)).view(-1, 1, 1, 1)
+        self.images.index_copy_(0, slots, torch.where(exchanged | ~full, fakes, older))
+        self.count.add_(count)
+        return torch.where(exchanged, older, fakes)
+
+
 class CycleTrainer(Trainer):
     """Adversarial games in both directions, cycles, and identities."""
 
@@ -61,9 +93,12 @@ class CycleTrainer(Trainer):
         self,
         generator: CycleTranslator,
         judges: Mapping[str, PatchJudge],
+        histories: Mapping[str, History],
         config: CycleConfig,
     ) -> None:
+        """Take a judge of each column; without histories, they see the step's own fakes."""
         self._generator, self._judges, self._config = generator, dict(judges), config
+        self._histories = nn.ModuleDict(dict(histories))
         self._loss = adversarial_loss(config.loss)
 
     def networks(self) -> Mapping[str, nn.Module]:
@@ -71,6 +106,10 @@ class CycleTrainer(Trainer):
 
     def generator(self) -> CycleTranslator:
         return self._generator
+
+    def state(self) -> nn.Module:
+        """Return the histories of fakes."""
+        return self._histories
 
     def phases(self) -> Sequence[Phase]:
         config = self._config
@@ -99,7 +138,10 @@ class CycleTrainer(Trainer):
         made = {"samples": there, "input": back}
         for name, fake in made.items():
             judge = self._judges[f"judge_of_{name}"]
-            logits = judge(batch[name]).flatten(), judge(fake.detach()).flatten()
+            shown = fake.detach()
+            if name in self._histories:
+                shown = cast(History, self._histories[name]).exchange(shown, state)
+            logits = judge(batch[name]).flatten(), judge(shown).flatten()
             state.log(f"logits/{name}/real", logits[0].detach().mean())
             state.log(f"logits/{name}/fake", logits[1].detach().mean())
             terms[name] = 0.5 * self._loss.discriminator(*logits)
@@ -135,4 +177,8 @@ def build(context: RecipeContext) -> CycleTrainer:
         "judge_of_samples": PatchJudge(context.model, after[0]),
         "judge_of_input": PatchJudge(context.model, before[0]),
     }
-    return CycleTrainer(generator, judges, context.trainer)
+    histories = {}
+    if context.trainer.history:
+        size = max(context.trainer.history, context.run.batch_size)
+        histories = {"samples": History(size, after), "input": History(size, before)}
+    return CycleTrainer(generator, judges, histories, context.trainer)

@@ -44,6 +44,9 @@ class CycleConfig(ConfigModel):
     """Weight of the mean absolute difference after going there and back."""
     identity: float = Field(default=5.0, ge=0)
     """Weight of the mean absolute difference that a translator makes to what needs none."""
+    history: int = Field(default=50, ge=0, le=10_000)
+    """How many fakes of earlier steps are remembered for the judges, which see one in place of half
+    of the new ones; at least a batch. 0 for none."""
     generator: OptimizerConfig = _ADAM
     """The optimiser of both translators."""
     discriminator: OptimizerConfig = _ADAM

@@ -5,11 +5,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
-from aigc_core import DataError, DataFolders, SampleSpec, generate, open_sampler, train
+from aigc_core import (
+    DataError,
+    DataFolders,
+    Run,
+    SampleSpec,
+    StepState,
+    generate,
+    open_run,
+    open_sampler,
+    resume,
+    train,
+)
 from aigc_core.api import Request
+from aigc_image.cyclegan import History
 from aigc_image.datasets.digit_pairs import DigitEdges, DigitInks, edges_of
 from aigc_image.datasets.two_folders import PairedFolder, UnpairedFolder
 from aigc_image.modality import ImageModality
@@ -151,6 +164,49 @@ def test_a_grey_run_takes_a_colour_picture(tmp_path: Path, caplog) -> None:
         found = modality.adapt(tmp_path / "red.png")
     assert found.shape == (1, 16, 16)
     assert not caplog.messages  # it fits as it is
+
+
+def state_of(seed: int) -> StepState:
+    rng = torch.Generator().manual_seed(seed)
+    return StepState(0, 0, 1, rng, {}, lambda name, value: None)
+
+
+def test_a_history_gives_back_half_of_what_it_saw_once_it_is_full() -> None:
+    history = History(10, (1, 2, 2))
+    shown, given = [], []
+    for step in range(200):
+        fakes = torch.arange(4.0).add(1 + 4 * step).view(4, 1, 1, 1).expand(4, 1, 2, 2)
+        given.append(fakes[:, 0, 0, 0])
+        shown.append(history.exchange(fakes, state_of(step))[:, 0, 0, 0])
+    assert torch.equal(torch.cat(shown[:3]), torch.cat(given[:3]))  # not full yet
+    late, new = torch.cat(shown[3:]), torch.cat(given[3:])
+    assert 0.45 < (late == new).double().mean() < 0.55
+    older = late[late != new]
+    assert len(older.unique()) == len(older)  # a fake that was given back is not kept
+    assert set(history.images[:, 0, 0, 0].tolist()) <= set(torch.cat(given).tolist())
+    assert not set(history.images[:, 0, 0, 0].tolist()) & set(older.tolist())
+    assert len(history.images.unique(dim=0)) == 10
+
+
+def test_a_cycle_resumes_with_its_history(tmp_path: Path) -> None:
+    def started(name: str, steps: int) -> Run:
+        changes = {"engine.schedule_steps": 6, "engine.device": "cpu", "trainer.history": 20}
+        return train(
+            "image/cyclegan", preset="tiny", overrides=changes, steps=steps,
+            out=tmp_path / name, progress=False,
+        )  # fmt: skip
+
+    whole, halves = started("whole", 6), started("halves", 3)
+    resume(halves, steps=6, progress=False)
+    states = [
+        safetensors.torch.load_file(
+            run.path / "checkpoints" / "step-000006" / "weights.safetensors"
+        )
+        for run in (whole, open_run(halves.path))
+    ]
+    assert states[0]["state.samples.images"].any()
+    assert int(states[0]["state.input.count"]) == 6 * whole.config["engine"]["batch_size"]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_a_cycle_goes_both_ways(tmp_path: Path) -> None:

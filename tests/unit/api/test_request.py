@@ -148,7 +148,7 @@ def test_of_several_texts_a_prompt_could_be_any(tmp_path: Path) -> None:
         "art/painter takes several texts, so it is not clear which one the prompt is. Give each by "
         "its name: --input greeting=FILE, --input text=FILE"
     )
-    with pytest.raises(ConfigError, match="without 'text'. Give it with: --input text=FILE"):
+    with pytest.raises(ConfigError, match=r"without 'text'\. Give it with: --input text=FILE"):
         asked.conditions(Request())
     given = asked.conditions(Request(inputs={"greeting": "ho", "text": "hi"}))
     assert given["greeting"][0, 1] - given["text"][0, 1] == pytest.approx(0.6)

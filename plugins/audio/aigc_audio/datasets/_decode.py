@@ -245,14 +245,16 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
             yield file
 
 
-def origin(path: Path) -> str:
-    """Return what a file's header says, for the user, such as ``44,100 Hz, 2 channels, 1.5 s``."""
+def header_of(path: Path) -> tuple[int, int, int] | None:
+    """Return the sample rate in Hz, channels and length in samples that a file's header says.
+
+    None for a file that libsndfile does not read.
+    """
     try:
         with opened(path) as file:
-            channels = f"{file.channels} channel{'s' if file.channels > 1 else ''}"
-            return f"{file.samplerate:,} Hz, {channels}, {file.frames / file.samplerate:.3g} s"
+            return file.samplerate, file.channels, file.frames
     except (OSError, ValueError, UnreadableError, soundfile.SoundFileError):
-        return path.suffix.lstrip(".") or "sound"
+        return None
 
 
 def why_unreadable(error: soundfile.SoundFileError) -> str:
