@@ -35,7 +35,7 @@ def locked_cache(folders: DataFolders, name: str) -> Iterator[Path]:
         DataError: the folder cannot be written.
     """
     try:
-        with FileLock(folders.writable_root / f".{name}.lock"):
+        with FileLock(folders.make_cache() / f".{name}.lock"):
             _remove_leftovers(folders.cache, re.compile(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}"))
             _remove_leftovers(folders.cache / name, _SCRATCH)
             yield folders.cache

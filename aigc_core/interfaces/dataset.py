@@ -25,9 +25,8 @@ class DataFolders:
     cache: Path
     """Where prepared data goes (``AIGC_CACHE_DIR`` or the user's cache folder)."""
 
-    @property
-    def writable_root(self) -> Path:
-        """The cache folder, created if missing."""
+    def make_cache(self) -> Path:
+        """Make the cache folder if there is none, and return it."""
         os.makedirs(self.cache, exist_ok=True)
         return self.cache
 

@@ -10,7 +10,7 @@ QUADRANTS = ("north-east", "north-west", "south-west", "south-east")
 
 class Ring(Dataset):
     def prepare(self) -> None:
-        folder = self.folders.writable_root / "ring"
+        folder = self.folders.make_cache() / "ring"
         folder.mkdir(exist_ok=True)
         (folder / "ready").touch()
 
