@@ -100,8 +100,8 @@ class Blueprint:
             PluginError: no plugin provides a name; the message suggests a similar one or a fix.
         """
         recipe = host.recipe(config.recipe)
-        modality = host.modality(recipe.modality)
-        dataset = host.dataset(config.dataset.name, modality.name)
+        dataset = host.dataset(config.dataset.name, recipe.modality)
+        modality = host.modality(dataset.modality)
         return cls(host, config, recipe, modality, dataset, lineage or Lineage())
 
     def load(self, split: str = "train") -> SampleStore:
@@ -206,6 +206,7 @@ class Blueprint:
             columns,
             self._run_facts(data, steps, training),
             self.lineage.parents,
+            modality,
         )
         seed = derive_seed(config.engine.seed, "weights")
         try:

@@ -131,9 +131,12 @@ def require_plugins(host: PluginHost, run: Run) -> None:
             back. If ``environment.json`` does not say, nothing is raised: looking up the name will.
     """
     dataset = run.config.get("dataset")
-    names = {"recipe": run.recipe, "modality": run.recipe.split("/")[0]}
+    names = {"recipe": run.recipe}
     if isinstance(dataset, dict) and isinstance(dataset.get("name"), str):
         names["dataset"] = dataset["name"]
+    recipe = host.recipes.get(run.recipe)
+    if recipe is None or not recipe.any_modality:
+        names["modality"] = run.recipe.split("/")[0]
     tables: dict[str, Mapping[str, object]] = {
         "recipe": host.recipes,
         "modality": host.modalities,

@@ -116,7 +116,7 @@ class RequestValidator:
             self._give(given, "label", request.label)
         if request.prompt is not None:
             name = self._text_condition()
-            if request.prompt or self._conditions[name].column != "samples":  # else no beginning
+            if request.prompt or not self._conditions[name].is_beginning:  # else no beginning
                 self._give(given, name, request.prompt)
         found = {name: self._value(name, value, request.count) for name, value in given.items()}
         for name, condition in self._conditions.items():
@@ -204,10 +204,42 @@ class RequestValidator:
         """Names of the conditions that are files."""
         return [name for name, found in self._conditions.items() if self._kind(found) == "file"]
 
+    def named_file(self, text: str) -> tuple[str, Path]:
+        """Return the condition and the file of ``NAME=FILE``, or of ``FILE`` alone.
+
+        Without a name it is the only condition that is a file, or the only one whose modality
+        reads files of that suffix.
+
+        Raises:
+            ConfigError: it could be none, or several.
+        """
+        name, equals, file = text.partition("=")
+        alone = Path(text).expanduser()
+        if equals and file and name and not (alone.exists() and name not in self._conditions):
+            return name, Path(file).expanduser()
+        if not alone.name or (equals and not alone.exists()):
+            raise ConfigError(f"--input {text} is not valid: it takes NAME=FILE.")
+        names = self.files
+        if len(names) != 1:
+            given = [n for n, c in self._conditions.items() if c.column != "labels"]
+            names = [n for n in given if self._modality_of(n).is_readable(alone)]
+        if len(names) == 1:
+            return names[0], alone
+        known = [n for n, c in self._conditions.items() if c.column != "labels"]
+        options = ", ".join(f"--input {name}=FILE" for name in names or known)
+        what = f"Say which with: {options}" if options else "It takes no files."
+        raise ConfigError(
+            f"{self._who} has {'several conditions' if names else 'no condition'} that "
+            f"{alone.name} could be. {what}"
+        )
+
+    def _modality_of(self, name: str) -> Modality:
+        return self._modalities[self._conditions[name].column]
+
     @property
     def continues_text(self) -> bool:
         """Whether a prompt is the beginning of a text, and what is drawn its continuation."""
-        return [self._conditions[name].column for name in self._texts] == ["samples"]
+        return [self._conditions[name].is_beginning for name in self._texts] == [True]
 
     def describe(self) -> dict[str, Any]:
         """Return the conditions, and a JSON Schema of the controls, as JSON data."""
@@ -272,14 +304,14 @@ class RequestValidator:
         if condition is None:
             hint = did_you_mean(name, self._conditions) if self._conditions else ""
             raise ConfigError(f"{self._who} has no condition '{name}'.{hint}")
-        modality = self._modalities[condition.column]
+        modality = self._modality_of(name)
         if isinstance(value, Tensor):
             stored = self._checked(name, value, modality, condition)
         elif isinstance(value, Path) or not isinstance(modality, TextCodec):
             if isinstance(value, int):
                 raise ConfigError(f"The condition '{name}' is a file, and {value} was given.")
             stored = modality.adapt(Path(value))[None]
-        elif condition.column == "samples":  # a beginning, as long as it is
+        elif condition.is_beginning:  # as long as it is
             return modality.encode(str(value))[None]
         else:
             stored = modality.encode_sample(str(value))[None]
@@ -295,7 +327,7 @@ class RequestValidator:
         """Return stored samples; a beginning may be shorter than a sample in its last dimension."""
         spec = modality.spec
         shape, dtype = tuple(stored.shape[1:]), getattr(torch, spec.dtype)
-        wanted = (*spec.shape[:-1], *shape[-1:]) if condition.column == "samples" else spec.shape
+        wanted = (*spec.shape[:-1], *shape[-1:]) if condition.is_beginning else spec.shape
         if stored.dtype != dtype or shape != wanted:
             raise ConfigError(
                 f"The condition '{name}' takes {dtype} of the shape (count, "

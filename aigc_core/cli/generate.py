@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -96,7 +95,7 @@ def generate(
         seed=seed,
         label=label,
         prompt=prompt,
-        inputs=dict(_named_file(text, sampler.validator.files) for text in input_ or ()),
+        inputs=dict(map(sampler.validator.named_file, input_ or ())),
         controls=controls,
         want=[name.strip() for name in want.split(",")] if want is not None else (),
     )
@@ -127,16 +126,6 @@ def generate(
     say(console, f"{asked.count:,} samples of step {files.step} in {relative_path(files.folder)}")
     for preview in files.previews.values():
         say(console, f"Preview: {relative_path(preview)}")
-
-
-def _named_file(text: str, names: Sequence[str]) -> tuple[str, Path]:
-    """Split ``NAME=FILE``; the name may be left out if a run takes one file only."""
-    name, equals, file = text.partition("=")
-    if (not equals or os.path.exists(os.path.expanduser(text))) and len(names) == 1:
-        name, file = names[0], text
-    if not name or not file:
-        raise UserError(f"--input {text} is not valid: it takes NAME=FILE, as `aigc show` says.")
-    return name, Path(os.path.expanduser(file))
 
 
 def _write_stream(prompt: str, pieces: Iterator[str]) -> None:

@@ -34,9 +34,9 @@ def _recipe_typed(context: typer.Context) -> str:
 def _complete_datasets(context: typer.Context, incomplete: str) -> list[str]:
     from aigc_core.plugins import get_host
 
-    recipe = _recipe_typed(context)
-    modality = recipe.split("/")[0]
-    fitting = [s.name for s in get_host().datasets.values() if s.modality == modality or not recipe]
+    spec = get_host().recipes.get(_recipe_typed(context))
+    modality = spec.modality if spec else None
+    fitting = [s.name for s in get_host().datasets.values() if modality in (None, s.modality)]
     return [name for name in dict.fromkeys(fitting) if name.startswith(incomplete)]
 
 

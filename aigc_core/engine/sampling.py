@@ -125,10 +125,11 @@ def joined(chunks: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def row_columns(generator: Generator) -> dict[str, str]:
     """Return the conditions that rows of the data give, by name, and the column of each.
 
-    None for a generator that takes no more than a class or a beginning: it is asked for each class
-    in turn, and for no beginning.
+    None for a generator that takes no more than a class or what it makes itself: it is asked for
+    each class in turn, and given nothing.
     """
-    columns = {name: c.column for name, c in generator.conditions.items() if c.column != "samples"}
+    made = generator.outputs
+    columns = {name: c.column for name, c in generator.conditions.items() if c.column not in made}
     return columns if set(columns.values()) - {"labels"} else {}
 
 

@@ -18,10 +18,18 @@ class Condition:
     """Something that a generator can be given: a value of one of the data's columns."""
 
     column: str
-    """``labels``; another column of the data; or ``samples``, for the beginning of a sample that
-    the generator continues."""
+    """``labels``, ``samples``, or another column of the data. If the generator also makes it, it
+    leaves what it is given as it is, or continues it."""
     required: bool = False
     """Whether nothing can be drawn without it. A class that is not given is each in turn."""
+    continued: bool = True
+    """Of ``samples``: whether the value is the beginning of a sample, which the generator
+    continues, and not a sample as a whole."""
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether the value is the beginning of a sample."""
+        return self.column == "samples" and self.continued
 
 
 class Generator(nn.Module, ABC):

@@ -62,6 +62,13 @@ class Modality(ABC):
     def read(self, path: Path) -> Tensor:
         """Read one file that ``save`` wrote: a stored sample, ``spec.shape``."""
 
+    def is_readable(self, path: Path) -> bool:
+        """Whether ``adapt`` may take a file of this name; it is not opened.
+
+        Here those with a suffix of ``formats``.
+        """
+        return path.suffix.lower().lstrip(".") in self.formats
+
     def adapt(self, path: Path) -> Tensor:
         """Read a file of the user's as one stored sample, ``spec.shape``.
 

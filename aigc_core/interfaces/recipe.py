@@ -81,6 +81,8 @@ class RecipeContext:
     """Facts of the run."""
     parents: Mapping[str, Parent] = field(default_factory=dict)
     """Runs that were given with ``--parent``, by the names in ``RecipeSpec.parents``."""
+    modality: Modality | None = None
+    """The modality of the samples; None only where a context is made by hand."""
 
     def column(self, name: str, why: str) -> Modality:
         """Return the modality of a column that the networks need.

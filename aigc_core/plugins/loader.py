@@ -172,13 +172,13 @@ class PluginHost:
             raise missing("recipe", name, self.recipes, self.statuses)
         return self.recipes[name]
 
-    def dataset(self, name: str, modality: str) -> DatasetSpec:
+    def dataset(self, name: str, modality: str | None) -> DatasetSpec:
         """Return a dataset by name; raise ``PluginError`` if missing or of another modality."""
-        fitting = {n: s for n, s in self.datasets.items() if s.modality == modality}
+        fitting = {n: s for n, s in self.datasets.items() if modality in (None, s.modality)}
         if name not in self.datasets:
             raise missing("dataset", name, fitting, self.statuses)
         spec = self.datasets[name]
-        if spec.modality != modality:
+        if name not in fitting:
             raise PluginError(
                 f"The dataset '{name}' holds {spec.modality}, and the recipe makes {modality}."
                 + did_you_mean(name, fitting)

@@ -99,7 +99,9 @@ class RecipeSpec(ConfigModel):
     """Something that can be trained by name: networks, trainer, defaults and presets."""
 
     name: RecipeName
-    """``<modality>/<model>``."""
+    """``<modality>/<model>``; the family instead of the modality with ``any_modality``."""
+    any_modality: bool = False
+    """Whether it takes data whose ``samples`` are of any modality."""
     summary: str
     build: CodeRef
     """``(RecipeContext) -> Trainer``."""
@@ -124,9 +126,9 @@ class RecipeSpec(ConfigModel):
     """As for a modality."""
 
     @property
-    def modality(self) -> str:
-        """The part of the name before the slash."""
-        return self.name.split("/")[0]
+    def modality(self) -> str | None:
+        """The modality of what it makes; None for any."""
+        return None if self.any_modality else self.name.split("/")[0]
 
     @model_validator(mode="after")
     def _sections_are_known(self) -> RecipeSpec:

@@ -101,7 +101,11 @@ def test_previews_and_evaluations_take_captions_from_held_out_rows(
         (("--prompt", "x" * 41), "The text has 41 tokens, and at most 40 are taken"),
         (("--label", "circle"), "cannot be asked for 'circle'"),
         (("--input", "txt=a.txt"), "Did you mean 'text'?"),
-        (("--input", "a.txt"), "takes NAME=FILE"),
+        (("--input", "a.txt"), "a.txt cannot be read as text"),
+        (
+            ("--input", "a.wav"),
+            "no condition that a.wav could be. Say which with: --input text=FILE",
+        ),
         (("--set", "guidanse=2"), "Did you mean 'controls.guidance'?"),
         (("--set", "solver=rk4"), "controls.solver"),
         (("--set", "steps=0"), "controls.steps=0"),

@@ -108,6 +108,12 @@ class AudioModality(Modality):
             )
         return stored
 
+    def is_readable(self, path: Path) -> bool:
+        """Whether it may be a recording, by its suffix."""
+        from aigc_audio.datasets._decode import SUFFIXES
+
+        return path.suffix.lower() in SUFFIXES
+
     def adapt(self, path: Path) -> Tensor:
         """Read any recording as int16 ``(C, L)``: resampled, mixed, and cut or padded at its end.
 

@@ -98,6 +98,12 @@ class ImageModality(Modality):
             raise DataError(f"{path} has the shape {tuple(stored.shape)}, not {self.spec.shape}.")
         return stored
 
+    def is_readable(self, path: Path) -> bool:
+        """Whether it may be a picture, by its suffix."""
+        from aigc_image.datasets._decode import SUFFIXES
+
+        return path.suffix.lower() in SUFFIXES
+
     def adapt(self, path: Path) -> Tensor:
         """Read any image as uint8 ``(C, H, H)``: cropped to its middle and resized, as folders are.
 

@@ -155,6 +155,36 @@ def test_of_several_texts_a_prompt_could_be_any(tmp_path: Path) -> None:
     assert validator().describe()["conditions"]["text"]["option"] == "--prompt TEXT"
 
 
+def test_a_file_is_for_the_condition_that_reads_it(tmp_path: Path) -> None:
+    class Sounds(Pictures):
+        formats = ("snd",)
+
+    class Band(Painter):
+        conditions = {
+            "picture": Condition("outlines"), "sound": Condition("sounds"),
+            "other": Condition("sounds"), "label": Condition("labels"),
+        }  # fmt: skip
+
+    modalities = {"outlines": Pictures(ONE), "sounds": Sounds(ONE)}
+    asked = RequestValidator("art/band", Band(), modalities, ("cat",))
+    assert asked.named_file("dir/a.BIN") == ("picture", Path("dir/a.BIN"))
+    assert asked.named_file("other=a.snd") == ("other", Path("a.snd"))
+    assert asked.named_file("any=a.snd") == ("any", Path("a.snd"))  # refused as any other name is
+    for text, reported in (
+        ("a.snd", "several conditions that a.snd could be. Say which with: --input sound=FILE, "
+         "--input other=FILE"),
+        ("a.txt", "no condition that a.txt could be. Say which with: --input picture=FILE,"),
+        ("=a.bin", "takes NAME=FILE"), ("", "takes NAME=FILE"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as raised:
+            asked.named_file(text)
+        assert reported in str(raised.value)
+    odd = tmp_path / "a=b.bin"
+    odd.write_bytes(b"1")
+    assert asked.named_file(str(odd)) == ("picture", odd)
+    assert validator().named_file("any.thing") == ("outline", Path("any.thing"))  # the only one
+
+
 def test_a_name_that_is_also_a_number_is_the_name(caplog) -> None:
     with caplog.at_level(logging.WARNING, "aigc"):
         logging.getLogger("aigc").propagate = True
