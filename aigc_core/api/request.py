@@ -155,7 +155,7 @@ class RequestValidator:
             of_kind = [column for column in self.outputs if self._kinds[column] == name]
             column = name if name in self.outputs or len(of_kind) != 1 else of_kind[0]
             if column not in self.outputs:
-                names = [*self.outputs, *(self._kinds[column] for column in self.outputs)]
+                names = dict.fromkeys([*self.outputs, *(self._kinds[c] for c in self.outputs)])
                 raise ConfigError(f"{self._who} makes no '{name}'.{did_you_mean(name, names)}")
             if column in found:
                 raise ConfigError(f"'{name}' is wanted twice.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aigc_core.interfaces.discriminator import ClassifyingDiscriminator, Discriminator
     from aigc_core.interfaces.generator import Condition, Generator, LatentGenerator
     from aigc_core.interfaces.metric import Metric
-    from aigc_core.interfaces.modality import Modality, TextCodec
+    from aigc_core.interfaces.modality import Modality, Representation, TextCodec
     from aigc_core.interfaces.recipe import Parent, RecipeContext, RunFacts
     from aigc_core.interfaces.trainer import Batch, Phase, Reconstructs, StepState, Trainer
 
@@ -41,6 +41,7 @@ __getattr__ = lazy_exports(
         "TextCodec": "modality",
         "RecipeContext": "recipe",
         "Reconstructs": "trainer",
+        "Representation": "modality",
         "RunFacts": "recipe",
         "SampleStore": "dataset",
         "StepState": "trainer",
@@ -69,6 +70,7 @@ __all__ = [
     "PrivacyConfig",
     "RecipeContext",
     "Reconstructs",
+    "Representation",
     "RunFacts",
     "SampleSpec",
     "SampleStore",

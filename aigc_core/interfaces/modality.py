@@ -7,9 +7,27 @@ from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aigc_core.interfaces.sample import SampleSpec
+
+
+class Representation(nn.Module, ABC):
+    """Maps samples in the model's form to another one, such as spectrograms, and back.
+
+    It has no parameters, and buffers only that are not saved.
+    """
+
+    shape: tuple[int, ...]
+    """Of one sample in this form: channels first, then up to three sides."""
+
+    @abstractmethod
+    def forward(self, samples: Tensor) -> Tensor:
+        """Map samples ``(B, *sample_shape)`` to float32 ``(B, *shape)``, about in [-1, 1]."""
+
+    @abstractmethod
+    def restore(self, represented: Tensor) -> Tensor:
+        """Map ``(B, *shape)`` back to samples, as well as can be; any values are taken."""
 
 
 class Modality(ABC):
@@ -39,6 +57,14 @@ class Modality(ABC):
         Same as for the stored samples, unless ``to_model`` changes it.
         """
         return self.spec.shape
+
+    def representation(self) -> Representation | None:
+        """Return a form in which networks learn these samples more easily, if there is one.
+
+        None, here: the model's form is as good. For recipes that take any modality; one that is for
+        this modality may choose its own.
+        """
+        return None
 
     @abstractmethod
     def to_model(self, stored: Tensor) -> Tensor:

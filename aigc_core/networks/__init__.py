@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from aigc_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from aigc_core.networks.bits import Bits
     from aigc_core.networks.convolutions import (
         doubling_convolutions,
         halved_widths,
@@ -21,6 +22,7 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "Attention": "transformer",
+        "Bits": "bits",
         "Block": "transformer",
         "Frozen": "frozen",
         "LowRank": "lora",
@@ -42,6 +44,7 @@ __getattr__ = lazy_exports(
 __all__ = [
     "MLP",
     "Attention",
+    "Bits",
     "Block",
     "Frozen",
     "LowRank",

@@ -187,6 +187,13 @@ class UNet(nn.Module):
         nn.init.zeros_(self.conv_out.bias)
 
     def forward(self, x: Tensor, vector: Tensor, context: Tensor | None = None) -> Tensor:
+        x, kept = self.encode(x, vector, context)
+        return self.decode(x, kept, vector, context)
+
+    def encode(
+        self, x: Tensor, vector: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the smallest level ``(B, widths[-1], *S')``, and what ``decode`` needs besides."""
         x = self.conv_in(torch.cat([x, _coordinates(x)], dim=1))
         kept = [x]
         for number, block in enumerate(self.down):
@@ -195,7 +202,13 @@ class UNet(nn.Module):
                 kept.append(x)
             x = block(x, vector, context)
             kept.append(x)
-        x = self.middle(x, vector, context)
+        return self.middle(x, vector, context), kept
+
+    def decode(
+        self, x: Tensor, kept: Sequence[Tensor], vector: Tensor, context: Tensor | None = None
+    ) -> Tensor:
+        """Return signals ``(B, C', *S)`` of the smallest level, and of what ``encode`` kept."""
+        kept = list(kept)
         for number, block in enumerate(self.up):
             if number and number % (self.blocks + 1) == 0:
                 x = interpolate(x, scale_factor=2.0, mode="nearest")

@@ -163,12 +163,12 @@ class Run:
 
     @property
     def latest_preview(self) -> Path | None:
-        """The newest preview of samples, if there is one."""
-        paths = [self.samples / name for name in names_in(self.samples)]
-        numbers = {path: re.match(r"step-([0-9]{6,10})(?![0-9])", path.name) for path in paths}
-        steps = {path: int(match[1]) for path, match in numbers.items() if match}
+        """The newest preview of samples, if there is one; of several outputs, of the main one."""
+        names = names_in(self.samples)
+        matches = [re.match(r"step-([0-9]{6,10})(?![0-9])(-?)", name) for name in names]
         # Of several files of one step, the first by name, whatever order the folder lists them in.
-        return max(sorted(steps), key=lambda path: steps[path]) if steps else None
+        found = [(-int(m[1]), m[2], m.string) for m in matches if m]
+        return self.samples / min(found)[2] if found else None
 
     def update_config(self, config: Mapping[str, Any]) -> None:
         """Replace ``config.yaml``, for instance when a run is extended."""

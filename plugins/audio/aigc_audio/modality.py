@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aigc_audio.preview import clips_in_a_row, spectrogram_sheet
-from aigc_core import ConfigError, DataError, Modality, SampleSpec
+from aigc_core import ConfigError, DataError, Modality, Representation, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
 from aigc_core.errors import did_you_mean, reason
 
@@ -52,6 +52,20 @@ class AudioModality(Modality):
                 f"{samples:,} samples at {self.sample_rate_hz:,} Hz are "
                 f"{samples / self.sample_rate_hz:g} s."
             )
+
+    def representation(self) -> Representation | None:
+        """Log-mel spectrograms ``(1, M, M)`` of mono clips, with M a power of two up to 128.
+
+        None for stereo, and for lengths that cannot be divided so: M must divide the length, which
+        must be at least M squared, or there would be fewer frequencies than bands.
+        """
+        from aigc_audio.spectrogram import LogMel
+
+        channels, samples = self.spec.shape
+        sizes = [size for size in (128, 64, 32, 16) if samples % size == 0 and samples >= size**2]
+        if channels != 1 or not sizes:
+            return None
+        return LogMel(self.sample_rate_hz, samples, sizes[0], sizes[0])
 
     def to_model(self, stored: Tensor) -> Tensor:
         """Map int16 ``(B, C, L)`` to float32 ``(B, C, L)`` in [-1, 1)."""

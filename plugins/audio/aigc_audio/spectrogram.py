@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import griffinlim, melscale_fbanks
 
+from aigc_core import Representation
+
 FLOOR_DB = -70.0
 """Lowest level of a mel band, in decibels relative to a full-scale sine."""
 TOP_DB = 10.0
@@ -13,7 +15,7 @@ TOP_DB = 10.0
 _GRIFFIN_LIM_STEPS = 60
 
 
-class LogMel(nn.Module):
+class LogMel(Representation):
     """Waveforms ``(B, 1, L)`` in [-1, 1] to log-mel spectrograms ``(B, 1, M, T)`` in [-1, 1].
 
     M mel bands (O'Shaughnessy's scale, triangular filters) by T = L / hop frames; levels from
@@ -31,6 +33,7 @@ class LogMel(nn.Module):
         """
         super().__init__()
         self.length = length
+        self.shape = (1, bands, frames)
         self.hop = length // frames
         self.size = 4 * self.hop
         with warnings.catch_warnings():  # a band between two frequencies stays silent

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from aigc_audio import mulaw
+from aigc_audio.datasets._clips import clip_spec
+from aigc_audio.modality import AudioModality
 from aigc_audio.spectrogram import FLOOR_DB, TOP_DB, LogMel
 
 RATE = 8000
@@ -86,3 +88,23 @@ def test_mu_law_is_the_published_curve() -> None:
     """At a tenth of full scale mu-law gives ln(1 + 25.5) / ln(256) of the range."""
     share = math.log1p(25.5) / math.log(256)
     assert mulaw.encode(torch.tensor([0.1]), 256).item() == round((share + 1) / 2 * 255)
+
+
+@pytest.mark.parametrize(
+    ("channels", "samples", "size"),
+    [
+        (1, 16_384, 128),
+        (1, 8192, 64),
+        (1, 4096, 64),
+        (1, 1024, 32),
+        (1, 1000, None),
+        (2, 8192, None),
+    ],
+)
+def test_a_clip_is_offered_as_a_spectrogram_where_it_can_be_one(channels, samples, size) -> None:
+    form = AudioModality(clip_spec(channels, samples, 8000)).representation()
+    assert (form and form.shape) == (size and (1, size, size))
+    if form is not None:
+        clips = torch.rand(2, 1, samples) - 0.5
+        assert form(clips).shape == (2, *form.shape)
+        assert form.restore(form(clips)).shape == clips.shape

@@ -6,6 +6,7 @@ from torch import nn
 
 from aigc_core.networks import (
     Attention,
+    Bits,
     ResidualBlock,
     SequenceEncoder,
     TimeEmbedding,
@@ -172,3 +173,14 @@ def test_a_label_is_appended_as_ones_and_zeros() -> None:
     labelled = with_label(features, torch.tensor([3, 0]), 4)
     assert torch.equal(labelled[:, :3], features)
     assert labelled[:, 3:].tolist() == [[0, 0, 0, 1], [1, 0, 0, 0]]
+
+
+def test_tokens_are_bits_and_tokens_again() -> None:
+    tokens = torch.tensor([[0, 1, 5, 9], [8, 3, 2, 7]])
+    bits = Bits(10, (4,))
+    found = bits(tokens)
+    assert (found.shape, bits.shape) == ((2, 4, 4), (4, 4))
+    assert set(found.unique().tolist()) == {-1.0, 1.0}
+    assert torch.equal(bits.restore(found + 0.9 * torch.rand_like(found) - 0.45), tokens)
+    assert int(bits.restore(torch.ones(1, 4, 4)).max()) == 9  # 15 is no token
+    assert Bits(1, (3,)).shape == (1, 3)

@@ -63,6 +63,8 @@ def test_the_newest_preview_is_found_by_number(tmp_path: Path) -> None:
     for step in ("999750", "1000000"):
         (run.samples / f"step-{step}.png").write_text("")
     assert run.latest_preview.name == "step-1000000.png"
+    (run.samples / "step-1000000-sound.png").write_text("")
+    assert run.latest_preview.name == "step-1000000.png"  # that of the main output
 
 
 def test_a_damaged_dataset_file_is_reported(tmp_path: Path) -> None:

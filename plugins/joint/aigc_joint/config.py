@@ -1,0 +1,66 @@
+"""Settings of the joint flow; free of torch."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from aigc_core import ConfigModel, OptimizerConfig
+
+
+class JointNetworkConfig(ConfigModel):
+    """A U-Net for each column, and a transformer between their halves."""
+
+    width: int = Field(default=64, ge=8, le=1024)
+    """Channels of each U-Net's first level; twice as many on the second, four times from there."""
+    grid: int = Field(default=256, ge=1, le=65_536)
+    """How many places of a column its U-Net's first level has, at most: where there are more,
+    patches become channels."""
+    blocks: int = Field(default=2, ge=1, le=8)
+    """Residual blocks of a level."""
+    trunk: int = Field(default=192, ge=16, le=4096)
+    """Width of the transformer, in which columns see each other; divisible by 4."""
+    layers: int = Field(default=4, ge=1, le=64)
+    """Layers of the transformer."""
+    places: int = Field(default=64, ge=1, le=4096)
+    """How many places of a column the transformer sees, at most, where its sides can be halved."""
+
+
+class JointTrainingConfig(ConfigModel):
+    """Flow matching in which each column has a time of its own (Bao et al. 2023)."""
+
+    given: float = Field(default=0.25, ge=0, le=1)
+    """Probability that a column of a sample is given, without noise."""
+    hidden: float = Field(default=0.25, ge=0, le=1)
+    """Probability that it is hidden: noise alone."""
+    together: float = Field(default=0.5, ge=0, le=1)
+    """Probability that all other columns of a sample have the same time, as when they are drawn."""
+    optimizer: OptimizerConfig = OptimizerConfig(
+        name="adamw",
+        lr=1e-3,
+        betas=(0.9, 0.99),
+        weight_decay=0.01,
+        decay_matrices_only=True,
+        schedule="cosine",
+        warmup_steps=200,
+        final_lr=1e-5,
+        clip_grad_norm=1.0,
+    )
+    """The optimiser."""
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> "JointTrainingConfig":
+        if self.given + self.hidden > 1:
+            raise ValueError("given and hidden add up to more than 1: nothing would be learned")
+        return self
+
+
+class JointControls(ConfigModel):
+    """How samples are drawn."""
+
+    steps: int = Field(default=25, ge=1, le=1000)
+    """Steps from noise to samples."""
+    solver: Literal["adams", "euler", "heun"] = "adams"
+    """How a step is made; heun asks the network twice."""
+    guidance: float = Field(default=2.0, ge=0, le=20)
+    """How much columns heed each other: 1 as in the data; more: each is moved away from what it
+    would be alone, at the cost of one more evaluation of the network for each column made."""

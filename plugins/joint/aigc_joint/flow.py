@@ -1,0 +1,349 @@
+"""One flow of several columns: any of them from any others, or all of them together.
+
+Each column has a time of its own, as in Bao et al. 2023, "One Transformer Fits All Distributions in
+Multi-Modal Diffusion at Scale" (UniDiffuser): at 1 it is given, at 0 it is noise and says nothing.
+So one network knows the columns' joint distribution, every marginal and every conditional one.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from aigc_core import (
+    Batch,
+    Condition,
+    ConfigModel,
+    Generator,
+    Modality,
+    Phase,
+    RecipeContext,
+    Representation,
+    StepState,
+    Trainer,
+)
+from aigc_core.errors import ConfigError
+from aigc_core.networks import Bits, Block, TimeEmbedding, UNet
+from aigc_core.solvers import solve
+from aigc_joint.config import JointControls, JointNetworkConfig, JointTrainingConfig
+
+
+class AsItIs(Representation):
+    """Samples in the model's form, with channels first; a vector gets a side of 1."""
+
+    def __init__(self, shape: Sequence[int], bounds: tuple[float, float] | None = None) -> None:
+        """Take a sample's shape, and between what its values are."""
+        super().__init__()
+        self.bounds = bounds
+        self.sample_shape = tuple(shape)
+        self.shape = (*shape, 1) if len(shape) == 1 else tuple(shape)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return samples.float().view(-1, *self.shape)
+
+    def restore(self, represented: Tensor) -> Tensor:
+        samples = represented.reshape(-1, *self.sample_shape)
+        return samples if self.bounds is None else samples.clamp(*self.bounds)
+
+
+def representation_of(modality: Modality) -> Representation:
+    """Return the form that a column's values have in the flow.
+
+    Raises:
+        ConfigError: they have more than three sides.
+    """
+    shape = modality.sample_shape
+    found = modality.representation()
+    if found is None and modality.vocabulary_size is not None:
+        found = Bits(modality.vocabulary_size, shape)
+    found = found or AsItIs(shape, modality.sample_range)
+    if len(found.shape) > 4:
+        raise ConfigError(
+            f"joint/flow takes values of at most three sides, and some have the shape {shape}."
+        )
+    return found
+
+
+class Plan(NamedTuple):
+    """How a column's U-Net is built."""
+
+    patch: int
+    levels: int
+
+    @classmethod
+    def of(cls, sides: Sequence[int], grid: int, places: int) -> "Plan":
+        """Choose patches for at most ``grid`` places and levels for ``places``, if that can be."""
+
+        def after(factor: int) -> int:
+            return math.prod(side // factor for side in sides)
+
+        def divides(factor: int) -> bool:
+            return all(side % factor == 0 for side in sides)
+
+        patch = 1
+        while after(patch) > grid and divides(2 * patch):
+            patch *= 2
+        levels = 1
+        while after(patch * 2 ** (levels - 1)) > places and divides(patch * 2**levels):
+            levels += 1
+        return cls(patch, levels)
+
+
+class ColumnNetwork(nn.Module):
+    """A column's U-Net, in two halves, between which its smallest level becomes tokens."""
+
+    def __init__(self, config: JointNetworkConfig, shape: Sequence[int]) -> None:
+        super().__init__()
+        channels, *sides = shape
+        plan = Plan.of(sides, config.grid, config.places)
+        self.patch = plan.patch
+        widths = [config.width * min(2**level, 4) for level in range(plan.levels)]
+        self.smallest = [side // (plan.patch * 2 ** (plan.levels - 1)) for side in sides]
+        values = channels * plan.patch ** len(sides)
+        self.unet = UNet(
+            len(sides),
+            values,
+            values,
+            widths=widths,
+            blocks=config.blocks,
+            embedding_size=config.trunk,
+        )
+        self.to_tokens = nn.Linear(widths[-1], config.trunk)
+        self.from_tokens = nn.Linear(config.trunk, widths[-1])
+        tokens = math.prod(self.smallest)
+        self.positions = nn.Parameter(torch.randn(tokens, config.trunk) * 0.02)
+
+    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return tokens ``(B, T, W)``, the smallest level, and what ``decode`` needs besides."""
+        small, kept = self.unet.encode(folded(x, self.patch), vector)
+        tokens = self.to_tokens(small.flatten(2).transpose(1, 2))  # (B, C, *S) -> (B, T, W)
+        return tokens + self.positions + vector[:, None], small, kept
+
+    def decode(self, tokens: Tensor, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
+        """Return the velocity, of the column's own shape."""
+        more = self.from_tokens(tokens).transpose(1, 2).reshape(small.shape)
+        return unfolded(self.unet.decode(small + more, kept, vector), self.patch)
+
+
+def folded(x: Tensor, patch: int) -> Tensor:
+    """Turn patches of ``(B, C, *S)`` into channels: ``(B, C * patch**n, *S / patch)``."""
+    if patch == 1:
+        return x
+    batch, channels, *sides = x.shape
+    n = len(sides)
+    split = [size for side in sides for size in (side // patch, patch)]
+    parts = x.reshape(batch, channels, *split)
+    order = [0, 1, *(3 + 2 * i for i in range(n)), *(2 + 2 * i for i in range(n))]
+    return parts.permute(order).reshape(batch, -1, *(side // patch for side in sides))
+
+
+def unfolded(x: Tensor, patch: int) -> Tensor:
+    """Undo ``folded``."""
+    if patch == 1:
+        return x
+    batch, values, *sides = x.shape
+    n = len(sides)
+    parts = x.reshape(batch, values // patch**n, *[patch] * n, *sides)
+    order = [0, 1, *(place for i in range(n) for place in (2 + n + i, 2 + i))]
+    return parts.permute(order).reshape(batch, -1, *(side * patch for side in sides))
+
+
+class JointFlow(Generator):
+    """Several columns, each mixed with noise for a time of its own, to their velocities."""
+
+    sample_chunk: ClassVar[int] = 16
+    controls: ClassVar[type[ConfigModel]] = JointControls
+
+    def __init__(
+        self, config: JointNetworkConfig, representations: Mapping[str, Representation]
+    ) -> None:
+        super().__init__()
+        self.outputs = tuple(representations)
+        self.representations = nn.ModuleDict(dict(representations))
+        self.columns = nn.ModuleDict(
+            {name: ColumnNetwork(config, found.shape) for name, found in representations.items()}
+        )
+        self.times = nn.ModuleDict({name: TimeEmbedding(config.trunk) for name in representations})
+        self.blocks = nn.Sequential(
+            *(Block(config.trunk, 4, causal=False) for _ in range(config.layers))
+        )
+        self.norm = nn.LayerNorm(config.trunk)
+        self.summary = nn.Linear(config.trunk, config.trunk)
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """Every column; none is needed."""
+        return {name: Condition(name, continued=False) for name in self.outputs}
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """Return the shape of one of a column's values, in the flow."""
+        return cast(Representation, self.representations[name]).shape
+
+    def represent(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Map columns in the model's form to that of the flow."""
+        return {n: self.representations[n](v) for n, v in batch.items() if n in self.outputs}
+
+    def forward(
+        self, mixed: Mapping[str, Tensor], times: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the velocity of each column.
+
+        Args:
+            mixed: all columns, ``(B, C, *S)`` each.
+            times: of each, float32 ``(B,)`` in [0, 1].
+        """
+        vectors = {name: self.times[name](times[name]) for name in self.outputs}
+        halves = {n: self._column(n).encode(mixed[n], vectors[n]) for n in self.outputs}
+        tokens = [halves[name][0] for name in self.outputs]
+        seen = self.norm(self.blocks(torch.cat(tokens, dim=1)))  # (B, all T, W)
+        whole = self.summary(seen.mean(1))  # (B, W)
+        parts = torch.split(seen, [part.shape[1] for part in tokens], dim=1)
+        return {
+            name: self._column(name).decode(part, *halves[name][1:], vectors[name] + whole)
+            for name, part in zip(self.outputs, parts, strict=True)
+        }
+
+    def _column(self, name: str) -> ColumnNetwork:
+        return cast(ColumnNetwork, self.columns[name])
+
+    def sample(
+        self,
+        count: int,
+        *,
+        rng: torch.Generator,
+        conditions: Mapping[str, Tensor],
+        controls: ConfigModel,
+    ) -> Mapping[str, Tensor]:
+        """Draw the columns that are not given, all together, from noise."""
+        controls = cast(JointControls, controls)
+        given = self.represent(conditions)
+        free = [name for name in self.outputs if name not in given]
+        noise = {
+            name: torch.randn((count, *self.shape_of(name)), generator=rng, device=rng.device)
+            for name in self.outputs  # of those that are given, too: what hides them
+        }
+        sizes = [math.prod(self.shape_of(name)) for name in free]
+
+        def packed(columns: Mapping[str, Tensor]) -> Tensor:
+            return torch.cat([columns[name].flatten(1) for name in free], dim=1)
+
+        def unpacked(x: Tensor) -> dict[str, Tensor]:
+            parts = torch.split(x, sizes, dim=1)
+            shapes = {name: (count, *self.shape_of(name)) for name in free}
+            return {n: part.reshape(shapes[n]) for n, part in zip(free, parts, strict=True)}
+
+        def velocity(x: Tensor, time: float) -> Tensor:
+            now = unpacked(x)
+            views = [[*free, *given]]  # of each pass: which columns are not hidden
+            if controls.guidance != 1 and len(self.outputs) > 1:
+                views += [[name] for name in free]
+            passes = [self._seen(now, given, noise, time, view) for view in views]
+            mixed = {n: torch.cat([columns[n] for columns, _ in passes]) for n in self.outputs}
+            times = {n: torch.cat([moments[n] for _, moments in passes]) for n in self.outputs}
+            found = {n: v.float().chunk(len(views)) for n, v in self(mixed, times).items()}
+            seeing = packed({name: found[name][0] for name in free})
+            if len(views) == 1:
+                return seeing
+            alone = packed({name: found[name][place] for place, name in enumerate(free, 1)})
+            return alone + controls.guidance * (seeing - alone)
+
+        drawn = dict(given)
+        if free:
+            moments = [step / controls.steps for step in range(controls.steps + 1)]
+            drawn |= unpacked(solve(velocity, packed(noise), moments, controls.solver))
+        return {
+            name: conditions[name]
+            if name in given
+            else cast(Representation, self.representations[name]).restore(drawn[name])
+            for name in self.outputs
+        }
+
+    def _seen(
+        self,
+        now: Mapping[str, Tensor],
+        given: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        time: float,
+        view: Sequence[str],
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return all columns and their times, those out of ``view`` hidden by noise."""
+        columns, times = {}, {}
+        for name in self.outputs:
+            shown = name in view
+            value = given.get(name, now.get(name, noise[name])) if shown else noise[name]
+            moment = (1.0 if name in given else time) if shown else 0.0
+            columns[name] = value
+            times[name] = torch.full((len(value),), moment, device=value.device)
+        return columns, times
+
+
+class JointFlowTrainer(Trainer):
+    """Minimises E |velocity - (data - noise)|² of each column that is neither given nor hidden."""
+
+    def __init__(self, generator: JointFlow, config: JointTrainingConfig) -> None:
+        self._generator, self._config = generator, config
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self._generator}
+
+    def generator(self) -> JointFlow:
+        return self._generator
+
+    def phases(self) -> Sequence[Phase]:
+        return [Phase("flow", ("generator",), self._loss, self._config.optimizer)]
+
+    def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]]:
+        """Measure the errors on held-out data, at the times of training."""
+        return self._measured
+
+    def _measured(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
+        errors = self._errors(batch, state)
+        return {"loss": torch.stack(list(errors.values())).sum(), **errors}
+
+    def _loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
+        return self._errors(batch, state)
+
+    def _errors(self, batch: Batch, state: StepState) -> dict[str, Tensor]:
+        generator = self._generator
+        with torch.no_grad():
+            data = generator.represent(batch)
+        times, learned = self._times(len(batch["samples"]), state)
+        noise = {name: state.randn(*value.shape) for name, value in data.items()}
+        mixed = {}
+        for name, value in data.items():
+            moment = times[name].view(-1, *[1] * (value.dim() - 1))
+            mixed[name] = moment * value + (1 - moment) * noise[name]
+        velocities = generator(mixed, times)
+        errors = {}
+        for name, value in data.items():
+            each = (velocities[name].float() - (value - noise[name])).square().flatten(1).mean(1)
+            weights = learned[name].float()
+            errors[name] = (each * weights).sum() / weights.sum().clamp(min=1)
+        return errors
+
+    def _times(self, count: int, state: StepState) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Draw each column's times ``(B,)``, and where it is learned."""
+        config, names = self._config, self._generator.outputs
+        common = state.randn(count).sigmoid()
+        together = state.rand(count) < config.together
+        times, learned = {}, {}
+        for name in names:
+            fate = state.rand(count)
+            own = torch.where(together, common, state.randn(count).sigmoid())
+            hidden = fate >= 1 - config.hidden
+            given = fate < config.given
+            times[name] = torch.where(given, 1.0, torch.where(hidden, 0.0, own))
+            learned[name] = ~(given | hidden)
+        return times, learned
+
+
+def build(context: RecipeContext) -> JointFlowTrainer:
+    """Make the trainer for all columns of the data that have a modality."""
+    assert context.modality is not None
+    modalities = {"samples": context.modality, **context.columns}
+    representations = {name: representation_of(found) for name, found in modalities.items()}
+    if context.model.trunk % 4:
+        raise ConfigError(f"model.trunk={context.model.trunk} is not divisible by 4.")
+    return JointFlowTrainer(JointFlow(context.model, representations), context.trainer)

@@ -1,0 +1,221 @@
+"""One network for every subset of columns."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from aigc_joint.config import JointControls, JointNetworkConfig, JointTrainingConfig
+from aigc_joint.flow import AsItIs, JointFlow, JointFlowTrainer, Plan, folded, unfolded
+from torch import Tensor
+
+from aigc_core import (
+    Request,
+    Run,
+    StepState,
+    generate,
+    open_sampler,
+    resume,
+    train,
+)
+from aigc_core.errors import ConfigError
+
+SMALL = JointNetworkConfig(width=8, blocks=1, trunk=16, layers=1)
+
+
+@pytest.mark.parametrize("sides", [(8,), (8, 4), (4, 8, 4)])
+def test_patches_become_channels_and_patches_again(sides: tuple[int, ...]) -> None:
+    x = torch.randn(2, 3, *sides)
+    for patch in (1, 2, 4):
+        packed = folded(x, patch)
+        assert packed.shape == (2, 3 * patch ** len(sides), *(side // patch for side in sides))
+        assert torch.equal(unfolded(packed, patch), x)
+    if len(sides) == 2:
+        assert torch.equal(folded(x, 2), torch.nn.functional.pixel_unshuffle(x, 2))
+
+
+@pytest.mark.parametrize(
+    ("sides", "plan"),
+    [
+        ((32, 32), (2, 2)),
+        ((64, 64), (4, 2)),
+        ((5,), (1, 1)),
+        ((1024,), (4, 3)),
+        ((8, 16, 16), (2, 2)),
+        ((28, 28), (2, 2)),
+        ((33, 33), (1, 1)),  # nothing can be halved
+    ],
+)
+def test_what_is_large_becomes_patches_and_levels(sides, plan) -> None:
+    assert Plan.of(sides, 256, 64) == plan
+
+
+def three_columns() -> JointFlow:
+    torch.manual_seed(0)
+    shapes = {"samples": (1, 8, 8), "sound": (2, 16), "text": (3,)}
+    return JointFlow(SMALL, {name: AsItIs(shape) for name, shape in shapes.items()})
+
+
+def test_columns_of_any_number_of_sides_see_each_other() -> None:
+    network = three_columns()
+    mixed = {"samples": torch.randn(2, 1, 8, 8), "sound": torch.randn(2, 2, 16)}
+    mixed["text"] = torch.randn(2, 3, 1)
+    for parameter in network.parameters():  # the last layers start at zero, and hide all else
+        torch.nn.init.normal_(parameter, std=0.2)
+    times = {name: torch.full((2,), 0.5) for name in mixed}
+    before = network(mixed, times)
+    assert {n: v.shape for n, v in before.items()} == {n: v.shape for n, v in mixed.items()}
+    for changed in mixed:
+        now = network({**mixed, changed: mixed[changed] + 1}, times)
+        assert all(not torch.equal(now[name], before[name]) for name in mixed)
+
+
+def test_values_come_back_within_their_bounds() -> None:
+    form = AsItIs((4,), (-1.0, 1.0))
+    assert form(torch.zeros(2, 4)).shape == (2, 4, 1)
+    assert form.restore(torch.full((2, 4, 1), 3.0)).tolist() == [[1.0] * 4] * 2
+
+
+class Flow(JointFlow):
+    """Knows that all columns are equal, and shows what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(SMALL, {name: AsItIs((4,)) for name in ("samples", "other", "third")})
+        self.asked: list[dict[str, float]] = []
+
+    def forward(
+        self, mixed: Mapping[str, Tensor], times: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        chunks = len(next(iter(times.values()))) // 5
+        for chunk in range(chunks):
+            self.asked.append({n: round(float(t[5 * chunk]), 3) for n, t in times.items()})
+        # what a column that is given says, everywhere; nothing given: 3
+        rows = len(next(iter(times.values())))
+        target = torch.full((rows, 4, 1), 3.0)
+        for name, value in mixed.items():
+            target = torch.where((times[name] == 1).view(-1, 1, 1), value, target)
+        return {
+            n: (target - v) / (1 - times[n]).clamp(min=1e-3).view(-1, 1, 1)
+            for n, v in mixed.items()
+        }
+
+
+def drawn(network: JointFlow, given: Mapping[str, Tensor], **controls) -> Mapping[str, Tensor]:
+    return network.sample(
+        5,
+        rng=torch.Generator().manual_seed(0),
+        conditions=given,
+        controls=JointControls(**{"steps": 4, "solver": "euler", **controls}),
+    )
+
+
+def test_what_is_given_is_kept_and_the_rest_follows_it() -> None:
+    network = Flow()
+    given = torch.full((5, 4), 7.0)
+    found = drawn(network, {"other": given}, guidance=1)
+    assert torch.equal(found["other"], given)
+    for name in ("samples", "third"):
+        torch.testing.assert_close(found[name], given)
+    assert network.asked == [{"samples": t, "other": 1.0, "third": t} for t in (0, 0.25, 0.5, 0.75)]
+    torch.testing.assert_close(drawn(network, {}, guidance=1)["third"], torch.full((5, 4), 3.0))
+
+
+def test_guidance_moves_each_column_away_from_what_it_is_alone() -> None:
+    network = Flow()
+    found = drawn(network, {"other": torch.full((5, 4), 7.0)}, guidance=2, steps=1)
+    # alone a column would be 3; given 7, twice the difference: 3 + 2 * (7 - 3)
+    torch.testing.assert_close(found["samples"], torch.full((5, 4), 11.0))
+    assert network.asked == [
+        {"samples": 0.0, "other": 1.0, "third": 0.0},
+        {"samples": 0.0, "other": 0.0, "third": 0.0},
+        {"samples": 0.0, "other": 0.0, "third": 0.0},
+    ]
+
+
+def test_every_column_is_given_hidden_and_learned_as_often_as_is_said() -> None:
+    trainer = JointFlowTrainer(three_columns(), JointTrainingConfig(given=0.2, hidden=0.3))
+    rng = torch.Generator().manual_seed(0)
+    state = StepState(0, 0, 1, rng, {}, lambda name, value: None)
+    times, learned = trainer._times(20_000, state)
+    for name, moments in times.items():
+        assert (moments == 1).double().mean() == pytest.approx(0.2, abs=0.01)
+        assert (moments == 0).double().mean() == pytest.approx(0.3, abs=0.01)
+        assert torch.equal(learned[name], (moments > 0) & (moments < 1))
+    both = learned["samples"] & learned["sound"]
+    same = times["samples"][both] == times["sound"][both]
+    assert same.double().mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_settings_under_which_nothing_is_learned_are_refused() -> None:
+    with pytest.raises(ConfigError, match="add up to more than 1"):
+        JointTrainingConfig(given=0.6, hidden=0.5)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("joint") / "run"
+    return train("joint/flow", preset="tiny", overrides=CPU, out=folder, progress=False)
+
+
+CPU = {"engine.device": "cpu", "engine.precision": "fp32"}
+
+
+def test_every_direction_can_be_asked_for(run: Run) -> None:
+    sampler = open_sampler(run, device="cpu")
+    everything = sampler.columns(Request(count=3))
+    assert list(everything) == ["samples", "sound", "text"]
+    names = list(everything)
+    for mask in range(1, 7):
+        given = {n: everything[n] for bit, n in enumerate(names) if mask >> bit & 1}
+        asked = Request(count=3, seed=1, inputs=given, controls={"steps": 2})
+        found = sampler.columns(asked)
+        for name, value in found.items():
+            assert torch.equal(value, everything[name]) == (name in given)
+
+
+def test_a_sample_does_not_depend_on_how_many_are_drawn(run: Run) -> None:
+    few = generate(run, count=2, prompt="seven", device="cpu")
+    many = generate(run, count=20, prompt="seven", device="cpu")
+    assert torch.equal(few, many[:2])
+
+
+def test_it_resumes_to_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    half = train(
+        "joint/flow",
+        preset="tiny",
+        overrides={**CPU, "engine.schedule_steps": 10},
+        steps=5,
+        out=tmp_path / "half",
+        progress=False,
+    )
+    again = resume(half, steps=10, progress=False)
+    given = {"prompt": "two", "count": 2, "device": "cpu"}
+    assert torch.equal(generate(again, **given), generate(run, **given))
+
+
+def test_from_the_command_line_a_file_finds_its_column(aigc, run: Run, tmp_path: Path) -> None:
+    first = aigc("generate", run.path, "--prompt", "seven", "--want", "image,audio", "--count", "1",
+                 "--json")  # fmt: skip
+    files = [Path(name) for name in json.loads(first.out)["files"]]
+    assert sorted(path.suffix for path in files) == [".png", ".wav"]
+    for path in files:
+        done = aigc("generate", run.path, "--input", path, "--want", "text", "--count", "1",
+                    "--out", tmp_path / path.suffix[1:])  # fmt: skip
+        assert done.code == 0, done.err
+        assert (tmp_path / path.suffix[1:] / "000000.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reported"),
+    [
+        (("--prompt", "seventeen"), "has 9 tokens, and at most 5 are taken"),
+        (("--want", "video"), "makes no 'video'. Valid: audio, image, samples, sound, text."),
+        (("--input", "a.xyz"), "no condition that a.xyz could be. Say which with: --input"),
+        (("--input", "no.wav"), "There is no file no.wav"),
+        (("--set", "guidance=-1"), "controls.guidance"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_a_sentence(aigc, run: Run, arguments, reported: str) -> None:
+    done = aigc("generate", run.path, *arguments)
+    assert (done.code, reported in " ".join(done.err.split())) == (2, True), done.err
