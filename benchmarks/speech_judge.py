@@ -25,7 +25,7 @@ from torchaudio.transforms import MelSpectrogram
 
 from aigc_audio.datasets.fsdd import Fsdd, recordings
 from aigc_audio.options import FsddOptions
-from aigc_core import DataFolders, generate, open_run
+from aigc_core import DataFolders, generate, open_sampler
 from aigc_core.config import cache_folder, data_root
 
 LENGTH = 8192
@@ -161,7 +161,7 @@ def main() -> None:
     for run in arguments.runs:
         waveforms = drawn(run, arguments.count)
         print(f"{run}:", _scores(classifier, waveforms, reference))
-        if open_run(run).config["model"].get("conditional"):
+        if open_sampler(run).generator.label_count:
             heard = look(classifier, waveforms)[1].argmax(1)
             agreed = (heard == np.arange(len(heard)) % 10).mean()
             print(f"{run}: {agreed:.1%} of {len(heard)} clips are of the digit asked for")

@@ -246,6 +246,7 @@ class RequestValidator:
         described = {
             name: {
                 "kind": self._kind(condition),
+                **({} if condition.column == "labels" else {"modality": self._reads(name)}),
                 "required": condition.required,
                 "option": self._how(name),
                 **({"classes": list(self._label_names)} if condition.column == "labels" else {}),
@@ -278,7 +279,13 @@ class RequestValidator:
             return "--label CLASS"
         if kind == "text" and len(self._texts) == 1:
             return "--prompt TEXT"
-        return "--input FILE" if self.files == [name] else f"--input {name}=FILE"
+        alike = [other for other in self.files if self._reads(other) == self._reads(name)]
+        return "--input FILE" if alike == [name] else f"--input {name}=FILE"
+
+    def _reads(self, name: str) -> str:
+        """Return the modality that reads a condition, or its column where that is not known."""
+        column = self._conditions[name].column
+        return self._kinds.get(column, column)
 
     @property
     def _texts(self) -> list[str]:

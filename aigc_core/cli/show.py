@@ -54,10 +54,11 @@ def _show_conditions(console: Console, conditions: dict[str, Any]) -> None:
     if conditions:
         say(console, "Can be given (aigc generate):")
     for name, found in conditions.items():
+        kind = f"{found['modality']} file" if found["kind"] == "file" else found["kind"]
         needed = "needed" if found["required"] else "optional"
         classes = found.get("classes")
         what = f": {', '.join(classes)}" if classes else ""
-        say(console, f"  {found['option']:24} {name}, {found['kind']}{what}; {needed}")
+        say(console, f"  {found['option']:24} {name}, {kind}{what}; {needed}")
 
 
 def _show_controls(console: Console, controls: dict[str, Any]) -> None:

@@ -221,8 +221,18 @@ def test_it_says_what_can_be_asked() -> None:
             "option": "--label CLASS",
             "classes": ["cat", "dog", "2"],
         },
-        "text": {"kind": "text", "required": False, "option": "--prompt TEXT"},
-        "outline": {"kind": "file", "required": True, "option": "--input FILE"},
+        "text": {
+            "kind": "text",
+            "modality": "caption",
+            "required": False,
+            "option": "--prompt TEXT",
+        },
+        "outline": {
+            "kind": "file",
+            "modality": "outlines",
+            "required": True,
+            "option": "--input FILE",
+        },
     }
     steps = about["controls"]["properties"]["steps"]
     assert (steps["default"], steps["minimum"]) == (10, 1)
