@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from aigc_core.config.descriptions import described_schema
 from aigc_core.config.explain import Section, explain
-from aigc_core.errors import ConfigError, did_you_mean
+from aigc_core.errors import ConfigError, DataError, did_you_mean
 from aigc_core.interfaces import Condition, ConfigModel, Generator, Modality, TextCodec
 
 logger = logging.getLogger("aigc")
@@ -312,6 +313,8 @@ class RequestValidator:
             hint = did_you_mean(name, self._conditions) if self._conditions else ""
             raise ConfigError(f"{self._who} has no condition '{name}'.{hint}")
         modality = self._modality_of(name)
+        if condition.gaps and isinstance(modality, TextCodec) and not isinstance(value, Tensor):
+            return with_gaps(modality, modality.spec.shape[0], value)[None]
         if isinstance(value, Tensor):
             stored = self._checked(name, value, modality, condition)
         elif isinstance(value, Path) or not isinstance(modality, TextCodec):
@@ -351,3 +354,29 @@ class RequestValidator:
                 f"The condition 'label' takes {count:,} numbers from 0 to {self._label_count - 1}."
             )
         return values.long()
+
+
+def with_gaps(codec: TextCodec, length: int, text: Given) -> Tensor:
+    """Return a text, or that of a file, as int64 tokens ``(length,)``; -1 for each one missing.
+
+    Raises:
+        ConfigError: it has more tokens, or characters without a token.
+        DataError: the file cannot be read.
+    """
+    if isinstance(text, Path):
+        try:
+            text = text.read_bytes().decode().removesuffix("\n")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{text} cannot be read as text: {error}.") from error
+    missing = torch.tensor([-1])
+    pieces: list[Tensor] = []
+    for number, part in enumerate(re.split(r"(?<!\\)_", str(text))):
+        pieces += [missing] if number else []
+        pieces += [codec.encode(part.replace("\\_", "_"))] if part else []
+    tokens = torch.cat([*pieces, missing[:0]])
+    if len(tokens) > length:
+        raise ConfigError(
+            f"The text has {len(tokens):,} tokens, gaps among them, and at most {length:,} are "
+            f"taken: '{text!s:.40}'. Make it shorter."
+        )
+    return torch.cat([tokens, missing.expand(length - len(tokens))])

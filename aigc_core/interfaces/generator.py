@@ -26,6 +26,10 @@ class Condition:
     """Of ``samples``: whether the value is the beginning of a sample, which the generator
     continues, and not a sample as a whole."""
 
+    gaps: bool = False
+    """Whether tokens of the value may be missing, which the generator fills in: they are -1. In a
+    text, ``_`` stands for one, and ``\\_`` for itself; what follows its end is missing, too."""
+
     @property
     def is_beginning(self) -> bool:
         """Whether the value is the beginning of a sample."""

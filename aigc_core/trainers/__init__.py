@@ -8,6 +8,8 @@ from aigc_core.trainers.config import (
     AutoregressiveConfig,
     FlowConfig,
     FlowControls,
+    MaskedConfig,
+    MaskedControls,
     VariationalConfig,
 )
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from aigc_core.trainers.adversarial import AdversarialTrainer
     from aigc_core.trainers.autoregressive import AutoregressiveTrainer
     from aigc_core.trainers.flow import FlowGenerator, FlowTrainer
+    from aigc_core.trainers.masked import MaskedGenerator, MaskedTrainer
     from aigc_core.trainers.variational import Decoder, Encoder, VariationalTrainer
 
 __getattr__ = lazy_exports(
@@ -26,6 +29,8 @@ __getattr__ = lazy_exports(
         "Encoder": "variational",
         "FlowGenerator": "flow",
         "FlowTrainer": "flow",
+        "MaskedGenerator": "masked",
+        "MaskedTrainer": "masked",
         "VariationalTrainer": "variational",
     },
 )
@@ -41,6 +46,10 @@ __all__ = [
     "FlowControls",
     "FlowGenerator",
     "FlowTrainer",
+    "MaskedConfig",
+    "MaskedControls",
+    "MaskedGenerator",
+    "MaskedTrainer",
     "VariationalConfig",
     "VariationalTrainer",
 ]

@@ -87,6 +87,38 @@ class AutoregressiveConfig(ConfigModel):
     """Differential privacy of the training data; null for none."""
 
 
+class MaskedConfig(ConfigModel):
+    """Settings of masked diffusion."""
+
+    optimizer: OptimizerConfig = OptimizerConfig(
+        name="adamw",
+        lr=1e-3,
+        betas=(0.9, 0.99),
+        weight_decay=0.1,
+        decay_matrices_only=True,
+        clip_grad_norm=1.0,
+        schedule="cosine",
+        warmup_steps=100,
+        final_lr=1e-4,
+    )
+    """The generator's optimiser."""
+    privacy: PrivacyConfig | None = None
+    """Differential privacy of the training data; null for none."""
+
+
+class MaskedControls(ConfigModel):
+    """How hidden tokens are filled in."""
+
+    steps: int = Field(default=64, ge=1, le=10_000)
+    """How many times the network is asked; in each, some of the hidden tokens appear."""
+    temperature: float = Field(default=1.0, ge=0.001, le=100)
+    """Divides the logits: below 1 more certain, above 1 more varied."""
+    top_k: int | None = Field(default=None, ge=1)
+    """Only the k most probable tokens; null for all, 1 for always the most probable."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Only the smallest set of tokens whose probabilities sum to at least this; 1 for all."""
+
+
 class FlowConfig(ConfigModel):
     """Settings of flow matching."""
 

@@ -55,6 +55,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "audio/specgan conditional": CONDITIONAL,
     "audio/wavenet conditional": CONDITIONAL,
     "text/gpt conditional": CONDITIONAL,
+    "text/masked conditional": CONDITIONAL,
 }
 """What is trained besides each recipe as it is: the recipe and a word, to further settings."""
 

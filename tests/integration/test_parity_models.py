@@ -124,7 +124,7 @@ def test_a_vae(classes: int) -> None:
 
 def test_a_gpt_with_its_schedule_and_weight_decay() -> None:
     gpt = pytest.importorskip("aigc_text.gpt")
-    config = pytest.importorskip("aigc_text.gpt_config").GPTConfig(
+    config = pytest.importorskip("aigc_text.transformer_config").GPTConfig(
         layers=2, heads=2, width=16, dropout=0.1
     )
     tokens = ((drawn(COUNT, 13) + 1) * 10).long()  # (N, T + 1), below 20

@@ -4,22 +4,20 @@ Embeddings of tokens and positions are added; each block adds causal attention a
 layer normalisation precedes the logits.
 """
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
-from torch.nn.functional import dropout
+from torch import Tensor
 
 from aigc_core import AutoregressiveGenerator, AutoregressiveTrainer, RecipeContext
 from aigc_core.networks import Block
 from aigc_text.gpt_cache import Cache
-from aigc_text.gpt_config import GPTConfig
 from aigc_text.tokenizers import tokenizer_from_json
+from aigc_text.transformer import TokenTransformer
+from aigc_text.transformer_config import GPTConfig
 
 
-class GPT(AutoregressiveGenerator):
+class GPT(TokenTransformer, AutoregressiveGenerator):
     """Tokens ``(B, T)`` with T up to ``context`` to logits ``(B, T, vocabulary)``.
 
     Sampling continues beyond the context. Position embeddings are learned, so moving the window by
@@ -50,47 +48,17 @@ class GPT(AutoregressiveGenerator):
         self.context = context
         self.sample_length = context + 1
         self.heads = config.heads
-        self.dropout = config.dropout
-        self.token_embedding = nn.Embedding(vocabulary_size, config.width)
-        self.position_embedding = nn.Parameter(torch.empty(context, config.width))
-        self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.dropout) for _ in range(config.layers)
+        self.make_layers(
+            config,
+            inputs=vocabulary_size,
+            outputs=vocabulary_size,
+            length=context,
+            classes=classes,
+            causal=True,
         )
-        self.norm = nn.LayerNorm(config.width)
-        self.logits = nn.Linear(config.width, vocabulary_size, bias=False)
         if config.tied_embeddings:
             self.logits.weight = self.token_embedding.weight
-        if classes:
-            self.label_embedding = nn.Embedding(classes, config.width)
-        self._initialize(config)
-
-    def _initialize(self, config: GPTConfig) -> None:
-        """Draw weights as GPT-2: N(0, 0.02), smaller in layers that add to the residual stream."""
-        for name, parameter in self.named_parameters():
-            if parameter.dim() == 2:
-                adds = name.endswith(("attention_out.weight", "mlp_out.weight"))
-                nn.init.normal_(
-                    parameter, 0.0, 0.02 / math.sqrt(2 * config.layers) if adds else 0.02
-                )
-
-    def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = self.token_embedding(tokens) + self.added_to_tokens(
-            tokens.shape[1], condition
-        )  # (B, T, W)
-        if self.dropout and self.training:
-            x = dropout(x, self.dropout)
-        for block in self.blocks:
-            x = block(x)
-        logits: Tensor = self.logits(self.norm(x))
-        return logits
-
-    def added_to_tokens(self, length: int, condition: Tensor | None) -> Tensor:
-        """Return what is added to token embeddings: (T, W), or (B, T, W) with labels ``(B,)``."""
-        positions = self.position_embedding[:length]
-        if not self.label_count:
-            return positions
-        labels: Tensor = self.label_embedding(condition)
-        return positions + labels[:, None]
+        self.initialize(config.layers)
 
     def window(self, total: int) -> int:
         """Return how many of the newest of ``total`` tokens the next one is drawn from."""

@@ -6,8 +6,8 @@ import torch
 
 from aigc_core import AutoregressiveConfig, ConfigError, RecipeContext, SampleSpec, TokenControls
 from aigc_text.gpt import GPT, build
-from aigc_text.gpt_config import GPTConfig
 from aigc_text.tokenizers import Characters
+from aigc_text.transformer_config import GPTConfig
 
 SMALL = GPTConfig(layers=2, heads=2, width=16, dropout=0.0)
 

@@ -1,0 +1,75 @@
+"""What the transformers over tokens have in common."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from aigc_core.networks import Block
+from aigc_text.transformer_config import TransformerConfig
+
+
+class TokenTransformer(nn.Module):
+    """Embeddings of tokens and positions are added; blocks follow, a layer norm and the logits.
+
+    If conditional, the label's embedding is added to every token's.
+    """
+
+    blocks: nn.ModuleList
+
+    def make_layers(
+        self,
+        config: TransformerConfig,
+        *,
+        inputs: int,
+        outputs: int,
+        length: int,
+        classes: int,
+        causal: bool,
+    ) -> None:
+        """Make the layers.
+
+        Args:
+            config: sizes.
+            inputs: tokens that can be read.
+            outputs: tokens that there are logits of.
+            length: of sequences, at most.
+            classes: of samples; 0 without.
+            causal: whether a position sees only those before it, and itself.
+        """
+        self.dropout = config.dropout
+        self.token_embedding = nn.Embedding(inputs, config.width)
+        self.position_embedding = nn.Parameter(torch.empty(length, config.width))
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.dropout, causal) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.logits = nn.Linear(config.width, outputs, bias=False)
+        self.label_embedding = nn.Embedding(classes, config.width) if classes else None
+
+    def initialize(self, layers: int) -> None:
+        """Draw weights as GPT-2: N(0, 0.02), smaller in layers that add to the residual stream."""
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                adds = name.endswith(("attention_out.weight", "mlp_out.weight"))
+                nn.init.normal_(parameter, 0.0, 0.02 / math.sqrt(2 * layers) if adds else 0.02)
+
+    def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map int64 tokens ``(B, T)``, and labels ``(B,)``, to logits ``(B, T, outputs)``."""
+        added = self.added_to_tokens(tokens.shape[1], condition)
+        x = self.token_embedding(tokens) + added  # (B, T, W)
+        if self.dropout and self.training:
+            x = dropout(x, self.dropout)
+        for block in self.blocks:
+            x = block(x)
+        logits: Tensor = self.logits(self.norm(x))
+        return logits
+
+    def added_to_tokens(self, length: int, condition: Tensor | None) -> Tensor:
+        """Return what is added to token embeddings: (T, W), or (B, T, W) with labels ``(B,)``."""
+        positions = self.position_embedding[:length]
+        if self.label_embedding is None:
+            return positions
+        labels: Tensor = self.label_embedding(condition)
+        return positions + labels[:, None]
