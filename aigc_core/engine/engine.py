@@ -183,6 +183,8 @@ class Engine:
         }
         declared = list(trainer.phases())
         self._private = PrivateTraining.of(declared, self.networks, self.data, config, self.device)
+        if self._private is not None:
+            self.precision = "fp32"  # gradients of single samples are clipped by their length
         phases = build_phases(self.networks, declared, self.device)
         freeze(self.networks, trainer.frozen(), phases)
         repeats = max((runner.phase.repeats for runner in phases), default=1)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from aigc_core.config import EngineConfig
@@ -58,6 +59,11 @@ class PrivateTraining:
         self._phase, self._settings = phase, phase.privacy
         self._data, self._config, self._device = data, config, device
         _check_networks(networks)
+        if config.precision not in ("auto", "fp32"):
+            raise ConfigError(
+                "trainer.privacy computes the gradients of single samples, in float32: leave out "
+                f"engine.precision={config.precision}."
+            )
         if config.batch_size > len(data):
             raise ConfigError(
                 f"Private training draws about {config.batch_size} samples a step, and there "
@@ -257,7 +263,8 @@ class ClippedGradients:
 
         gradients_of = vmap(grad(one, has_aux=True), in_dims=(None, 0), randomness="different")
         live = {name: parameter.detach() for name, parameter in self._named.items()}
-        gradients, logged = gradients_of(live, dict(batch))
+        with sdpa_kernel(SDPBackend.MATH):  # the one kind of attention that vmap knows
+            gradients, logged = gradients_of(live, dict(batch))
         squares = [g.flatten(1).float().square().sum(1) for g in gradients.values()]
         norms = torch.stack(squares).sum(0).sqrt()  # (B,)
         usable = torch.isfinite(norms)

@@ -8,7 +8,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 SMALLEST = 4
 """The side at which halving ends and doubling starts."""
@@ -84,4 +83,6 @@ def with_label(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:
     """
     if labels is None:
         return features
-    return torch.cat([features, one_hot(labels, classes).to(features.dtype)], dim=1)
+    # Not one_hot: it looks at the labels, which gradients of single samples (vmap) do not allow.
+    ones = labels[:, None] == torch.arange(classes, device=labels.device)  # (B, classes)
+    return torch.cat([features, ones.to(features.dtype)], dim=1)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aigc_core import open_run
+from aigc_core import ConfigError, open_run, train
+from aigc_core.plugins import get_host
 
 pytest.importorskip("aigc_image")
 pytest.importorskip("dp_accounting")
@@ -57,3 +58,41 @@ def test_batch_normalisation_is_refused_before_anything_is_written(aigc) -> None
     assert done.code == 2
     assert "batch normalisation" in done.err
     assert not Path("run").exists()
+
+
+def private_recipes() -> list[str]:
+    host = get_host()
+    found = []
+    for name, recipe in host.recipes.items():
+        trainer = host.resolve(recipe.trainer, host.owner("recipe", name))
+        if "privacy" in trainer.model_fields:
+            found.append(name)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("recipe", private_recipes())
+def test_every_recipe_that_offers_privacy_can_be_trained_so_or_says_why_not(
+    recipe: str, tmp_path: Path
+) -> None:
+    model = get_host().resolve(get_host().recipes[recipe].model, recipe.split("/")[0])
+    settings = {"trainer.privacy.noise_multiplier": 1.0, "engine.device": "cpu"}
+    settings |= {"engine.sample_count": 2, "engine.validation_samples": 4}
+    if "conditional" in model.model_fields and not recipe.startswith("text/"):
+        settings["model.conditional"] = True
+    try:
+        run = train(
+            recipe, preset="tiny", overrides=settings, steps=2, batch_size=4,
+            out=tmp_path / "run", progress=False,
+        )  # fmt: skip
+    except ConfigError as error:
+        reasons = ("batch normalisation", "does not go with gradient_penalty")
+        assert any(reason in str(error) for reason in reasons), error
+    else:
+        assert run.step == 2
+
+
+def test_single_samples_need_all_digits(tmp_path: Path) -> None:
+    settings = {"trainer.privacy.noise_multiplier": 1.0, "engine.precision": "bf16"}
+    with pytest.raises(ConfigError, match=r"in float32: leave out engine\.precision=bf16"):
+        train("image/vae", preset="tiny", overrides=settings, steps=2, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from aigc_core import ConfigModel, OptimizerConfig
+from aigc_core import ConfigModel, OptimizerConfig, PrivacyConfig
 
 
 class JointNetworkConfig(ConfigModel):
@@ -46,6 +46,8 @@ class JointTrainingConfig(ConfigModel):
         clip_grad_norm=1.0,
     )
     """The optimiser."""
+    privacy: PrivacyConfig | None = None
+    """Differential privacy of the training data; null for none."""
 
     @model_validator(mode="after")
     def _something_is_left(self) -> "JointTrainingConfig":

@@ -292,7 +292,8 @@ class JointFlowTrainer(Trainer):
         return self._generator
 
     def phases(self) -> Sequence[Phase]:
-        return [Phase("flow", ("generator",), self._loss, self._config.optimizer)]
+        config = self._config
+        return [Phase("flow", ("generator",), self._loss, config.optimizer, privacy=config.privacy)]
 
     def validation(self) -> Callable[[Batch, StepState], Mapping[str, Tensor]]:
         """Measure the errors on held-out data, at the times of training."""
