@@ -79,16 +79,17 @@ def test_every_recipe_that_offers_privacy_can_be_trained_so_or_says_why_not(
     settings |= {"engine.sample_count": 2, "engine.validation_samples": 4}
     if "conditional" in model.model_fields and not recipe.startswith("text/"):
         settings["model.conditional"] = True
+    refused = ""
     try:
-        run = train(
+        train(
             recipe, preset="tiny", overrides=settings, steps=2, batch_size=4,
             out=tmp_path / "run", progress=False,
         )  # fmt: skip
     except ConfigError as error:
-        reasons = ("batch normalisation", "does not go with gradient_penalty")
-        assert any(reason in str(error) for reason in reasons), error
-    else:
-        assert run.step == 2
+        refused = str(error)
+    reasons = ("batch normalisation", "does not go with gradient_penalty")
+    assert not refused or any(reason in refused for reason in reasons)
+    assert refused or open_run(tmp_path / "run").step == 2
 
 
 def test_single_samples_need_all_digits(tmp_path: Path) -> None:
