@@ -114,7 +114,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                 "model": {"layers": 4, "heads": 4, "width": 192, "dropout": 0.0},
                 "trainer": {"optimizer": {"lr": 2e-3, "warmup_steps": 200}},
                 "engine": {
-                    "steps": 5000,
+                    "steps": 3000,
                     "batch_size": 32,
                     "ema": 0.999,
                     "validation_samples": 871,

@@ -3,6 +3,8 @@
 See ``aigc_core.trainers.masked`` (Sahoo et al. 2024).
 """
 
+from torch import Tensor, nn
+
 from aigc_core import MaskedGenerator, MaskedTrainer, RecipeContext
 from aigc_text.transformer import TokenTransformer
 from aigc_text.transformer_config import TransformerConfig
@@ -26,7 +28,15 @@ class MaskedTransformer(TokenTransformer, MaskedGenerator):
             classes=classes,
             causal=False,
         )
+        # A hidden token says nothing of its own: without its neighbours, attention would first have
+        # to find out which positions lie beside each other, which takes thousands of steps.
+        self.neighbours = nn.Conv1d(config.width, config.width, 7, padding=3, groups=config.width)
         self.initialize(config.layers)
+
+    def embedded(self, tokens: Tensor) -> Tensor:
+        vectors = super().embedded(tokens)
+        beside: Tensor = self.neighbours(vectors.transpose(1, 2)).transpose(1, 2)  # (B, T, W)
+        return vectors + beside
 
 
 def build(context: RecipeContext) -> MaskedTrainer:

@@ -58,13 +58,18 @@ class TokenTransformer(nn.Module):
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map int64 tokens ``(B, T)``, and labels ``(B,)``, to logits ``(B, T, outputs)``."""
         added = self.added_to_tokens(tokens.shape[1], condition)
-        x = self.token_embedding(tokens) + added  # (B, T, W)
+        x = self.embedded(tokens) + added  # (B, T, W)
         if self.dropout and self.training:
             x = dropout(x, self.dropout)
         for block in self.blocks:
             x = block(x)
         logits: Tensor = self.logits(self.norm(x))
         return logits
+
+    def embedded(self, tokens: Tensor) -> Tensor:
+        """Return the vectors of tokens ``(B, T)``, ``(B, T, W)``, without positions."""
+        vectors: Tensor = self.token_embedding(tokens)
+        return vectors
 
     def added_to_tokens(self, length: int, condition: Tensor | None) -> Tensor:
         """Return what is added to token embeddings: (T, W), or (B, T, W) with labels ``(B,)``."""
