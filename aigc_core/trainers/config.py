@@ -66,22 +66,25 @@ class VariationalConfig(ConfigModel):
     """Differential privacy of the training data; null for none."""
 
 
+_TOKENS = OptimizerConfig(
+    name="adamw",
+    lr=1e-3,
+    betas=(0.9, 0.99),
+    weight_decay=0.1,
+    decay_matrices_only=True,
+    clip_grad_norm=1.0,
+    schedule="cosine",
+    warmup_steps=100,
+    final_lr=1e-4,
+)  # of transformers over tokens
+
+
 class AutoregressiveConfig(ConfigModel):
     """Settings of token-by-token maximum likelihood."""
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target's probability that is spread over all tokens."""
-    optimizer: OptimizerConfig = OptimizerConfig(
-        name="adamw",
-        lr=1e-3,
-        betas=(0.9, 0.99),
-        weight_decay=0.1,
-        decay_matrices_only=True,
-        clip_grad_norm=1.0,
-        schedule="cosine",
-        warmup_steps=100,
-        final_lr=1e-4,
-    )
+    optimizer: OptimizerConfig = _TOKENS
     """The generator's optimiser."""
     privacy: PrivacyConfig | None = None
     """Differential privacy of the training data; null for none."""
@@ -90,17 +93,7 @@ class AutoregressiveConfig(ConfigModel):
 class MaskedConfig(ConfigModel):
     """Settings of masked diffusion."""
 
-    optimizer: OptimizerConfig = OptimizerConfig(
-        name="adamw",
-        lr=1e-3,
-        betas=(0.9, 0.99),
-        weight_decay=0.1,
-        decay_matrices_only=True,
-        clip_grad_norm=1.0,
-        schedule="cosine",
-        warmup_steps=100,
-        final_lr=1e-4,
-    )
+    optimizer: OptimizerConfig = _TOKENS
     """The generator's optimiser."""
     privacy: PrivacyConfig | None = None
     """Differential privacy of the training data; null for none."""
