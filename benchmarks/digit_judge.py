@@ -10,21 +10,19 @@ not with published Fréchet Inception Distances.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
-from scores import Scores, score
+from scores import Scores, score, settings
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from aigc_core import DataFolders, Request, SampleStore, open_sampler
-from aigc_core.config import cache_folder, data_root, parse_assignment
+from aigc_core.config import cache_folder, data_root
 from aigc_image.datasets.mnist import Mnist
 from aigc_image.options import MnistOptions
 
@@ -107,13 +105,6 @@ def agreement(classifier: Classifier, images: Tensor) -> float:
     """Return the share of images classified as the digit asked for: 0 to 9 in turn."""
     _, probabilities = _look(classifier, images)
     return float((probabilities.argmax(1) == np.arange(len(images)) % 10).mean())
-
-
-def settings(given: list[str]) -> list[dict[str, Any]]:
-    """Return every combination of ``["solver=euler,adams", "steps=10,25"]``."""
-    pairs = [text.split("=", 1) for text in given]
-    choices = [[parse_assignment(f"{key}={v}") for v in values.split(",")] for key, values in pairs]
-    return [dict(combination) for combination in itertools.product(*choices)]
 
 
 def main() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
+
+from aigc_core.config import parse_assignment
 
 
 @dataclass(frozen=True)
@@ -38,3 +43,10 @@ def score(features: np.ndarray, probabilities: np.ndarray, real_features: np.nda
         confident=float((probabilities.max(1) >= 0.9).mean()),
         least_common_class=float(counts.min()),
     )
+
+
+def settings(given: Sequence[str]) -> list[dict[str, Any]]:
+    """Return every combination of ``["solver=euler,adams", "steps=10,25"]``."""
+    pairs = [text.split("=", 1) for text in given]
+    choices = [[parse_assignment(f"{key}={v}") for v in values.split(",")] for key, values in pairs]
+    return [dict(combination) for combination in itertools.product(*choices)]

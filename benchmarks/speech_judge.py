@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from scores import score
+from scores import score, settings
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, interpolate, pad
 from torchaudio.transforms import MelSpectrogram
 
 from aigc_audio.datasets.fsdd import Fsdd, recordings
 from aigc_audio.options import FsddOptions
-from aigc_core import DataFolders, generate, open_sampler
+from aigc_core import DataFolders, Request, Sampler, open_sampler
 from aigc_core.config import cache_folder, data_root
 
 LENGTH = 8192
@@ -129,9 +129,9 @@ def noise_like(waveforms: Tensor) -> Tensor:
     return _loud(torch.fft.irfft(turned, n=waveforms.shape[1]))
 
 
-def drawn(run: Path, count: int) -> Tensor:
+def drawn(sampler: Sampler, request: Request) -> Tensor:
     """Return a run's clips as ``(N, LENGTH)``, as loud as the real ones."""
-    waveforms = generate(run, count=count)[:, 0, :LENGTH].float() / 32768
+    waveforms = sampler.samples(request)[:, 0, :LENGTH].float() / 32768
     return _loud(pad(waveforms, (0, LENGTH - waveforms.shape[1])))
 
 
@@ -144,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE,VALUE,…")
     arguments = parser.parse_args()
     classifier, accuracy = trained_classifier()
     print(f"classifier: {accuracy:.1%} of the clips of {' and '.join(HELD_OUT)}, never heard")
@@ -159,12 +160,15 @@ def main() -> None:
     noise = noise_like(train[torch.randperm(len(train))[: arguments.count]])
     print("noise with their spectra:", _scores(classifier, noise, reference))
     for run in arguments.runs:
-        waveforms = drawn(run, arguments.count)
-        print(f"{run}:", _scores(classifier, waveforms, reference))
-        if open_sampler(run).generator.label_count:
-            heard = look(classifier, waveforms)[1].argmax(1)
-            agreed = (heard == np.arange(len(heard)) % 10).mean()
-            print(f"{run}: {agreed:.1%} of {len(heard)} clips are of the digit asked for")
+        sampler = open_sampler(run)
+        for controls in settings(arguments.set):
+            waveforms = drawn(sampler, Request(count=arguments.count, controls=controls))
+            which = f"{run} {json.dumps(controls)}" if controls else f"{run}"
+            print(f"{which}:", _scores(classifier, waveforms, reference), flush=True)
+            if sampler.generator.label_count:
+                heard = look(classifier, waveforms)[1].argmax(1)
+                agreed = (heard == np.arange(len(heard)) % 10).mean()
+                print(f"{which}: {agreed:.1%} of {len(heard)} are of the digit asked for")
 
 
 def _scores(classifier: Classifier, waveforms: Tensor, reference: np.ndarray) -> str:
