@@ -130,9 +130,9 @@ def test_data_without_captions_is_refused_before_a_folder_is_made(tmp_path) -> N
             out=tmp_path / "run",
             progress=False,
         )
-    assert str(raised.value) == (
+    assert str(raised.value).startswith(
         "image/flow with model.condition=text needs a column 'text', and this dataset has: "
-        "samples, labels. Datasets that can have one: captioned-shapes, image-folder."
+        "samples, labels. Datasets that can have one: captioned-shapes, image-folder"
     )
     assert not (tmp_path / "run").exists()
 

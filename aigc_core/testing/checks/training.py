@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from aigc_core.engine import Engine, EngineObserver, load_weights
+from aigc_core.engine import Engine, EngineObserver, load_weights, saved_modules
 from aigc_core.errors import RunError
 from aigc_core.runs import load_checkpoint, save_checkpoint
 from aigc_core.testing.checks.check import Checks, fail_unless
@@ -98,7 +98,7 @@ def strict_reload(recipe: RecipeSubject) -> None:
 
     Weights that are missing, or loaded although they do not fit, give meaningless samples.
     """
-    networks = dict(recipe.build().trainer.networks())
+    networks = saved_modules(recipe.build().trainer)
     for network, module in networks.items():
         saved = module.state_dict()
         for name, _ in module.named_parameters():
