@@ -183,7 +183,8 @@ def _write(
             for column, stored in chunk.items():
                 if formats[column] == "npy":
                     if column not in arrays:
-                        names.append("samples.npy" if column == main else f"{column}.npy")
+                        alone = column == main and "samples" not in formats
+                        names.append("samples.npy" if alone else f"{column}.npy")
                         arrays[column] = stack.enter_context((folder / names[-1]).open("wb"))
                         shape, dtype = (count, *stored.shape[1:]), modalities[column].spec.dtype
                         _write_npy_header(arrays[column], shape, dtype)

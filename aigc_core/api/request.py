@@ -205,6 +205,17 @@ class RequestValidator:
         """Names of the conditions that are files."""
         return [name for name, found in self._conditions.items() if self._kind(found) == "file"]
 
+    def named_files(self, texts: Sequence[str]) -> dict[str, Given]:
+        """Return what several ``NAME=FILE`` give, by the condition; see ``named_file``.
+
+        Raises:
+            ConfigError: as for one, or a condition is given twice.
+        """
+        found: dict[str, Given] = {}
+        for name, path in map(self.named_file, texts):
+            self._give(found, name, path)
+        return found
+
     def named_file(self, text: str) -> tuple[str, Path]:
         """Return the condition and the file of ``NAME=FILE``, or of ``FILE`` alone.
 

@@ -95,12 +95,18 @@ def generate(
         seed=seed,
         label=label,
         prompt=prompt,
-        inputs=dict(map(sampler.validator.named_file, input_ or ())),
+        inputs=sampler.validator.named_files(input_ or ()),
         controls=controls,
         want=[name.strip() for name in want.split(",")] if want is not None else (),
     )
     alone = count is None and out is None and not as_json
-    if prompt is not None and alone and sampler.validator.continues_text:
+    if (
+        prompt is not None
+        and alone
+        and not format
+        and want is None
+        and sampler.validator.continues_text
+    ):
         _write_stream(prompt, sampler.stream_text(asked, stop))
         return
     if stop is not None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from aigc_joint.config import JointControls, JointNetworkConfig, JointTrainingConfig
@@ -204,6 +205,18 @@ def test_from_the_command_line_a_file_finds_its_column(aigc, run: Run, tmp_path:
                     "--out", tmp_path / path.suffix[1:])  # fmt: skip
         assert done.code == 0, done.err
         assert (tmp_path / path.suffix[1:] / "000000.txt").exists()
+
+
+def test_arrays_of_several_outputs_are_files_of_their_own_in_any_order(
+    aigc, run: Run, tmp_path: Path
+) -> None:
+    for want in ("audio,image", "image,audio"):
+        out = tmp_path / want
+        done = aigc("generate", run.path, "--want", want, "--format", "npy", "--count", "2",
+                    "--out", out, "--set", "steps=1")  # fmt: skip
+        assert done.code == 0, done.err
+        shapes = {path.name: np.load(path).shape for path in out.glob("*.npy")}
+        assert shapes == {"samples.npy": (2, 1, 16, 16), "sound.npy": (2, 1, 1024)}
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,10 @@ def test_a_file_is_for_the_condition_that_reads_it(tmp_path: Path) -> None:
     odd.write_bytes(b"1")
     assert asked.named_file(str(odd)) == ("picture", odd)
     assert validator().named_file("any.thing") == ("outline", Path("any.thing"))  # the only one
+    both = asked.named_files(["a.bin", "sound=b.snd"])
+    assert both == {"picture": Path("a.bin"), "sound": Path("b.snd")}
+    with pytest.raises(ConfigError, match="The condition 'picture' is given twice"):
+        asked.named_files(["a.bin", "b.bin"])
 
 
 def test_a_name_that_is_also_a_number_is_the_name(caplog) -> None:
