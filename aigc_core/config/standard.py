@@ -60,6 +60,8 @@ def parse_standard(text: str) -> dict[str, Any]:
         if match is None:
             raise ValueError
         metric, sign, bound = match[1], match[2], float(match[3])
+        if math.isnan(bound):
+            raise ValueError
     except ValueError:
         raise ConfigError(
             f"--until {shown(text)} is not valid: it should be a metric, <= or >=, and a number, "
