@@ -20,7 +20,8 @@ def test_a_flag_sets_a_metric_and_a_bound(text: str, key: str, bound: float) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "loss", "loss=1", "loss<1", "<=1", "a<=b", "a<=1<=2", "a b<=1"]
+    "text",
+    ["validation/loss<=nan", "", "loss", "loss=1", "loss<1", "<=1", "a<=b", "a<=1<=2", "a b<=1"],
 )
 def test_anything_else_is_reported_with_an_example(text: str) -> None:
     with pytest.raises(ConfigError, match=r'"validation/loss<=1\.85"'):
