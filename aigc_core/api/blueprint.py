@@ -230,6 +230,13 @@ class Blueprint:
                 "engine.lora adapts weights that were trained before. Give them with: --init-from "
                 "RUN"
             )
+        random = [*initial.fit.missing, *initial.fit.reshaped] if initial.fit else []
+        if random:
+            raise ConfigError(
+                f"engine.lora learns nothing but adapters, and {len(random):,} weights would stay "
+                f"random, since --init-from has none that fit, such as '{random[0]}'. Leave "
+                "engine.lora out, or choose the model's and the data's settings as they were there."
+            )
         networks = trainer.networks()
         if not add_adapters(networks, lora.rank, lora.alpha, lora.targets):
             names = [f"{n}.{k}" for n, m in networks.items() for k, _ in m.named_modules() if k]

@@ -56,7 +56,7 @@ class PrivacyAccount:
         if not self.noise:
             return {}
         span = max(1, math.ceil(self.total_updates / _STAIRS))
-        end = min(math.ceil(updates / span) * span, max(self.total_updates, updates))
+        end = min(math.ceil(updates / span) * span, max(self.affordable, updates))
         return {"privacy/epsilon": self.spent(end), "privacy/delta": self.config.delta}
 
     @functools.cached_property

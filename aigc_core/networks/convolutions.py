@@ -79,7 +79,7 @@ def doubling_convolutions(latent_size: int, widths: Sequence[int], channels: int
 def with_label(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:
     """Append one-hot labels ``(B,)``, if there are any: ``(B, F)`` to ``(B, F + classes)``.
 
-    So a network is told the class (Mirza & Osindero 2014).
+    So a network is given the class (Mirza & Osindero 2014).
     """
     if labels is None:
         return features

@@ -46,6 +46,15 @@ def greys(array: torch.Tensor) -> list[int]:
     return array[:, 0, 0, 0].tolist()
 
 
+def test_images_that_differ_in_their_suffix_only_are_two_or_an_error(tmp_path: Path) -> None:
+    for side in ("a", "b", "input", "target"):
+        for suffix in ("png", "bmp"):
+            picture(tmp_path / "data" / side / f"one.{suffix}", 10)
+    assert len(loaded(UnpairedFolder, tmp_path / "data")) == 2
+    with pytest.raises(DataError, match="input has several images named 'one'"):
+        loaded(PairedFolder, tmp_path / "data")
+
+
 def test_pairs_have_equal_names_whatever_their_suffixes(tmp_path: Path) -> None:
     for number, name in enumerate(["one", "two", "sub/three"]):
         picture(tmp_path / "data" / "input" / f"{name}.png", 10 * number)

@@ -20,6 +20,10 @@ class _TwoFolders(ImageFolder):
     sides: ClassVar[tuple[str, str]]
     """The folder of ``input``, and that of ``samples``."""
 
+    def name_of(self, path: str) -> str:
+        """Return what an image is found by: its path, for pairs without the suffix."""
+        return path
+
     def further_files(self, paths: Sequence[str]) -> Sequence[DataFile]:
         """Return none: two folders have no captions."""
         return ()
@@ -27,17 +31,23 @@ class _TwoFolders(ImageFolder):
     def rows(
         self, paths: Sequence[str], counts: Sequence[int]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the rows of each file, by its path without folder and suffix, for both sides.
+        """Return the rows of each file, by its name within its folder, for both sides.
 
         Raises:
-            DataError: one of the folders has no image.
+            DataError: one of the folders has no image, or two of one name.
         """
         found: dict[str, dict[str, Tensor]] = {side: {} for side in self.sides}
         start = 0
         for path, count in zip(paths, counts, strict=True):
             side, _, rest = path.partition("/")
             if side in found and rest:
-                found[side][os.path.splitext(rest)[0]] = torch.arange(start, start + count)
+                name = self.name_of(rest)
+                if name in found[side]:
+                    raise DataError(
+                        f"{self.folders.root}/{side} has several images named '{name}', which "
+                        "differ in their suffix only: which of them is the partner is not clear."
+                    )
+                found[side][name] = torch.arange(start, start + count)
             start += count
         for side, files in found.items():
             if not files:
@@ -59,6 +69,9 @@ class PairedFolder(_TwoFolders):
 
     name = "paired-folder"
     sides = ("input", "target")
+
+    def name_of(self, path: str) -> str:
+        return os.path.splitext(path)[0]
 
     def arrange(
         self,
