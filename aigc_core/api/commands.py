@@ -5,11 +5,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aigc_core.config import Layer, given_settings, read_config_file, resolve_config
+from aigc_core.config import (
+    Layer,
+    ResolvedConfig,
+    RunConfig,
+    given_settings,
+    read_config_file,
+    resolve_config,
+)
 from aigc_core.config.layers import nest
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, open_run
@@ -60,7 +68,8 @@ def train(
         until: stop when a validation meets this: ``"validation/loss<=1.85"``.
         max_time: or after this much training: ``"30m"``, ``"1h30m"``, or seconds.
         batch_size: samples per optimiser update.
-        seed: seed of everything random.
+        seed: seed of everything random; None for that of the settings, which is 0, or for a
+            secret one if the training is to be private.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: ``auto``, ``fp32`` or ``bf16``.
         out: the run's folder; None for a new one below ``runs``.
@@ -98,7 +107,7 @@ def train(
     layers = [read_config_file(Path(config))] if config is not None else []
     layers.append(Layer("given settings", nest(settings)))
     host = get_host()
-    resolved = resolve_config(host, recipe, preset=preset, layers=layers).config
+    resolved = _with_secret_seed(resolve_config(host, recipe, preset=preset, layers=layers))
 
     from aigc_core.api.blueprint import Blueprint
     from aigc_core.api.training import Training
@@ -187,3 +196,16 @@ def _display(progress: bool | Console) -> Progress | None:
     if isinstance(progress, bool):
         return Progress() if progress else None
     return Progress(progress)
+
+
+def _with_secret_seed(resolved: ResolvedConfig) -> RunConfig:
+    """Return the configuration, with a random seed if it is private and nobody chose one.
+
+    Who knows the seed knows the noise, and could subtract it.
+    """
+    config = resolved.config
+    chosen = resolved.sources["engine.seed"] != "default"
+    if chosen or getattr(config.trainer, "privacy", None) is None:
+        return config
+    engine = config.engine.model_copy(update={"seed": secrets.randbelow(2**63)})
+    return config.model_copy(update={"engine": engine})

@@ -12,6 +12,7 @@ from torch import Tensor
 from aigc_core.engine import renaming
 from aigc_core.errors import ConfigError, RunError
 from aigc_core.interfaces import Trainer
+from aigc_core.runs.facts import DatasetFacts, other_meanings
 from aigc_core.runs.record import listed
 
 logger = logging.getLogger("aigc")
@@ -40,6 +41,7 @@ class InitialWeights:
         *,
         strict: bool = False,
         kept: bool = False,
+        facts: DatasetFacts | None = None,
     ) -> None:
         """Take the weights.
 
@@ -48,10 +50,11 @@ class InitialWeights:
             source: where they are from, for messages.
             strict: whether everything has to fit.
             kept: whether a run wrote them for itself, so that anything else is damage.
+            facts: of the data that they learned from, if known.
         """
         self._weights = dict(weights)
         self._source = source
-        self._strict, self._kept = strict, kept
+        self._strict, self._kept, self._facts = strict, kept, facts
         self.fit: Fit | None = None
         """What became of them, once they were applied."""
         self.applied: dict[str, Tensor] = {}
@@ -93,6 +96,20 @@ class InitialWeights:
         for name in fitted:
             own[name].copy_(offered[name])
         self.applied = {name: tensor.detach().clone().contiguous() for name, tensor in own.items()}
+
+    def check_meanings(self, now: DatasetFacts) -> None:
+        """Log what the weights learned that does not hold for data: classes, tokens, units.
+
+        Raises:
+            ConfigError: there is such a thing, and everything has to fit.
+        """
+        found = other_meanings(self._facts, now) if self._facts is not None else []
+        if not found:
+            return
+        message = f"{self._source} learned from other data: {'; '.join(found)}."
+        if self._strict:
+            raise ConfigError(f"{message} That does not fit as --strict-init asks.")
+        logger.warning("%s Weights that depend on it start out wrong.", message)
 
     def report(self) -> None:
         """Log what fitted and what did not."""

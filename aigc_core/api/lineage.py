@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import re
@@ -25,6 +26,7 @@ from aigc_core.api.blueprint import Blueprint, Lineage, Parts
 from aigc_core.api.fitting import budget_for, check_header
 from aigc_core.api.initial import InitialWeights
 from aigc_core.api.provenance import require_plugins
+from aigc_core.api.unchanged import RECORD
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.schema import InitialRef, ParentRef
 from aigc_core.engine import load_weights, renaming, saved_modules, saved_state
@@ -32,13 +34,19 @@ from aigc_core.errors import ConfigError, RunError, did_you_mean
 from aigc_core.interfaces import Generator
 from aigc_core.interfaces.recipe import Parent
 from aigc_core.plugins import PluginHost, RecipeSpec, get_host
-from aigc_core.runs import Run, choose_checkpoint, open_run
+from aigc_core.runs import DatasetFacts, Run, choose_checkpoint, open_run
 from aigc_core.runs.checkpoint import WEIGHTS, Checkpoint, open_weights
 from aigc_core.runs.folder import CONFIG, DATASET, ENVIRONMENT
 from aigc_core.runs.inside import is_real_file, is_real_folder, read_file
-from aigc_core.runs.manifest import MANIFEST, checkpoint_folder, checkpoint_steps
+from aigc_core.runs.manifest import (
+    MANIFEST,
+    checkpoint_folder,
+    checkpoint_steps,
+    describe_files,
+)
 from aigc_core.runs.outcome import SCALARS
 from aigc_core.runs.tensors import MAX_HEADER_BYTES, Header, read_header, total_bytes
+from aigc_core.strict_yaml import dump_yaml
 
 logger = logging.getLogger("aigc")
 Given = Run | str | Path
@@ -206,14 +214,21 @@ def lineage_of(run: Run, config: RunConfig) -> Lineage:
 
 
 def _digest(run: Run, step: int) -> str:
-    """Return a digest of a parent's settings, data facts, and weights (by their manifest)."""
+    """Return a digest of a kept parent's settings, data facts, and weights (by their manifest)."""
     manifest = checkpoint_folder(run.checkpoints, step) / MANIFEST
-    found = hashlib.sha256()
+    contents = []
     for path in (run.path / CONFIG, run.path / DATASET, manifest):
         try:
-            found.update(hashlib.sha256(read_file(path)).digest())
+            contents.append(read_file(path))
         except FileNotFoundError:
             raise RunError(f"{path} is gone, and the run needs it.") from None
+    return _digest_of(contents)
+
+
+def _digest_of(contents: Sequence[bytes]) -> str:
+    found = hashlib.sha256()
+    for data in contents:
+        found.update(hashlib.sha256(data).digest())
     return found.hexdigest()
 
 
@@ -298,8 +313,8 @@ class Origins(NamedTuple):
             if strict:
                 raise ConfigError("--strict-init goes with --init-from.")
             return cls(Lineage(loaded, None), sources, None)
-        weights, reference = _initial(init_from)
-        initial = InitialWeights(weights, reference.source, strict=strict)
+        weights, reference, facts = _initial(init_from)
+        initial = InitialWeights(weights, reference.source, strict=strict, facts=facts)
         return cls(Lineage(loaded, initial), sources, reference)
 
     def config(self, config: RunConfig, kept: Mapping[str, bytes]) -> RunConfig:
@@ -309,7 +324,9 @@ class Origins(NamedTuple):
                 recipe=source.run.recipe,
                 run=str(source.run.path),
                 step=source.step,
-                sha256=_digest(source.run, source.step),
+                sha256=_digest_of(
+                    [kept[f"{PARENTS}/{name}/{path}"] for path in _essentials(source)]
+                ),
             )
             for name, source in self.sources.items()
         }
@@ -333,8 +350,17 @@ class Origins(NamedTuple):
         return found
 
 
+def _essentials(source: Source) -> tuple[str, str, str]:
+    """Return the paths, below a run, of what says which run it is: see ``_digest``."""
+    folder = checkpoint_folder(source.run.checkpoints, source.step)
+    return CONFIG, DATASET, (folder / MANIFEST).relative_to(source.run.path).as_posix()
+
+
 def _files_of(source: Source) -> dict[str, bytes]:
-    """Read the files by which a run can be a parent: no optimiser, metrics or previews."""
+    """Read the files by which a run can be a parent: no optimiser, metrics or previews.
+
+    Nor what would undo a private training: its seed, and the command that may hold it.
+    """
     run, checkpoint = source.run, checkpoint_folder(source.run.checkpoints, source.step)
     weights = checkpoint / WEIGHTS
     paths = [run.path / name for name in (CONFIG, DATASET, ENVIRONMENT)]
@@ -350,10 +376,24 @@ def _files_of(source: Source) -> dict[str, bytes]:
         with contextlib.suppress(FileNotFoundError):  # environment.json is not needed
             data = read_file(path, limits[path]) if path in limits else read_file(path)
             found[path.relative_to(run.path).as_posix()] = data
+    if (run.config.get("trainer") or {}).get("privacy") is not None:
+        _remove_seed(found, run.config, checkpoint.relative_to(run.path).as_posix())
     for name, reference in references(run)["parents"].items():
         inner = Source(Run(run.path / PARENTS / name), reference.step)
         found |= {f"{PARENTS}/{name}/{p}": d for p, d in _files_of(inner).items()}
     return found
+
+
+def _remove_seed(files: dict[str, bytes], config: Mapping[str, Any], checkpoint: str) -> None:
+    """Take a run's seed out of its files, by path, and what may hold it: records of settings."""
+    files.pop(ENVIRONMENT, None)
+    engine = {name: value for name, value in config["engine"].items() if name != "seed"}
+    files[CONFIG] = dump_yaml({**config, "engine": engine}).encode()
+    scalars = json.loads(files[f"{checkpoint}/{SCALARS}"])
+    scalars.pop(RECORD, None)
+    kept = {SCALARS: json.dumps(scalars).encode(), WEIGHTS: files[f"{checkpoint}/{WEIGHTS}"]}
+    kept[MANIFEST] = describe_files(kept).encode()
+    files |= {f"{checkpoint}/{name}": data for name, data in kept.items()}
 
 
 def _check_names(recipe: RecipeSpec, given: Mapping[str, Given]) -> None:
@@ -370,8 +410,8 @@ def _check_names(recipe: RecipeSpec, given: Mapping[str, Given]) -> None:
             )
 
 
-def _initial(given: Given) -> tuple[dict[str, Tensor], InitialRef]:
-    """Read the weights that ``--init-from`` names: a run's, or those of a file."""
+def _initial(given: Given) -> tuple[dict[str, Tensor], InitialRef, DatasetFacts | None]:
+    """Read the weights that ``--init-from`` names: a run's, with facts of its data, or a file's."""
     if not isinstance(given, Run) and str(given).endswith(".safetensors"):
         path = Path(os.path.expanduser(given))
         try:
@@ -382,11 +422,12 @@ def _initial(given: Given) -> tuple[dict[str, Tensor], InitialRef]:
         except ValueError as error:
             raise ConfigError(f"{path} is no usable safetensors file ({error}).") from None
         digest = hashlib.sha256(data).hexdigest()
-        return safetensors.torch.load(data), InitialRef(source=str(path), sha256=digest)
+        return safetensors.torch.load(data), InitialRef(source=str(path), sha256=digest), None
     source = find_source(given)
     loaded = load_trained(source.run, blueprint_of(source.run), _CPU, source.step)
     networks = loaded.parts.trainer.networks()  # the generator's weights are the averaged ones
     weights = {
         f"{n}.{k}": v for n, found in networks.items() for k, v in found.state_dict().items()
     }
-    return weights, InitialRef(source=str(source.run.path), step=source.step, sha256="")
+    reference = InitialRef(source=str(source.run.path), step=source.step, sha256="")
+    return weights, reference, source.run.dataset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -226,10 +227,11 @@ class RequestValidator:
             ConfigError: it could be none, or several.
         """
         name, equals, file = text.partition("=")
-        alone = Path(text).expanduser()
-        if equals and file and name and not (alone.exists() and name not in self._conditions):
-            return name, Path(file).expanduser()
-        if not alone.name or (equals and not alone.exists()):
+        alone = Path(os.path.expanduser(text))
+        exists = os.path.exists(alone)
+        if equals and file and name and not (exists and name not in self._conditions):
+            return name, Path(os.path.expanduser(file))
+        if not alone.name or (equals and not exists):
             raise ConfigError(f"--input {text} is not valid: it takes NAME=FILE.")
         names = self.files
         if len(names) != 1:
@@ -291,8 +293,7 @@ class RequestValidator:
             return "--label CLASS"
         if kind == "text" and len(self._texts) == 1:
             return "--prompt TEXT"
-        alike = [other for other in self.files if self._reads(other) == self._reads(name)]
-        return "--input FILE" if alike == [name] else f"--input {name}=FILE"
+        return "--input FILE" if self.files == [name] else f"--input {name}=FILE"
 
     def _reads(self, name: str) -> str:
         """Return the modality that reads a condition, or its column where that is not known."""
@@ -331,7 +332,8 @@ class RequestValidator:
         elif isinstance(value, Path) or not isinstance(modality, TextCodec):
             if isinstance(value, int):
                 raise ConfigError(f"The condition '{name}' is a file, and {value} was given.")
-            stored = modality.adapt(Path(value))[None]
+            read = modality.adapt_beginning if condition.is_beginning else modality.adapt
+            stored = read(Path(value))[None]
         elif condition.is_beginning:  # as long as it is
             return modality.encode(str(value))[None]
         else:

@@ -91,6 +91,8 @@ class Training:
         store, assembly = _assemble(blueprint, progress)
         facts, notes = describe_data(store, assembly.held_out), store.notes
         del store  # if the engine has a copy on its device, do not keep another one here
+        if origins.lineage.initial is not None:
+            origins.lineage.initial.check_meanings(facts)
         engine = assembly.engine
         engine.check_validation()
         engine.open_privacy_account()
@@ -276,7 +278,7 @@ def _say_how_private(account: PrivacyAccount) -> None:
         return
     logger.warning(
         "Noise and choice of samples follow from engine.seed: who knows it can take the noise off. "
-        "Choose a large random one with --seed, and do not give config.yaml away."
+        "Leave --seed out for a random one, and give nothing of the run away but its weights."
     )
     logger.info(
         "Private: each step sees %.3g %% of the samples at random, noise multiplier %.4g; at most "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,7 +120,7 @@ def train(
             device=device,
             precision=precision,
             out=out,
-            parents=dict(_named_run(text) for text in parent or ()),
+            parents=_named_runs(parent or ()),
             init_from=init_from,
             strict_init=strict_init,
             observers=observers,
@@ -208,11 +208,16 @@ def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bo
         say(console, f"Best: {best}. Its samples: {command}")
 
 
-def _named_run(text: str) -> tuple[str, str]:
-    name, equals, run = text.partition("=")
-    if not equals or not name or not run:
-        raise UserError(f"--parent {text} is not valid: it takes NAME=RUN.")
-    return name, run
+def _named_runs(texts: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, run = text.partition("=")
+        if not equals or not name or not run:
+            raise UserError(f"--parent {text} is not valid: it takes NAME=RUN.")
+        if name in found:
+            raise UserError(f"--parent {name} is given twice: {found[name]} and {run}.")
+        found[name] = run
+    return found
 
 
 def _where_rates_are(recipe: str, lr: float) -> str:

@@ -10,6 +10,7 @@ probability delta.
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -26,6 +27,8 @@ from aigc_core.engine.data import ResidentData
 from aigc_core.engine.seeds import derive_seed
 from aigc_core.errors import ConfigError, RunError
 from aigc_core.interfaces import Batch, Phase
+
+logger = logging.getLogger("aigc")
 
 
 class PrivateBatch(NamedTuple):
@@ -71,6 +74,13 @@ class PrivateTraining:
             )
         if len(data.lengths) > 1:
             raise ConfigError("Private training needs data whose columns are all paired.")
+        if self._settings.delta >= 1 / len(data):
+            logger.warning(
+                "trainer.privacy.delta=%g allows a whole sample to be revealed, since it is not "
+                "less than 1 / %s samples: set a smaller one.",
+                self._settings.delta,
+                f"{len(data):,}",
+            )
         self._rate = config.batch_size / len(data)
         self._order = PoissonOrder(len(data), self._rate, config.seed, data.index_device)
         self._account: PrivacyAccount | None = None

@@ -106,6 +106,17 @@ class Modality(ABC):
         """
         return self.read(path)
 
+    def adapt_beginning(self, path: Path) -> Tensor:
+        """Read a file of the user's as a beginning that is to be continued.
+
+        Here as ``adapt`` does. A modality whose samples can be shorter in their last dimension
+        returns one as long as the file is, without padding, and of longer ones the end.
+
+        Raises:
+            DataError: as for ``adapt``.
+        """
+        return self.adapt(path)
+
     @abstractmethod
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write one file that shows all of ``(N, *spec.shape)``: a grid, a strip, a page.

@@ -33,11 +33,11 @@ class LowRank(nn.Module):
         """Make the adapter of a weight ``(out, …)``; its rank is at most the weight's own."""
         super().__init__()
         rows, columns = weight.shape[0], weight[0].numel()
+        self.scale = alpha / rank  # of the rank asked for, as everywhere else
         rank = min(rank, rows, columns)
         self.down = nn.Parameter(weight.new_empty(rank, columns))
         self.up = nn.Parameter(weight.new_zeros(rows, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
-        self.scale = alpha / rank
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with what was learned, of the same shape."""

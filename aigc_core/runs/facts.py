@@ -9,6 +9,7 @@ from pydantic import Field
 
 from aigc_core.interfaces.config import ConfigModel
 from aigc_core.interfaces.sample import Column, SampleSpec
+from aigc_core.runs.record import listed
 
 Digests = dict[str, str]
 """Digests of each array's type, shape and values, by the array's name; and, as ``label_names``,
@@ -79,6 +80,34 @@ def spec_difference(before: SampleSpec, now: SampleSpec) -> str | None:
     names = sorted({*before.assets, *now.assets})
     changed = [name for name in names if before.assets.get(name) != now.assets.get(name)]
     return f"samples are read in another way: {', '.join(changed)} changed" if changed else None
+
+
+def other_meanings(before: DatasetFacts, now: DatasetFacts) -> list[str]:
+    """Return, as parts of a sentence, what weights learned that does not hold for other data.
+
+    Data may differ in size and content; but the same number must stand for the same thing: a
+    token, a class, a second.
+    """
+    found = []
+    names, others = list(before.label_names), list(now.label_names)
+    if names and others and names != others:
+        found.append(f"its classes are {listed(names)}, and here they are {listed(others)}")
+    specs = [("samples", before.spec, now.spec)]
+    specs += [
+        (name, column.spec, now.columns[name].spec)
+        for name, column in before.columns.items()
+        if name in now.columns
+    ]
+    for name, old, new in specs:
+        for unit, value in old.units.items():
+            if new.units.get(unit, value) != value:
+                found.append(f"the {unit} of its {name} is {value}, and here {new.units[unit]}")
+        found += [
+            f"its {name} have another {asset}"
+            for asset, value in old.assets.items()
+            if new.assets.get(asset, value) != value
+        ]
+    return found
 
 
 def columns_difference(before: Mapping[str, Column], now: Mapping[str, Column]) -> str | None:

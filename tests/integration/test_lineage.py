@@ -118,6 +118,12 @@ class Plugin:
                 parents={"decoder": needs},
                 **common,
             ),
+            RecipeSpec(
+                name="image/over-vae",
+                build=f"{__name__}:build_prior",
+                parents={"decoder": ParentSpec(recipes=("image/vae",), summary="what draws")},
+                **common,
+            ),
         ]
 
 
@@ -201,18 +207,41 @@ def test_parents_may_have_parents_and_checkpoints_can_be_chosen(aigc) -> None:
         (("--parent", "decoder=base@3"), "step 3"),
         (("--parent", "decoder=vae"), "vae is of image/vae"),
         (("--parent", "decoder=base", "--strict-init"), "--strict-init goes with --init-from"),
+        (
+            ("--parent", "decoder=base", "--parent", "decoder=vae"),
+            "--parent decoder is given twice: base and vae",
+        ),
     ],
 )
 def test_a_parent_that_cannot_be_one_is_refused_before_a_folder_is_made(
     aigc, arguments, sentence: str
 ) -> None:
     trained("image/decoder", "base")
-    if "decoder=vae" in arguments:
+    if arguments == ("--parent", "decoder=vae"):
         trained("image/vae", "vae", preset="tiny", steps=1)
     done = aigc("train", "image/onion", *arguments, "--out", "child")
     assert done.code == 2, done
     assert sentence in " ".join(done.err.split())
     assert not Path("child").exists()
+
+
+def test_a_private_parent_is_kept_without_its_seed() -> None:
+    pytest.importorskip("dp_accounting")
+    private = {"trainer.privacy.epsilon": 8, "engine.steps": 2}
+    runs = [trained("image/vae", name, preset="tiny", overrides=private) for name in ("a", "b")]
+    seeds = [run.config["engine"]["seed"] for run in runs]
+    assert min(seeds) > 2**20  # drawn at random: nobody gave one
+    assert seeds[0] != seeds[1]
+    chosen = trained("image/vae", "c", preset="tiny", overrides=private, seed=7)
+    assert chosen.config["engine"]["seed"] == 7
+
+    trained("image/over-vae", "child", parents={"decoder": "a"})
+    kept = Path("child/parents/decoder")
+    assert str(seeds[0]) not in "".join(
+        path.read_text(errors="replace") for path in kept.rglob("*") if path.is_file()
+    )
+    assert generate("child", count=1).shape[0] == 1
+    resume("child", steps=6)
 
 
 def test_a_recipe_without_parents_takes_none(aigc) -> None:
@@ -304,6 +333,25 @@ def test_a_run_that_stopped_before_its_first_checkpoint_starts_from_the_same_wei
     assert aigc("resume", "part").code == 0
     a, b = weights("whole", 4), weights("part", 4)
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_weights_that_learned_other_tokens_are_a_warning_or_an_error(aigc) -> None:
+    for name, letters in (("first", "abc"), ("second", "xyz")):
+        Path(name).mkdir()
+        Path(name, "text.txt").write_text(letters * 3000)
+    data = ("--dataset", "text-files", "--set", "dataset.options.tokenizer=characters")
+    common = ("train", "text/gpt", "--preset", "tiny", "--steps", 2, "--device", "cpu", *data)
+    assert aigc(*common, "--data-root", "first", "--out", "base").code == 0
+    other = (*common, "--data-root", "second", "--init-from", "base")
+    done = aigc(*other, "--out", "child")
+    assert done.code == 0, done.err
+    assert "its samples have another tokenizer" in " ".join(done.err.split())
+    done = aigc(*other, "--strict-init", "--out", "strict")
+    assert done.code == 2
+    assert "its samples have another tokenizer. That does not fit" in " ".join(done.err.split())
+    assert not Path("strict").exists()
+    again = (*common, "--data-root", "first", "--init-from", "base", "--strict-init")
+    assert aigc(*again, "--out", "again").code == 0
 
 
 @pytest.mark.parametrize(
@@ -427,11 +475,13 @@ def test_at_first_adapters_change_nothing() -> None:
         (None, {"rank": 2}, "engine.lora adapts weights that were trained before"),
         ("base", {"rank": 2, "targets": ["encoder.nothing"]}, "matches no linear layer"),
         ("base", {"rank": 0}, "rank"),
+        ("narrow", {"rank": 2}, "learns nothing but adapters, and .* would stay"),
     ],
 )
 def test_adapters_that_cannot_be_are_a_sentence(init, lora, sentence: str) -> None:
     if init is not None:
-        trained("image/vae", init, preset="tiny", steps=1)
+        narrow = {"model.latent_size": 5} if init == "narrow" else {}
+        trained("image/vae", init, preset="tiny", steps=1, overrides=narrow)
     with pytest.raises((ConfigError, RunError), match=sentence):
         trained("image/vae", "x", preset="tiny", init_from=init, overrides={"engine.lora": lora})
     assert not Path("x").exists()

@@ -12,7 +12,7 @@ pytest.importorskip("aigc_image")
 pytest.importorskip("dp_accounting")
 
 VAE = ("train", "image/vae", "--preset", "tiny", "--device", "cpu")
-PRIVATE = ("--set", "trainer.privacy.epsilon=8", "--set", "engine.log_every=1")
+PRIVATE = ("--set", "trainer.privacy.epsilon=8", "--set", "engine.log_every=1", "--seed", 3)
 
 
 def weights(run: str) -> bytes:
@@ -48,9 +48,17 @@ def test_a_spent_budget_is_reported_and_more_noise_is_no_way_back(aigc) -> None:
     done = aigc(*VAE, *tight, "--steps", 4000, "--out", "run")
     assert done.code == 0, done.err
     assert "its epsilon of 6 is spent" in " ".join(done.err.split())
+    assert "allows a whole sample to be revealed" not in done.err
+    assert 5.5 < list(open_run("run").metrics)[-1]["privacy/epsilon"] <= 6
     again = aigc("resume", "run", "--steps", 5000)
     assert again.code == 2
     assert "The privacy budget is spent" in again.err
+
+
+def test_a_delta_of_a_whole_sample_is_a_warning(aigc) -> None:
+    done = aigc(*VAE, *PRIVATE, "--set", "trainer.privacy.delta=0.01", "--steps", 1, "--out", "run")
+    assert done.code == 0, done.err
+    assert "delta=0.01 allows a whole sample to be revealed" in " ".join(done.err.split())
 
 
 def test_batch_normalisation_is_refused_before_anything_is_written(aigc) -> None:

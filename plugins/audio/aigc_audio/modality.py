@@ -2,6 +2,8 @@
 
 import io
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -134,10 +136,20 @@ class AudioModality(Modality):
         If the spec has ``peak_level``, its loudest sample gets that level, as the dataset's clips
         did. Says in the log what it did.
         """
-        from aigc_audio.datasets._decode import CUT, REMARKS, decode, header_of
+        return self._adapted(path, beginning=False)
+
+    def adapt_beginning(self, path: Path) -> Tensor:
+        """Read any recording as ``adapt`` does, but without padding: int16 ``(C, 1..L)``.
+
+        Of one that is longer than a sample, its end is taken.
+        """
+        return self._adapted(path, beginning=True)
+
+    def _adapted(self, path: Path, *, beginning: bool) -> Tensor:
+        from aigc_audio.datasets._decode import CUT, REMARKS, decode, decode_end, header_of
         from aigc_audio.options import AudioFolderOptions
 
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise DataError(f"There is no file {path}.")
         channels, samples = self.spec.shape
         options = AudioFolderOptions.model_construct(
@@ -147,32 +159,36 @@ class AudioModality(Modality):
             normalize="peak" if "peak_level" in self.spec.units else "none",
         )
         try:
-            decoded = decode(path, options)
+            decoded = (decode_end if beginning else decode)(path, options)
         except UnreadableError as error:
             raise DataError(f"{path} cannot be read as sound: {error}.") from error
-        header = header_of(path)
-        if header != (self.sample_rate_hz, channels, samples) or options.normalize == "peak":
-            self._say_what_was_done(path, header, CUT in decoded.remarks, options.normalize)
+        header, length = header_of(path), decoded.samples.shape[2]
+        if header != (self.sample_rate_hz, channels, length) or options.normalize == "peak":
+            cut = "cut to its " + ("end" if beginning else "beginning")
+            done = [cut] if CUT in decoded.remarks else []
+            if not beginning and not done:
+                done.append("filled up with silence if it was too short")
+            if options.normalize == "peak":
+                done.append("scaled as the data was")
+            self._say_what_was_done(path, header, length, done)
         for remark in decoded.remarks:
             if remark != CUT:
                 logger.warning(REMARKS[remark].format(count=1, total=1, files=path.name))
         return torch.from_numpy(decoded.samples[0])
 
     def _say_what_was_done(
-        self, path: Path, header: tuple[int, int, int] | None, is_cut: bool, normalize: str
+        self, path: Path, header: tuple[int, int, int] | None, length: int, done: Sequence[str]
     ) -> None:
         def described(rate_hz: int, channels: int, samples: int) -> str:
             many = f"{channels} channel{'s' if channels > 1 else ''}"
             return f"{samples / rate_hz:.3g} s, {many} at {rate_hz:,} Hz"
 
-        channels, samples = self.spec.shape
         logger.info(
-            "%s%s became %s: it was %s%s.",
+            "%s%s became %s%s.",
             path.name,
             f" ({described(*header)})" if header else "",
-            described(self.sample_rate_hz, channels, samples),
-            "cut" if is_cut else "filled up with silence if it was too short",
-            ", and scaled as the data was" if normalize == "peak" else "",
+            described(self.sample_rate_hz, self.spec.shape[0], length),
+            f": it was {', and '.join(done)}" if done else "",
         )
 
     def preview(self, stored: Tensor, path: Path) -> Path:

@@ -35,7 +35,7 @@ def test_a_recording_of_another_rate_and_length_fits(tmp_path, caplog, suffix: s
     assert int(clip.abs().max()) == pytest.approx(0.1 * 32768, rel=0.05)  # as loud as it was
     assert caplog.messages == [
         f"call.{suffix} (2 s, 2 channels at 44,100 Hz) became 1 s, 1 channel at 8,000 Hz: it was "
-        "cut."
+        "cut to its beginning."
     ]
 
 
@@ -78,3 +78,22 @@ def test_what_is_no_recording_is_refused(tmp_path, content, reported: str) -> No
         path.write_bytes(content)
     with pytest.raises(DataError, match=reported):
         AudioModality(clip_spec(1, 800, RATE)).adapt(path)
+
+
+def test_a_beginning_is_as_long_as_it_is_and_of_a_long_one_the_end_counts(tmp_path, caplog) -> None:
+    modality = AudioModality(clip_spec(1, 8000, RATE))
+    soundfile.write(tmp_path / "short.wav", tone(500, RATE, 0.25), RATE)
+    assert modality.adapt_beginning(tmp_path / "short.wav").shape == (1, 2000)
+    assert not caplog.messages
+    long = np.concatenate([tone(300, RATE, 1.5), tone(700, RATE, 1.0)])
+    soundfile.write(tmp_path / "long.wav", long, RATE)
+    with caplog.at_level(logging.INFO, "aigc"):
+        clip = modality.adapt_beginning(tmp_path / "long.wav")
+    assert clip.shape == (1, 8000)
+    assert pitch(clip[0]) == pytest.approx(700, abs=2)
+    assert "became 1 s, 1 channel at 8,000 Hz: it was cut to its end." in caplog.text
+
+
+def test_a_name_that_no_file_can_have_is_no_file(tmp_path) -> None:
+    with pytest.raises(DataError, match="There is no file"):
+        AudioModality(clip_spec(1, 8000, RATE)).adapt(tmp_path / ("x" * 300 + ".wav"))

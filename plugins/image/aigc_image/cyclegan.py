@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from aigc_core import (
     Batch,
     Condition,
+    ConfigError,
     ConfigModel,
     Generator,
     Phase,
@@ -30,10 +31,10 @@ class CycleTranslator(Generator):
 
     controls: ClassVar[type[ConfigModel]] = CycleControls
 
-    def __init__(self, config: TranslatorConfig, channels: int, out_channels: int) -> None:
+    def __init__(self, config: TranslatorConfig, channels: int) -> None:
         super().__init__()
-        self.forward_translator = Translator(config, channels, out_channels)
-        self.backward_translator = Translator(config, out_channels, channels)
+        self.forward_translator = Translator(config, channels, channels)
+        self.backward_translator = Translator(config, channels, channels)
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
@@ -158,7 +159,7 @@ class CycleTrainer(Trainer):
             around = self._go(there, state, backward=True), batch["input"]
             other_way = self._go(back, state, backward=False), batch["samples"]
             terms["cycle"] = config.cycle * (_difference(around) + _difference(other_way))
-        if config.identity and batch["input"].shape[1] == batch["samples"].shape[1]:
+        if config.identity:
             kept = self._go(batch["samples"], state, backward=False), batch["samples"]
             kept_back = self._go(batch["input"], state, backward=True), batch["input"]
             terms["identity"] = config.identity * (_difference(kept) + _difference(kept_back))
@@ -170,9 +171,15 @@ def _difference(pair: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def build(context: RecipeContext) -> CycleTrainer:
-    """Make the trainer for two sets of images of one size."""
+    """Make the trainer for two sets of images of one size and number of channels."""
     before, after = translated_shapes("image/cyclegan", context)
-    generator = CycleTranslator(context.model, before[0], after[0])
+    if before[0] != after[0]:
+        raise ConfigError(
+            "image/cyclegan translates in both directions, so both sets of images need the same "
+            f"number of channels, and they have {before[0]} (input) and {after[0]} (samples). Use "
+            "a dataset in which they are alike, such as unpaired-folder."
+        )
+    generator = CycleTranslator(context.model, before[0])
     judges = {
         "judge_of_samples": PatchJudge(context.model, after[0]),
         "judge_of_input": PatchJudge(context.model, before[0]),

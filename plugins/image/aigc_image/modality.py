@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -113,7 +114,7 @@ class ImageModality(Modality):
         from aigc_image.options import ImageFolderOptions
 
         options = ImageFolderOptions(size=self._height, channels=1 if self._channels == 1 else 3)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise DataError(f"There is no file {path}.")
         try:
             with Image.open(path) as image:

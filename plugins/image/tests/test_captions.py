@@ -66,6 +66,16 @@ def test_a_table_of_comma_separated_values_and_texts_beside_images_do_too(root: 
     assert captions(load(root)) == ["a dark one", "", "one, two"]
 
 
+def test_a_line_of_json_ends_where_the_file_says_so(root: Path) -> None:
+    rows = [
+        {"file_name": "a.png", "text": "one\u2028two"},
+        {"file_name": "b.png", "text": "x\x85y"},
+    ]
+    lines = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (root / "metadata.jsonl").write_bytes(lines.encode())
+    assert captions(load(root))[:2] == ["one two", "x y"]
+
+
 def test_a_changed_caption_is_prepared_anew(root: Path) -> None:
     (root / "a.txt").write_text("before")
     assert captions(load(root))[0] == "before"
@@ -90,6 +100,11 @@ def test_long_captions_are_cut_between_characters_and_mirrored_images_have_their
         ("metadata.jsonl", b"[1]", "line 1: not an object"),
         ("metadata.jsonl", b'{"text": "x"}', "line 1: there is no 'file_name'"),
         ("metadata.jsonl", b'{"file_name": "a.png", "text": 3}', "'text' is no text, but 3"),
+        (
+            "metadata.jsonl",
+            rb'{"file_name": "a.png", "text": "\ud800"}',
+            "line 1: half a character",
+        ),
         ("metadata.csv", b"name,text\na.png,x\n", "'file_name' is not among them"),
         ("a.txt", b"\xff\xfe", "a.txt is not UTF-8, at byte 0"),
         (

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from aigc_core import (
+    Column,
+    ConfigError,
     DataError,
     DataFolders,
     Run,
@@ -22,6 +24,10 @@ from aigc_core import (
     train,
 )
 from aigc_core.api import Request
+from aigc_core.api.blueprint import Blueprint
+from aigc_core.config import resolve_config
+from aigc_core.plugins import get_host
+from aigc_core.runs import DatasetFacts
 from aigc_image.cyclegan import History
 from aigc_image.datasets.digit_pairs import DigitEdges, DigitInks, edges_of
 from aigc_image.datasets.two_folders import PairedFolder, UnpairedFolder
@@ -234,3 +240,14 @@ def test_a_cycle_goes_both_ways(tmp_path: Path) -> None:
         Request(count=32, inputs={"input": black}, controls={"direction": "backward"})
     )
     assert there.float().mean() > back.float().mean() + 30
+
+
+def test_cycles_need_images_of_as_many_channels() -> None:
+    host = get_host()
+    config = resolve_config(host, "image/cyclegan", preset="tiny").config
+    blueprint = Blueprint.of(host, config)
+    spec = SampleSpec(shape=(3, 32, 32), dtype="uint8")
+    grey = Column(modality="image", spec=SampleSpec(shape=(1, 32, 32), dtype="uint8"))
+    facts = DatasetFacts(spec=spec, count=4, columns={"input": grey})
+    with pytest.raises(ConfigError, match="they have 1 \\(input\\) and 3 \\(samples\\)"):
+        blueprint.parts(facts)

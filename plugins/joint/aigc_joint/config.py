@@ -28,9 +28,9 @@ class JointNetworkConfig(ConfigModel):
 class JointTrainingConfig(ConfigModel):
     """Flow matching in which each column has a time of its own (Bao et al. 2023)."""
 
-    given: float = Field(default=0.25, ge=0, le=1)
+    given: float = Field(default=0.25, ge=0, lt=1)
     """Probability that a column of a sample is given, without noise."""
-    hidden: float = Field(default=0.25, ge=0, le=1)
+    hidden: float = Field(default=0.25, ge=0, lt=1)
     """Probability that it is hidden: noise alone."""
     together: float = Field(default=0.5, ge=0, le=1)
     """Probability that all other columns of a sample have the same time, as when they are drawn."""
@@ -51,8 +51,8 @@ class JointTrainingConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _something_is_left(self) -> "JointTrainingConfig":
-        if self.given + self.hidden > 1:
-            raise ValueError("given and hidden add up to more than 1: nothing would be learned")
+        if self.given + self.hidden >= 1:
+            raise ValueError("given and hidden add up to 1 or more: nothing would be learned")
         return self
 
 

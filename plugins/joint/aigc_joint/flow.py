@@ -317,11 +317,12 @@ class JointFlowTrainer(Trainer):
             moment = times[name].view(-1, *[1] * (value.dim() - 1))
             mixed[name] = moment * value + (1 - moment) * noise[name]
         velocities = generator(mixed, times)
+        # By the expected number, not that of the batch: so the means of a batch's parts are its own
+        share = 1 - self._config.given - self._config.hidden
         errors = {}
         for name, value in data.items():
             each = (velocities[name].float() - (value - noise[name])).square().flatten(1).mean(1)
-            weights = learned[name].float()
-            errors[name] = (each * weights).sum() / weights.sum().clamp(min=1)
+            errors[name] = (each * learned[name]).mean() / share
         return errors
 
     def _times(self, count: int, state: StepState) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

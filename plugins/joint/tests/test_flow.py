@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from aigc_core import (
 )
 from aigc_core.errors import ConfigError
 
+NAMES = ("samples", "sound", "text")
 SMALL = JointNetworkConfig(width=8, blocks=1, trunk=16, layers=1)
 
 
@@ -149,8 +151,8 @@ def test_every_column_is_given_hidden_and_learned_as_often_as_is_said() -> None:
 
 
 def test_settings_under_which_nothing_is_learned_are_refused() -> None:
-    with pytest.raises(ConfigError, match="add up to more than 1"):
-        JointTrainingConfig(given=0.6, hidden=0.5)
+    with pytest.raises(ConfigError, match="add up to 1 or more"):
+        JointTrainingConfig(given=0.5, hidden=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -232,3 +234,25 @@ def test_arrays_of_several_outputs_are_files_of_their_own_in_any_order(
 def test_what_cannot_be_asked_is_a_sentence(aigc, run: Run, arguments, reported: str) -> None:
     done = aigc("generate", run.path, *arguments)
     assert (done.code, reported in " ".join(done.err.split())) == (2, True), done.err
+
+
+def test_the_losses_of_a_batch_in_parts_are_those_of_the_whole(monkeypatch) -> None:
+    """Columns are learned in some rows only, and rows have to weigh the same in every part."""
+    flow = three_columns()
+    trainer = JointFlowTrainer(flow, JointTrainingConfig(given=0.5, hidden=0.25))
+    batch = {name: torch.randn(32, *flow.representations[name].sample_shape) for name in NAMES}
+    noise = {tuple(flow.shape_of(name)): torch.randn(32, *flow.shape_of(name)) for name in NAMES}
+    rng = torch.Generator().manual_seed(1)
+    times, learned = trainer._times(32, StepState(0, 0, 1, rng, {}, lambda name, value: None))
+
+    def losses(first: int, last: int) -> dict[str, Tensor]:
+        rows = slice(first, last)
+        cut = [{name: values[rows] for name, values in found.items()} for found in (times, learned)]
+        monkeypatch.setattr(trainer, "_times", lambda count, state: cut)
+        state = SimpleNamespace(randn=lambda *shape: noise[shape[1:]][rows])
+        return trainer._errors({name: values[rows] for name, values in batch.items()}, state)
+
+    whole, parts = losses(0, 32), [losses(0, 8), losses(8, 32)]
+    assert len({int(mask[:8].sum()) for mask in learned.values()}) > 1
+    for name, value in whole.items():
+        torch.testing.assert_close(0.25 * parts[0][name] + 0.75 * parts[1][name], value)

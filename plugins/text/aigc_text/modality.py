@@ -110,14 +110,15 @@ class TextModality(Modality):
             text = path.read_bytes().decode()
             return self.to_stored(torch.from_numpy(self.tokenizer.encode(text)))
         except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read as text of this kind: {error}.") from error
+            raise _unreadable(path, error) from error
 
     def adapt(self, path: Path) -> Tensor:
         """Read a file in UTF-8 as stored tokens ``(T,)``, without its last line's end."""
-        try:
-            return self.encode_sample(path.read_bytes().decode().removesuffix("\n"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read as text of this kind: {error}.") from error
+        return self.encode_sample(_text_of(path))
+
+    def adapt_beginning(self, path: Path) -> Tensor:
+        """Read a file in UTF-8 as stored tokens ``(n,)``, all of them and no more."""
+        return self.to_stored(self.encode(_text_of(path)))
 
     def preview(self, stored: Tensor, path: Path) -> Path:
         """Write tokens ``(N, T)`` as one page: the samples, each below a line with its number."""
@@ -130,3 +131,15 @@ class TextModality(Modality):
         with atomic_file(target) as scratch:
             scratch.write_bytes(page.encode())
         return target
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file in UTF-8, without its last line's end."""
+    try:
+        return path.read_bytes().decode().removesuffix("\n")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} cannot be read as text of this kind: {error}.")

@@ -241,3 +241,29 @@ def test_it_says_what_can_be_asked() -> None:
     steps = about["controls"]["properties"]["steps"]
     assert (steps["default"], steps["minimum"]) == (10, 1)
     assert steps["description"] == "How many evaluations of the network a sample costs."
+
+
+def test_a_file_that_is_to_be_continued_is_read_as_a_beginning(tmp_path: Path) -> None:
+    class Teller(Painter):
+        conditions = {"prompt": Condition("samples"), "text": Condition("caption")}
+
+    class Beginnings(Words):
+        def read(self, path: Path) -> Tensor:
+            return self.encode_sample(path.read_text())
+
+        def adapt_beginning(self, path: Path) -> Tensor:
+            return self.encode(path.read_text())
+
+    modalities = {"samples": Beginnings(FOUR), "caption": Beginnings(FOUR)}
+    made = RequestValidator("art/teller", Teller(), modalities, ())
+    (tmp_path / "a.bin").write_text("ab")
+    inputs = {"prompt": tmp_path / "a.bin", "text": tmp_path / "a.bin"}
+    found = made.conditions(Request(inputs=inputs, count=1))
+    assert torch.equal(found["prompt"], torch.tensor([[97, 98]]) / 10)
+    assert torch.equal(found["text"], torch.tensor([[97, 98, 0, 0]]) / 10)
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-this-name/x.bin", "x" * 300 + ".bin"])
+def test_a_path_that_cannot_be_is_a_path(text: str) -> None:
+    assert validator().named_file(f"outline={text}") == ("outline", Path(text))
+    assert validator().named_file(text) == ("outline", Path(text))

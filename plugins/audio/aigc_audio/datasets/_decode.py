@@ -75,11 +75,7 @@ def decode(path: Path, options: AudioFolderOptions) -> DecodedFile:
     everything = options.pieces == "all"
     most = None if everything else options.samples + 1  # one more tells if there is more
     remarks: list[str] = []
-    sound = _read(path, options, most, remarks)  # (C, L)
-    if sound.shape[1] == 0:
-        raise UnreadableError("no sound in it")
-    if not torch.isfinite(sound).all():
-        raise UnreadableError("values that are not finite")
+    sound = _usable(path, options, most, remarks)  # (C, L)
     samples = options.samples
     pieces = max(1, (sound.shape[1] + samples // 2) // samples) if everything else 1
     kept = sound[:, : pieces * samples]
@@ -94,6 +90,34 @@ def decode(path: Path, options: AudioFolderOptions) -> DecodedFile:
     padded = np.pad(stored, ((0, 0), (0, pieces * samples - stored.shape[1])))
     clips = padded.reshape(options.channels, pieces, samples).swapaxes(0, 1)  # (P, C, samples)
     return DecodedFile(np.ascontiguousarray(clips), tuple(dict.fromkeys(remarks)))
+
+
+def decode_end(path: Path, options: AudioFolderOptions) -> DecodedFile:
+    """Read the end of a sound file as int16 ``(1, C, L)``, L being at most the options' length.
+
+    Raises:
+        UnreadableError: as for ``decode``.
+    """
+    remarks: list[str] = []
+    sound = _usable(path, options, None, remarks)
+    if sound.shape[1] > options.samples:
+        remarks.append(CUT)
+    sound = sound[:, -options.samples :]
+    loudest = max(map(abs, map(float, sound.aminmax())))
+    stored = _to_stored(sound, loudest if options.normalize == "peak" else None)
+    return DecodedFile(np.ascontiguousarray(stored[None]), tuple(dict.fromkeys(remarks)))
+
+
+def _usable(
+    path: Path, options: AudioFolderOptions, most: int | None, remarks: list[str]
+) -> Tensor:
+    """Return float ``(C, L)`` as ``_read`` does, after checking that there is sound in it."""
+    sound = _read(path, options, most, remarks)
+    if sound.shape[1] == 0:
+        raise UnreadableError("no sound in it")
+    if not torch.isfinite(sound).all():
+        raise UnreadableError("values that are not finite")
+    return sound
 
 
 def _is_clipped(sound: Tensor, loudest: float) -> bool:

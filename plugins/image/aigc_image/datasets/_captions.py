@@ -83,6 +83,8 @@ def read_captions(
                 continue  # a table of something else, such as labels
             if not isinstance(caption, str):
                 raise DataError(f"{place}: 'text' is no text, but {caption!r:.40}.")
+            if any("\ud800" <= letter <= "\udfff" for letter in image + caption):
+                raise DataError(f"{place}: half a character in it, a lone surrogate. Correct it.")
             add(os.path.normpath(os.path.join(folder, image)).replace(os.sep, "/"), caption, place)
     notes = [f"Captions of images that are not there: {list_some(lost)}."] if lost else []
     if found and len(found) < len(known):
@@ -101,7 +103,7 @@ def _text_of(path: Path, name: str) -> str:
 
 
 def _json_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, object]]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # U+2028 may stand in a text
         if not line.strip():
             continue
         try:
