@@ -34,6 +34,7 @@ def recipes(as_json: JsonOption = False) -> None:
     rows = [
         {
             "recipe": spec.name,
+            "family": spec.family or None,
             "dataset": spec.dataset,
             "presets": list(spec.presets),
             "plugin": host.owner("recipe", spec.name),

@@ -102,6 +102,9 @@ class RecipeSpec(ConfigModel):
     """``<modality>/<model>``; the family instead of the modality with ``any_modality``."""
     any_modality: bool = False
     """Whether it takes data whose ``samples`` are of any modality."""
+    family: str = Field(default="", max_length=30)
+    """What kind of model it is, for listings: ``GAN``, ``VAE``, ``autoregressive``, ``flow``,
+    ``masked``, ``two stages``, or another short name."""
     summary: str
     build: CodeRef
     """``(RecipeContext) -> Trainer``."""

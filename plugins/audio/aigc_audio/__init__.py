@@ -81,6 +81,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
     return [
         RecipeSpec(
             name="audio/wavegan",
+            family="GAN",
             summary="GAN on raw waveforms (Donahue et al. 2019), 4,096 to 16,384 samples",
             build="aigc_audio.wavegan:build",
             model="aigc_audio.wavegan_config:WaveGANConfig",
@@ -113,6 +114,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="audio/specgan",
+            family="GAN",
             summary="GAN on log-mel spectrograms, heard by Griffin-Lim (Donahue et al. 2019)",
             build="aigc_audio.specgan:build",
             model="aigc_audio.specgan_config:SpecGANConfig",
@@ -137,6 +139,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="audio/flow",
+            family="flow",
             summary="Flow matching on log-mel spectrograms (Lipman et al. 2023)",
             build="aigc_audio.flow:build",
             model="aigc_audio.flow_config:FlowNetworkConfig",
@@ -160,6 +163,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="audio/wavenet",
+            family="autoregressive",
             summary="Autoregressive model of raw waveforms (van den Oord et al. 2016)",
             build="aigc_audio.wavenet:build",
             model="aigc_audio.wavenet_config:WaveNetConfig",

@@ -131,6 +131,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
     return [
         RecipeSpec(
             name="image/dcgan",
+            family="GAN",
             summary="Deep convolutional GAN (Radford et al. 2016), 32 to 128 pixels",
             build="aigc_image.dcgan:build",
             model="aigc_image.dcgan_config:DCGANConfig",
@@ -176,6 +177,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="image/vae",
+            family="VAE",
             summary="Variational autoencoder, convolutional (Kingma & Welling 2014)",
             build="aigc_image.vae:build",
             model="aigc_image.vae_config:VAEConfig",
@@ -197,6 +199,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="image/flow",
+            family="flow",
             summary="Flow matching with a U-Net, by class, text or nothing (Lipman et al. 2023)",
             build="aigc_image.flow:build",
             model="aigc_image.flow_config:FlowNetworkConfig",
@@ -223,6 +226,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="image/translate",
+            family="GAN",
             summary="One image from another, learned from pairs (Isola et al. 2017, pix2pix)",
             build="aigc_image.translate:build",
             model="aigc_image.translate_config:TranslatorConfig",
@@ -240,6 +244,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="image/cyclegan",
+            family="GAN",
             summary="Translation between two sets of images without pairs (Zhu et al. 2017)",
             build="aigc_image.cyclegan:build",
             model="aigc_image.translate_config:TranslatorConfig",

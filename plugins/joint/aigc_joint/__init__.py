@@ -38,6 +38,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
     return [
         RecipeSpec(
             name="joint/flow",
+            family="flow",
             any_modality=True,
             summary="Any columns of the data from any others, and all together, by one network",
             build="aigc_joint.flow:build",

@@ -74,6 +74,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
     return [
         RecipeSpec(
             name="text/gpt",
+            family="autoregressive",
             summary="Decoder-only transformer (Radford et al. 2018), from characters to byte pairs",
             build="aigc_text.gpt:build",
             model="aigc_text.transformer_config:GPTConfig",
@@ -104,6 +105,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="text/masked",
+            family="masked",
             summary="Masked diffusion: fills gaps anywhere in a text (Sahoo et al. 2024)",
             build="aigc_text.masked:build",
             model="aigc_text.transformer_config:TransformerConfig",
