@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
     from aigc_core.networks.frozen import Frozen
     from aigc_core.networks.lora import LowRank, add_adapters, merge_adapters
-    from aigc_core.networks.transformer import MLP, Attention, Block, attention
+    from aigc_core.networks.transformer import MLP, Attention, Block, attention, initialize_blocks
     from aigc_core.networks.unet import ResidualBlock, UNet
 
 __getattr__ = lazy_exports(
@@ -36,6 +36,7 @@ __getattr__ = lazy_exports(
         "doubling_convolutions": "convolutions",
         "halved_widths": "convolutions",
         "halving_convolutions": "convolutions",
+        "initialize_blocks": "transformer",
         "merge_adapters": "lora",
         "with_label": "convolutions",
     },
@@ -57,6 +58,7 @@ __all__ = [
     "doubling_convolutions",
     "halved_widths",
     "halving_convolutions",
+    "initialize_blocks",
     "merge_adapters",
     "with_label",
 ]

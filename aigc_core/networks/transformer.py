@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu, scaled_dot_product_attention
@@ -82,3 +85,18 @@ class Block(nn.Module):
         x = x + (dropout(attended, p) if p else attended)
         fed = self.mlp(self.mlp_norm(x))
         return x + (dropout(fed, p) if p else fed)
+
+
+def initialize_blocks(blocks: Sequence[nn.Module]) -> None:
+    """Draw the weights of a stack of blocks as GPT-2 does (Radford et al. 2019, section 2.3).
+
+    With a standard deviation of 0.02, and smaller by the root of their number for the layers whose
+    outputs are added up. Larger ones let the sum outgrow what it began with, and the stack's output
+    becomes the same for all inputs.
+    """
+    added = len([m for block in blocks for m in block.modules() if isinstance(m, Attention | MLP)])
+    for block in blocks:
+        for name, module in block.named_modules():
+            if isinstance(module, nn.Linear):
+                is_added = name.rpartition(".")[2] in ("attention_out", "mlp_out")
+                nn.init.normal_(module.weight, 0.0, 0.02 / math.sqrt(added) if is_added else 0.02)

@@ -39,6 +39,7 @@ RECIPES = {
     "audio-flow": ["audio/flow", "--preset", "tiny"],
     "wavenet": ["audio/wavenet", "--preset", "tiny"],
     "gpt": ["text/gpt", "--preset", "tiny"],
+    "text-gan": ["text/gan", "--preset", "tiny"],
     "masked": ["text/masked", "--preset", "tiny"],
     "joint": ["joint/flow", "--preset", "tiny"],
 }

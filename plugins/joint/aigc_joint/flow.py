@@ -25,7 +25,7 @@ from aigc_core import (
     Trainer,
 )
 from aigc_core.errors import ConfigError
-from aigc_core.networks import Bits, Block, TimeEmbedding, UNet
+from aigc_core.networks import Bits, Block, TimeEmbedding, UNet, initialize_blocks
 from aigc_core.solvers import solve
 from aigc_joint.config import JointControls, JointNetworkConfig, JointTrainingConfig
 
@@ -171,6 +171,7 @@ class JointFlow(Generator):
         )
         self.norm = nn.LayerNorm(config.trunk)
         self.summary = nn.Linear(config.trunk, config.trunk)
+        initialize_blocks(self.blocks)
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
@@ -198,8 +199,9 @@ class JointFlow(Generator):
         halves = {n: self._column(n).encode(mixed[n], vectors[n]) for n in self.outputs}
         tokens = [halves[name][0] for name in self.outputs]
         seen = self.norm(self.blocks(torch.cat(tokens, dim=1)))  # (B, all T, W)
-        whole = self.summary(seen.mean(1))  # (B, W)
         parts = torch.split(seen, [part.shape[1] for part in tokens], dim=1)
+        # Each column counts alike, however many tokens it has
+        whole = self.summary(torch.stack([part.mean(1) for part in parts]).mean(0))  # (B, W)
         return {
             name: self._column(name).decode(part, *halves[name][1:], vectors[name] + whole)
             for name, part in zip(self.outputs, parts, strict=True)

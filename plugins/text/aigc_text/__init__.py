@@ -139,4 +139,38 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                 },
             },
         ),
+        RecipeSpec(
+            name="text/gan",
+            family="GAN",
+            summary="Wasserstein GAN of tokens drawn all at once (Gulrajani et al. 2017)",
+            build="aigc_text.gan:build",
+            model="aigc_text.gan_config:TextGANConfig",
+            trainer="aigc_core.trainers.config:AdversarialConfig",
+            dataset="tiny-shakespeare",
+            defaults={
+                "dataset": {"options": {"context": 31}},  # and one more: 32 tokens
+                "trainer": {
+                    "loss": "wasserstein",
+                    "gradient_penalty": 10.0,
+                    "critic_steps": 2,
+                    "generator": {"lr": 2e-4, "betas": (0.5, 0.9)},
+                    "discriminator": {"lr": 2e-4, "betas": (0.5, 0.9)},
+                },
+                "engine": {
+                    "steps": 5000,
+                    "batch_size": 64,
+                    "ema": 0.999,
+                    "sample_every": 500,
+                    "sample_count": 16,
+                },
+            },
+            capabilities=("adversarial",),
+            presets={
+                "tiny": {  # a smoke test of a few seconds
+                    "dataset": {"name": "pydocs", "options": {"context": 15}},
+                    "model": {"width": 16, "blocks": 2, "latent_size": 16},
+                    "engine": {"steps": 10, "batch_size": 16, "sample_count": 4},
+                },
+            },
+        ),
     ]
