@@ -58,7 +58,10 @@ class TextGenerator(LatentGenerator):
         chances = logits + gumbel(noise).view_as(logits)
         soft = (chances / self.temperature).softmax(1)
         drawn = one_hot(chances.argmax(1), self.vocabulary_size).transpose(1, 2).to(soft.dtype)
-        return drawn + soft - soft.detach()  # the value of the draw, the gradient of the softmax
+        straight: Tensor = (
+            drawn + soft - soft.detach()
+        )  # the value of the draw, the gradient of the softmax
+        return straight
 
     def represent(self, samples: Tensor) -> Tensor:
         """Map int64 tokens ``(B, T)`` to float32 one-hot vectors ``(B, vocabulary, T)``."""
