@@ -165,6 +165,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="audio/vqvae",
+            family="two stages",
             summary="Spectrograms as grids of codes: the first stage of two (van den Oord 2017)",
             build="aigc_core.trainers.quantized:build",
             model="aigc_core.networks.config:QuantizedAutoencoderConfig",
@@ -189,6 +190,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="audio/prior",
+            family="two stages",
             summary="Transformer over the codes of audio/vqvae, by class or not: the second stage",
             build="aigc_core.trainers.latent:build_prior",
             model="aigc_core.networks.config:TransformerConfig",

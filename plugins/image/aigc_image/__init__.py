@@ -227,6 +227,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="image/vqvae",
+            family="two stages",
             summary="Images as grids of codes: the first stage of two (van den Oord et al. 2017)",
             build="aigc_core.trainers.quantized:build",
             model="aigc_core.networks.config:QuantizedAutoencoderConfig",
@@ -248,6 +249,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="image/prior",
+            family="two stages",
             summary="Transformer over the codes of image/vqvae, by class or not: the second stage",
             build="aigc_core.trainers.latent:build_prior",
             model="aigc_core.networks.config:TransformerConfig",
@@ -276,6 +278,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             name="image/latent-flow",
+            family="two stages",
             summary="Flow matching on the latents of image/vqvae (Rombach et al. 2022)",
             build="aigc_core.trainers.latent:build_flow",
             model="aigc_core.networks.config:LatentFlowConfig",
