@@ -199,6 +199,11 @@ class Training:
         )
         if (account := engine.open_privacy_account()) is not None:
             _say_how_private(account)
+            if run.config.get("parents") or run.config.get("initial"):
+                logger.warning(
+                    "Epsilon is that of this training alone: what the runs that it is made from "
+                    "learned of the same samples is not covered."
+                )
         if engine.step:
             logger.info("Resuming from step %s.", f"{engine.step:,}")
         logger.info("Run: %s", relative_path(run.path))

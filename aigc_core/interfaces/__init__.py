@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from aigc_core._lazy import lazy_exports
 from aigc_core.interfaces.config import (
+    ChoiceControls,
     ConfigModel,
     NoControls,
     OptimizerConfig,
@@ -52,6 +53,7 @@ __getattr__ = lazy_exports(
 __all__ = [
     "AutoregressiveGenerator",
     "Batch",
+    "ChoiceControls",
     "ClassifyingDiscriminator",
     "Column",
     "Condition",

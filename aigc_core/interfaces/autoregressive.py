@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from aigc_core.interfaces.config import ConfigModel, TokenControls
+from aigc_core.interfaces.config import ChoiceControls, ConfigModel, TokenControls
 from aigc_core.interfaces.generator import Condition, Generator
 
 
@@ -87,8 +87,8 @@ class AutoregressiveGenerator(Generator):
             conditions: none if not given; ``label`` ``(count,)``, if the network knows classes;
                 ``prompt``, what comes before, in the model's form ``(count, ...)``, or ``(1, ...)``
                 for the same for all: it is not yielded.
-            controls: ``TokenControls``, whose defaults count if not given; ``tokens`` is the
-                caller's business.
+            controls: ``TokenControls``, whose defaults count if not given, or ``ChoiceControls``;
+                ``tokens`` is the caller's business.
         """
         sampling, conditions = _token_controls(controls), conditions or {}
         with torch.inference_mode():
@@ -99,7 +99,7 @@ class AutoregressiveGenerator(Generator):
         else:
             tokens = self.to_tokens(prompt).expand(count, -1)  # (count, T)
         seen: Tensor | None = None
-        if sampling.repetition_penalty != 1:
+        if isinstance(sampling, TokenControls) and sampling.repetition_penalty != 1:
             size = self.vocabulary_size + 1  # the start token may be an extra one
             seen = torch.zeros(count, size, dtype=torch.bool, device=rng.device)
         while True:
@@ -121,16 +121,17 @@ class AutoregressiveGenerator(Generator):
     ) -> Tensor:
         """Draw samples of ``controls.tokens`` tokens, or else ``sample_length``."""
         steps = self.stream(count, rng=rng, conditions=conditions, controls=controls)
-        length = _token_controls(controls).tokens or self.sample_length
+        wanted = controls.tokens if isinstance(controls, TokenControls) else None
+        length = wanted or self.sample_length
         tokens = [next(steps) for _ in range(length)]
         return self.from_tokens(torch.stack(tokens, dim=1))  # (count, T)
 
 
-def _token_controls(controls: ConfigModel | None) -> TokenControls:
+def _token_controls(controls: ConfigModel | None) -> ChoiceControls:
     if controls is None:
         return TokenControls()
-    if not isinstance(controls, TokenControls):
-        raise TypeError(f"{type(controls).__name__} are no TokenControls")
+    if not isinstance(controls, ChoiceControls):
+        raise TypeError(f"{type(controls).__name__} are no ChoiceControls")
     return controls
 
 
@@ -144,7 +145,7 @@ def drawn(probabilities: Tensor, rng: torch.Generator) -> Tensor:
     return (probabilities / arrivals).argmax(1, keepdim=True)
 
 
-def filtered(logits: Tensor, sampling: TokenControls, seen: Tensor | None = None) -> Tensor:
+def filtered(logits: Tensor, sampling: ChoiceControls, seen: Tensor | None = None) -> Tensor:
     """Return logits with what sampling excludes at -inf.
 
     Repetition penalty: Keskar et al. 2019, "CTRL", section 4.1. Then the temperature, the top k,
@@ -156,7 +157,7 @@ def filtered(logits: Tensor, sampling: TokenControls, seen: Tensor | None = None
         seen: bool ``(B, vocabulary)``, the tokens already in the sequence; needed only for the
             penalty.
     """
-    if seen is not None and sampling.repetition_penalty != 1:
+    if seen is not None and isinstance(sampling, TokenControls):
         penalty = sampling.repetition_penalty
         changed = torch.where(logits > 0, logits / penalty, logits * penalty)
         logits = torch.where(seen, changed, logits)

@@ -166,16 +166,21 @@ class NoControls(ConfigModel):
     """The controls of a generator that has only one way to draw."""
 
 
-class TokenControls(ConfigModel):
-    """How tokens are drawn from a network's predictions."""
+class ChoiceControls(ConfigModel):
+    """How a token is chosen from a network's prediction."""
 
-    tokens: int | None = Field(default=None, ge=1, le=1_000_000)
-    """How many tokens a sample gets; null for as many as one of the data has."""
     temperature: float = Field(default=1.0, ge=0.001, le=100)
     """Divides the logits: below 1 more certain, above 1 more varied."""
     top_k: int | None = Field(default=None, ge=1)
     """Only the k most probable tokens; null for all, 1 for always the most probable."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Only the smallest set of tokens whose probabilities sum to at least this; 1 for all."""
+
+
+class TokenControls(ChoiceControls):
+    """How tokens are drawn, one after another."""
+
+    tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    """How many tokens a sample gets; null for as many as one of the data has."""
     repetition_penalty: float = Field(default=1.0, ge=1, le=100)
     """Makes tokens that are already in the sequence less probable; 1 for no penalty."""

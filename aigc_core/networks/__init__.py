@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from aigc_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from aigc_core.networks.autoencoder import SignalDecoder, SignalEncoder
     from aigc_core.networks.bits import Bits
     from aigc_core.networks.convolutions import (
         doubling_convolutions,
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
     from aigc_core.networks.frozen import Frozen
     from aigc_core.networks.lora import LowRank, add_adapters, merge_adapters
+    from aigc_core.networks.quantizer import VectorQuantizer
+    from aigc_core.networks.token_cache import TokenCache
+    from aigc_core.networks.token_transformer import TokenTransformer
     from aigc_core.networks.transformer import MLP, Attention, Block, attention, initialize_blocks
     from aigc_core.networks.unet import ResidualBlock, UNet
 
@@ -29,8 +33,13 @@ __getattr__ = lazy_exports(
         "MLP": "transformer",
         "ResidualBlock": "unet",
         "SequenceEncoder": "embeddings",
+        "SignalDecoder": "autoencoder",
+        "SignalEncoder": "autoencoder",
         "TimeEmbedding": "embeddings",
+        "TokenCache": "token_cache",
+        "TokenTransformer": "token_transformer",
         "UNet": "unet",
+        "VectorQuantizer": "quantizer",
         "add_adapters": "lora",
         "attention": "transformer",
         "doubling_convolutions": "convolutions",
@@ -51,8 +60,13 @@ __all__ = [
     "LowRank",
     "ResidualBlock",
     "SequenceEncoder",
+    "SignalDecoder",
+    "SignalEncoder",
     "TimeEmbedding",
+    "TokenCache",
+    "TokenTransformer",
     "UNet",
+    "VectorQuantizer",
     "add_adapters",
     "attention",
     "doubling_convolutions",

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from aigc_core.api.blueprint import Blueprint, Parts
+from aigc_core.api import train
+from aigc_core.api.blueprint import Blueprint, Lineage, Parts
+from aigc_core.api.lineage import Origins
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine
@@ -18,6 +20,7 @@ from aigc_core.engine.data import ResidentData
 from aigc_core.engine.sampling import row_conditions
 from aigc_core.interfaces import Generator, SampleStore
 from aigc_core.plugins import PluginHost, RecipeSpec
+from aigc_core.runs import Run
 from aigc_core.testing.once import once
 from aigc_core.testing.results import CheckFailed
 
@@ -89,9 +92,34 @@ class RecipeSubject:
         return config
 
     @once
+    def parents(self) -> dict[str, Run]:
+        """The recipe's parents: for each the tiny form of the first recipe that can be one."""
+        found = {}
+        for name, parent in self.spec.parents.items():
+            spec = self.plugin.host.recipe(parent.recipes[0])
+            found[name] = RecipeSubject(self.plugin, spec).train(self.folder / "parents" / name)
+        return found
+
+    def train(self, folder: Path) -> Run:
+        """Train its tiny form into a new folder, as a user does; its parents before it."""
+        return train(
+            self.spec.name,
+            preset=self.preset,
+            overrides=SMALL,
+            out=folder,
+            parents=self.parents,
+            progress=False,
+        )
+
+    def open_lineage(self) -> Lineage:
+        """Load the parents' networks anew."""
+        host = self.plugin.host
+        return Origins.open(host, self.spec, self.parents, None, strict=False).lineage
+
+    @once
     def blueprint(self) -> Blueprint:
         """What the configuration means."""
-        return Blueprint.of(self.plugin.host, self.config)
+        return Blueprint.of(self.plugin.host, self.config, self.open_lineage())
 
     @once
     def store(self) -> SampleStore:

@@ -10,6 +10,7 @@ from aigc_core.trainers.config import (
     FlowControls,
     MaskedConfig,
     MaskedControls,
+    QuantizedConfig,
     VariationalConfig,
 )
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from aigc_core.trainers.adversarial import AdversarialTrainer
     from aigc_core.trainers.autoregressive import AutoregressiveTrainer
     from aigc_core.trainers.flow import FlowGenerator, FlowTrainer
+    from aigc_core.trainers.latent import LatentFlow, TokenPrior, parent_autoencoder
     from aigc_core.trainers.masked import MaskedGenerator, MaskedTrainer
+    from aigc_core.trainers.quantized import QuantizedAutoencoder, QuantizedTrainer
     from aigc_core.trainers.variational import Decoder, Encoder, VariationalTrainer
 
 __getattr__ = lazy_exports(
@@ -29,9 +32,14 @@ __getattr__ = lazy_exports(
         "Encoder": "variational",
         "FlowGenerator": "flow",
         "FlowTrainer": "flow",
+        "LatentFlow": "latent",
         "MaskedGenerator": "masked",
         "MaskedTrainer": "masked",
+        "QuantizedAutoencoder": "quantized",
+        "QuantizedTrainer": "quantized",
+        "TokenPrior": "latent",
         "VariationalTrainer": "variational",
+        "parent_autoencoder": "latent",
     },
 )
 
@@ -46,10 +54,16 @@ __all__ = [
     "FlowControls",
     "FlowGenerator",
     "FlowTrainer",
+    "LatentFlow",
     "MaskedConfig",
     "MaskedControls",
     "MaskedGenerator",
     "MaskedTrainer",
+    "QuantizedAutoencoder",
+    "QuantizedConfig",
+    "QuantizedTrainer",
+    "TokenPrior",
     "VariationalConfig",
     "VariationalTrainer",
+    "parent_autoencoder",
 ]

@@ -6,7 +6,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from aigc_core.interfaces.config import ConfigModel, OptimizerConfig, PrivacyConfig
+from aigc_core.interfaces.config import (
+    ChoiceControls,
+    ConfigModel,
+    OptimizerConfig,
+    PrivacyConfig,
+)
 
 
 class AdversarialConfig(ConfigModel):
@@ -66,6 +71,25 @@ class VariationalConfig(ConfigModel):
     """Differential privacy of the training data; null for none."""
 
 
+class QuantizedConfig(ConfigModel):
+    """Settings of an autoencoder with a codebook."""
+
+    reconstruction: Literal["squared", "absolute"] = "squared"
+    """How the error of a value is measured."""
+    commitment: float = Field(default=0.25, ge=0, le=100)
+    """Weight of the vectors' squared distance to their codes, which keeps the encoder near them."""
+    codebook: Literal["average", "gradient"] = "average"
+    """How codes learn: as running averages of the vectors that they stand for, or by gradients of
+    the squared distance to them."""
+    decay: float = Field(default=0.99, ge=0, lt=1)
+    """Of the running averages, each step."""
+    revive_below: float = Field(default=0.02, ge=0, lt=1)
+    """A code that is used less than this share of even use is replaced by a vector of the batch;
+    0 for never."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3, schedule="cosine", warmup_steps=100)
+    """The optimiser of encoder and decoder."""
+
+
 _TOKENS = OptimizerConfig(
     name="adamw",
     lr=1e-3,
@@ -99,17 +123,11 @@ class MaskedConfig(ConfigModel):
     """Differential privacy of the training data; null for none."""
 
 
-class MaskedControls(ConfigModel):
+class MaskedControls(ChoiceControls):
     """How hidden tokens are filled in."""
 
     steps: int = Field(default=64, ge=1, le=10_000)
     """How many times the network is asked; in each, some of the hidden tokens appear."""
-    temperature: float = Field(default=1.0, ge=0.001, le=100)
-    """Divides the logits: below 1 more certain, above 1 more varied."""
-    top_k: int | None = Field(default=None, ge=1)
-    """Only the k most probable tokens; null for all, 1 for always the most probable."""
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Only the smallest set of tokens whose probabilities sum to at least this; 1 for all."""
 
 
 class FlowConfig(ConfigModel):

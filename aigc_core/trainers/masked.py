@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from aigc_core.interfaces.autoregressive import drawn, filtered
-from aigc_core.interfaces.config import ConfigModel, TokenControls
+from aigc_core.interfaces.config import ConfigModel
 from aigc_core.interfaces.generator import Condition, Generator
 from aigc_core.interfaces.trainer import Batch, Phase, StepState, Trainer
 from aigc_core.trainers.config import MaskedConfig, MaskedControls
@@ -59,9 +59,6 @@ class MaskedGenerator(Generator):
     ) -> Tensor:
         """Fill in what is not given, int64 ``(count, sample_length)``; see ``MaskedControls``."""
         controls = cast(MaskedControls, MaskedControls() if controls is None else controls)
-        sampling = TokenControls(
-            temperature=controls.temperature, top_k=controls.top_k, top_p=controls.top_p
-        )
         conditions = conditions or {}
         mask = self.vocabulary_size
         tokens = torch.full((count, self.sample_length), mask, device=rng.device)
@@ -72,7 +69,7 @@ class MaskedGenerator(Generator):
             # From t = step / steps to one step earlier: of what is hidden, 1 / step appears.
             hidden = tokens == mask
             logits = self(tokens, conditions.get("label")).flatten(0, 1).float()
-            found = drawn(filtered(logits, sampling).softmax(1), rng).view_as(tokens)
+            found = drawn(filtered(logits, controls).softmax(1), rng).view_as(tokens)
             chances = torch.rand(tokens.shape, generator=rng, device=rng.device)
             tokens = torch.where(hidden & (chances < 1 / step), found, tokens)
         return tokens

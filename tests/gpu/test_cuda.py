@@ -10,6 +10,7 @@ from toys import toy_data, toy_trainer
 import aigc_core
 from aigc_core import AdversarialConfig, Engine, EngineConfig
 from aigc_core.api import Blueprint
+from aigc_core.api.lineage import Origins
 from aigc_core.config import Layer, resolve_config
 from aigc_core.plugins import get_host
 
@@ -128,18 +129,32 @@ RECIPES = sorted(get_host().recipes)
 
 @pytest.mark.parametrize("conditional", [False, True], ids=["plain", "conditional"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_step_of_any_recipe_never_waits_for_the_device(recipe: str, conditional: bool) -> None:
+def test_a_step_of_any_recipe_never_waits_for_the_device(
+    recipe: str, conditional: bool, tmp_path
+) -> None:
     host = get_host()
     settings = {"engine": {"device": "cuda"}}
     if conditional:
         settings["model"] = {"conditional": True}
     config = resolve_config(host, recipe, preset="tiny", layers=[Layer("test", settings)]).config
-    blueprint = Blueprint.of(host, config)
+    spec = host.recipes[recipe]
+    parents = {
+        name: aigc_core.train(parent.recipes[0], preset="tiny", out=tmp_path / name, progress=False)
+        for name, parent in spec.parents.items()
+    }
+    lineage = Origins.open(host, spec, parents, None, strict=False).lineage
+    blueprint = Blueprint.of(host, config, lineage)
     store = blueprint.load()
     if conditional and not store.label_names:
         pytest.skip("the embedded data has no classes")
-    parts = blueprint.parts(store.spec, len(store.label_names))
-    ours = Engine(parts.trainer, store.arrays, config.engine, transform=parts.modality.to_model)
+    parts = blueprint.parts(store, training=True)
+    ours = Engine(
+        parts.trainer,
+        store.arrays,
+        config.engine,
+        transform=parts.transforms,
+        streams=store.streams,
+    )
     ours._train_step()
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")

@@ -35,9 +35,24 @@ FINER = {"audio/wavenet": 2e-5, "text/gpt": 2e-5}
 Numbers = dict[str, dict[str, float]]
 """Metric to its value at each compared step: ``{"loss/generator": {"1": 0.69}}``."""
 
+ALIKE: dict[str, Any] = {
+    "engine.steps": STEPS,
+    "engine.log_every": 1,
+    "engine.sample_count": 1,
+    "engine.device": "cpu",
+    "engine.precision": "fp32",
+    "engine.seed": 0,
+}
+"""Settings of all trainings, also of those that a recipe builds on."""
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "image/vae": {"trainer.optimizer.warmup_steps": 2},  # to see the schedule after it, too
     "image/flow": {"trainer.optimizer.warmup_steps": 2},
+    "image/vqvae": {"trainer.optimizer.warmup_steps": 2},
+    "image/prior": {"trainer.optimizer.warmup_steps": 2},
+    "image/latent-flow": {"trainer.optimizer.warmup_steps": 2},
+    "audio/vqvae": {"trainer.optimizer.warmup_steps": 2},
+    "audio/prior": {"trainer.optimizer.warmup_steps": 2},
     "audio/flow": {"trainer.optimizer.warmup_steps": 2},
     "audio/wavenet": {"trainer.optimizer.warmup_steps": 2},
     "text/gpt": {"trainer.optimizer.warmup_steps": 2},
@@ -51,6 +66,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "image/vae conditional": CONDITIONAL,
     "image/flow unconditional": {"model.condition": "none"},
     "image/flow cosine": {"trainer.path": "cosine", "trainer.prediction": "data"},
+    "image/vqvae gradient": {"trainer.codebook": "gradient", "trainer.reconstruction": "absolute"},
+    "image/prior conditional": CONDITIONAL,
+    "audio/prior conditional": CONDITIONAL,
     "audio/wavegan conditional": CONDITIONAL,
     "audio/specgan conditional": CONDITIONAL,
     "audio/wavenet conditional": CONDITIONAL,
@@ -67,18 +85,16 @@ def recipe_of(case: str) -> str:
 def measure(case: str, folder: Path, **changes: Any) -> Numbers:
     """Train a case in a folder; return its losses, gradient norms and learning rates."""
     recipe = recipe_of(case)
-    overrides: dict[str, Any] = {
-        "engine.steps": STEPS,
-        "engine.log_every": 1,
-        "engine.sample_count": 1,
-        "engine.device": "cpu",
-        "engine.precision": "fp32",
-        "engine.seed": 0,
-    }
-    overrides |= SETTINGS.get(recipe, {}) | VARIANTS.get(case, {})
+    overrides = ALIKE | SETTINGS.get(recipe, {}) | VARIANTS.get(case, {})
     if recipe.startswith("text/"):  # the preset's pydocs is another text in each Python
         overrides |= {"dataset.name": "text-files", "dataset.root": str(write_text(folder))}
-    run = train(recipe, preset="tiny", overrides=overrides | changes, out=folder / "run")
+    parents = {
+        name: train(parent.recipes[0], preset="tiny", overrides=ALIKE, out=folder / name)
+        for name, parent in get_host().recipes[recipe].parents.items()
+    }
+    run = train(
+        recipe, preset="tiny", overrides=overrides | changes, out=folder / "run", parents=parents
+    )
     lines = {line["step"]: line for line in run.metrics.read()}
     kinds = ("loss/", "gradient_norm/", "learning_rate/")
     numbers: Numbers = {}

@@ -82,7 +82,12 @@ def private_recipes() -> list[str]:
 def test_every_recipe_that_offers_privacy_can_be_trained_so_or_says_why_not(
     recipe: str, tmp_path: Path
 ) -> None:
-    model = get_host().resolve(get_host().recipes[recipe].model, recipe.split("/")[0])
+    spec = get_host().recipes[recipe]
+    model = get_host().resolve(spec.model, recipe.split("/")[0])
+    parents = {
+        name: train(parent.recipes[0], preset="tiny", out=tmp_path / name, progress=False)
+        for name, parent in spec.parents.items()
+    }
     settings = {"trainer.privacy.noise_multiplier": 1.0, "engine.device": "cpu"}
     settings |= {"engine.sample_count": 2, "engine.validation_samples": 4}
     if "conditional" in model.model_fields and not recipe.startswith("text/"):
@@ -91,7 +96,7 @@ def test_every_recipe_that_offers_privacy_can_be_trained_so_or_says_why_not(
     try:
         train(
             recipe, preset="tiny", overrides=settings, steps=2, batch_size=4,
-            out=tmp_path / "run", progress=False,
+            out=tmp_path / "run", parents=parents, progress=False,
         )  # fmt: skip
     except ConfigError as error:
         refused = str(error)

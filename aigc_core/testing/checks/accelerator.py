@@ -98,7 +98,8 @@ def accelerator(recipe: RecipeSubject) -> str | None:
         if (config.model, config.trainer) in seen:
             continue
         seen.append((config.model, config.trainer))
-        blueprint = Blueprint.of(recipe.plugin.host, config, recipe.blueprint.lineage)
+        lineage = recipe.open_lineage()  # its networks are moved, too
+        blueprint = Blueprint.of(recipe.plugin.host, config, lineage)
         name = "the defaults" if preset is None else f"the preset '{preset}'"
         own = blueprint.dataset.embedded and config.dataset != recipe.config.dataset
         store = few_of(blueprint.load()) if own else recipe.store

@@ -11,14 +11,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from aigc_core.api import generate_files, train
+from aigc_core.api import generate_files
 from aigc_core.api.evaluation import rows_as_inputs
 from aigc_core.plugins import use_host
 from aigc_core.runs import Run
 from aigc_core.testing.process.audit import WriteAudit
 from aigc_core.testing.process.hosts import make_host
 from aigc_core.testing.process.isolation import own_folders
-from aigc_core.testing.recipe_subject import SMALL, RecipeSubject
+from aigc_core.testing.recipe_subject import RecipeSubject
 from aigc_core.testing.results import CheckFailed, describe
 from aigc_core.testing.stores import digests_of
 from aigc_core.testing.subjects import DatasetSubject, PluginSubject
@@ -74,6 +74,7 @@ def _do(subject: DatasetSubject | RecipeSubject, folder: Path, audit: WriteAudit
         return {"written": written, "digests": digests}
     runs = subject.folder / "runs"
     runs.mkdir()
+    _ = subject.parents  # trained before anything is watched
     with audit.outside(cache, runs) as written:
         train_and_generate(subject, runs / "run")
     file = subject.folder / "outcome.safetensors"
@@ -83,7 +84,7 @@ def _do(subject: DatasetSubject | RecipeSubject, folder: Path, audit: WriteAudit
 
 def train_and_generate(recipe: RecipeSubject, folder: Path) -> tuple[Run, list[Path]]:
     """Train the tiny recipe and draw samples, as a user does; return the run and the files."""
-    run = train(recipe.spec.name, preset=recipe.preset, overrides=SMALL, out=folder, progress=False)
+    run = recipe.train(folder)
     generator, rows = recipe.parts.trainer.generator(), torch.arange(3)
     inputs = rows_as_inputs(generator, recipe.store, rows)
     generated = generate_files(run, count=3, device="cpu", inputs=inputs)

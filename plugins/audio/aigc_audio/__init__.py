@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
+from aigc_core import DatasetSpec, ModalitySpec, ParentSpec, RecipeSpec, hookimpl
 
 __version__ = "0.1.0"
 
@@ -13,6 +13,8 @@ _FAST_GAN: dict[str, Any] = {  # R1 instead of five critic steps: benchmarks/RES
     "generator": {"lr": 4e-4, "betas": [0.0, 0.99]},
     "discriminator": {"lr": 4e-4, "betas": [0.0, 0.99]},
 }
+
+_AUTOENCODER = ParentSpec(recipes=("audio/vqvae",), summary="what makes codes of sounds")
 
 _WAVENET_CPU: dict[str, Any] = {
     "dataset": {"options": {"samples": 4096}},
@@ -158,6 +160,62 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                 "cpu": {  # minutes on two cores: benchmarks/RESULTS.md
                     "model": {"width": 32, "condition": "class"},
                     "engine": {"steps": 3000, "epochs": None, "batch_size": 64},
+                },
+            },
+        ),
+        RecipeSpec(
+            name="audio/vqvae",
+            family="two stages",
+            summary="Spectrograms as grids of codes: the first stage of two (van den Oord 2017)",
+            build="aigc_core.trainers.quantized:build",
+            model="aigc_core.networks.config:QuantizedAutoencoderConfig",
+            trainer="aigc_core.trainers.config:QuantizedConfig",
+            dataset="fsdd",
+            defaults={
+                "model": {"codes": 512, "halvings": 3},
+                "engine": {"epochs": 300, "batch_size": 64, "sample_count": 16},
+            },
+            capabilities=("bf16",),
+            presets={
+                "cpu": {  # minutes on two cores
+                    "model": {"width": 48, "blocks": 1},
+                    "engine": {"steps": 2500, "epochs": None, "batch_size": 32},
+                },
+                "tiny": {  # a smoke test of a few seconds
+                    "dataset": {"name": "tones"},
+                    "model": {"codes": 32, "code_size": 4, "width": 8, "blocks": 1},
+                    "engine": {"steps": 10, "epochs": None, "batch_size": 16, "sample_count": 4},
+                },
+            },
+        ),
+        RecipeSpec(
+            name="audio/prior",
+            family="two stages",
+            summary="Transformer over the codes of audio/vqvae, by class or not: the second stage",
+            build="aigc_core.trainers.latent:build_prior",
+            model="aigc_core.networks.config:TransformerConfig",
+            trainer="aigc_core.trainers.config:AutoregressiveConfig",
+            dataset="fsdd",
+            parents={"autoencoder": _AUTOENCODER},
+            defaults={
+                "engine": {"epochs": 300, "batch_size": 64, "ema": 0.999, "sample_count": 16}
+            },
+            capabilities=("bf16",),
+            presets={
+                "cpu": {  # minutes on two cores
+                    "model": {
+                        "layers": 4,
+                        "heads": 4,
+                        "width": 128,
+                        "dropout": 0.1,
+                        "conditional": True,
+                    },
+                    "engine": {"steps": 5000, "epochs": None, "batch_size": 64},
+                },
+                "tiny": {  # a smoke test of a few seconds
+                    "dataset": {"name": "tones"},
+                    "model": {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0},
+                    "engine": {"steps": 10, "epochs": None, "batch_size": 16, "sample_count": 4},
                 },
             },
         ),

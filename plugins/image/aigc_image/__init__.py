@@ -1,6 +1,6 @@
 """The image modality of aigc. Importing this only declares specs; code is loaded on first use."""
 
-from aigc_core import DatasetSpec, ModalitySpec, RecipeSpec, hookimpl
+from aigc_core import DatasetSpec, ModalitySpec, ParentSpec, RecipeSpec, hookimpl
 
 __version__ = "0.1.0"
 
@@ -8,6 +8,7 @@ _TINY_TRANSLATOR = {  # seconds: to see that everything works
     "model": {"width": 8, "multipliers": [1, 2]},
     "engine": {"steps": 10, "epochs": None, "batch_size": 8, "sample_count": 8},
 }
+_AUTOENCODER = ParentSpec(recipes=("image/vqvae",), summary="what makes codes of images")
 _MNIST_OPTIONS = "aigc_image.options:MnistOptions"
 
 
@@ -221,6 +222,80 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                     "dataset": {"name": "digits"},
                     "model": {"width": 8, "condition": "class", "blocks": 1},
                     "engine": {"steps": 20, "batch_size": 16, "sample_count": 16},
+                },
+            },
+        ),
+        RecipeSpec(
+            name="image/vqvae",
+            family="two stages",
+            summary="Images as grids of codes: the first stage of two (van den Oord et al. 2017)",
+            build="aigc_core.trainers.quantized:build",
+            model="aigc_core.networks.config:QuantizedAutoencoderConfig",
+            trainer="aigc_core.trainers.config:QuantizedConfig",
+            dataset="mnist",
+            defaults={"engine": {"epochs": 20, "batch_size": 128}},
+            capabilities=("bf16",),
+            presets={
+                "cpu": {  # minutes on two cores: benchmarks/RESULTS.md
+                    "model": {"width": 48, "blocks": 1},
+                    "engine": {"steps": 3000, "epochs": None, "batch_size": 64},
+                },
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "digits"},
+                    "model": {"codes": 32, "code_size": 4, "width": 8, "blocks": 1},
+                    "engine": {"steps": 20, "epochs": None, "batch_size": 16, "sample_count": 16},
+                },
+            },
+        ),
+        RecipeSpec(
+            name="image/prior",
+            family="two stages",
+            summary="Transformer over the codes of image/vqvae, by class or not: the second stage",
+            build="aigc_core.trainers.latent:build_prior",
+            model="aigc_core.networks.config:TransformerConfig",
+            trainer="aigc_core.trainers.config:AutoregressiveConfig",
+            dataset="mnist",
+            parents={"autoencoder": _AUTOENCODER},
+            defaults={"engine": {"epochs": 30, "batch_size": 64, "ema": 0.999}},
+            capabilities=("bf16",),
+            presets={
+                "cpu": {  # minutes on two cores: benchmarks/RESULTS.md
+                    "model": {
+                        "layers": 4,
+                        "heads": 4,
+                        "width": 128,
+                        "dropout": 0.1,
+                        "conditional": True,
+                    },
+                    "engine": {"steps": 5000, "epochs": None, "batch_size": 64},
+                },
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "digits"},
+                    "model": {"layers": 1, "heads": 2, "width": 16, "dropout": 0.0},
+                    "engine": {"steps": 20, "epochs": None, "batch_size": 16, "sample_count": 16},
+                },
+            },
+        ),
+        RecipeSpec(
+            name="image/latent-flow",
+            family="two stages",
+            summary="Flow matching on the latents of image/vqvae (Rombach et al. 2022)",
+            build="aigc_core.trainers.latent:build_flow",
+            model="aigc_core.networks.config:LatentFlowConfig",
+            trainer="aigc_core.trainers.config:FlowConfig",
+            dataset="mnist",
+            parents={"autoencoder": _AUTOENCODER},
+            defaults={"engine": {"epochs": 30, "batch_size": 128, "ema": 0.999}},
+            capabilities=("bf16",),
+            presets={
+                "cpu": {  # minutes on two cores
+                    "model": {"condition": "class"},
+                    "engine": {"steps": 5000, "epochs": None, "batch_size": 64},
+                },
+                "tiny": {  # seconds: to see that everything works
+                    "dataset": {"name": "digits"},
+                    "model": {"width": 8, "condition": "class", "blocks": 1},
+                    "engine": {"steps": 20, "epochs": None, "batch_size": 16, "sample_count": 16},
                 },
             },
         ),

@@ -10,10 +10,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from aigc_core import AutoregressiveGenerator, AutoregressiveTrainer, RecipeContext
-from aigc_core.networks import Block
-from aigc_text.gpt_cache import Cache
+from aigc_core.networks import TokenCache, TokenTransformer
 from aigc_text.tokenizers import tokenizer_from_json
-from aigc_text.transformer import TokenTransformer
 from aigc_text.transformer_config import GPTConfig
 
 
@@ -67,18 +65,10 @@ class GPT(TokenTransformer, AutoregressiveGenerator):
         kept = self.context // 2
         return kept + 1 + (total - self.context - 1) % (self.context - kept)
 
-    def new_cache(self, batch: int, condition: Tensor | None = None) -> Cache:
-        return Cache(
-            embedding=self.token_embedding,
-            added=self.added_to_tokens(self.context, condition),
-            blocks=[block for block in self.blocks if isinstance(block, Block)],
-            norm=self.norm,
-            logits=self.logits,
-            window=self.window,
-            batch=batch,
-        )
+    def new_cache(self, batch: int, condition: Tensor | None = None) -> TokenCache:
+        return self.cache(batch, condition, self.context, self.window)
 
-    def next_logits(self, tokens: Tensor, cache: Cache) -> Tensor:
+    def next_logits(self, tokens: Tensor, cache: TokenCache) -> Tensor:
         """Append tokens ``(B, n)`` and return the logits ``(B, vocabulary)`` after them.
 
         These equal ``forward``'s on the newest ``window(total)`` tokens.

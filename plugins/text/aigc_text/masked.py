@@ -6,7 +6,7 @@ See ``aigc_core.trainers.masked`` (Sahoo et al. 2024).
 from torch import Tensor, nn
 
 from aigc_core import MaskedGenerator, MaskedTrainer, RecipeContext
-from aigc_text.transformer import TokenTransformer
+from aigc_core.networks import TokenTransformer
 from aigc_text.transformer_config import TransformerConfig
 
 

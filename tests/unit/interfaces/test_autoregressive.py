@@ -159,7 +159,7 @@ def test_labels_reach_the_network() -> None:
 
 
 def test_controls_of_another_kind_are_refused() -> None:
-    with pytest.raises(TypeError, match="NoControls are no TokenControls"):
+    with pytest.raises(TypeError, match="NoControls are no ChoiceControls"):
         network().sample(1, rng=rng(), controls=NoControls())
 
 

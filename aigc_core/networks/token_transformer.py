@@ -1,13 +1,17 @@
-"""What the transformers over tokens have in common."""
+"""What transformers over tokens have in common."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from aigc_core.networks import Block
-from aigc_text.transformer_config import TransformerConfig
+from aigc_core.networks.config import TransformerConfig
+from aigc_core.networks.token_cache import TokenCache
+from aigc_core.networks.transformer import Block
 
 
 class TokenTransformer(nn.Module):
@@ -78,3 +82,24 @@ class TokenTransformer(nn.Module):
             return positions
         labels: Tensor = self.label_embedding(condition)
         return positions + labels[:, None]
+
+    def cache(
+        self, batch: int, condition: Tensor | None, length: int, window: Callable[[int], int]
+    ) -> TokenCache:
+        """Return an empty cache, with which a causal transformer draws token by token.
+
+        Args:
+            batch: how many sequences are drawn at once.
+            condition: labels ``(batch,)``, or None.
+            length: of the longest window.
+            window: maps the number of tokens so far to how many the next one depends on.
+        """
+        return TokenCache(
+            embedding=self.token_embedding,
+            added=self.added_to_tokens(length, condition),
+            blocks=[block for block in self.blocks if isinstance(block, Block)],
+            norm=self.norm,
+            logits=self.logits,
+            window=window,
+            batch=batch,
+        )

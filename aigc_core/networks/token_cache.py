@@ -1,4 +1,4 @@
-"""Sampling from a GPT token by token: the cache of earlier tokens, and the work for one more.
+"""The cache of a causal transformer that draws token by token, and the work for one more token.
 
 Call overhead, not arithmetic, dominates the cost of a token, so there are few calls: the
 multiplication for queries, keys and values writes them straight into the cache, a residual is added
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, layer_norm, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from aigc_core.networks import Block
+from aigc_core.networks.transformer import Block
 
 
 def _norm(layer: nn.LayerNorm) -> tuple[tuple[int, ...], Tensor, Tensor, float]:
@@ -55,7 +55,7 @@ class LayerCache:
         return torch.addmm(x, fed, self.mlp_out)
 
 
-class Cache:
+class TokenCache:
     """State of sampling: the tokens in the window, and what each layer keeps of them."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Cache:
             norm: after the last of them.
             logits: after that.
             window: maps the number of tokens so far to how many the next one depends on.
-            batch: how many texts are sampled at once.
+            batch: how many sequences are drawn at once.
         """
         self.batch = batch
         self.length = 0
