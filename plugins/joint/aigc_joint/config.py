@@ -34,6 +34,10 @@ class JointTrainingConfig(ConfigModel):
     """Probability that it is hidden: noise alone."""
     together: float = Field(default=0.5, ge=0, le=1)
     """Probability that all other columns of a sample have the same time, as when they are drawn."""
+    time_mean: float = Field(default=-0.8, ge=-5, le=5)
+    """Mean of the times' logits, which are normal with variance 1 (Esser et al. 2024): the lower,
+    the more of the training is at times at which columns are nearly noise. There it is decided
+    what they are about, and so whether they agree."""
     optimizer: OptimizerConfig = OptimizerConfig(
         name="adamw",
         lr=1e-3,

@@ -330,12 +330,13 @@ class JointFlowTrainer(Trainer):
     def _times(self, count: int, state: StepState) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Draw each column's times ``(B,)``, and where it is learned."""
         config, names = self._config, self._generator.outputs
-        common = state.randn(count).sigmoid()
+        common = (config.time_mean + state.randn(count)).sigmoid()
         together = state.rand(count) < config.together
         times, learned = {}, {}
         for name in names:
             fate = state.rand(count)
-            own = torch.where(together, common, state.randn(count).sigmoid())
+            alone = (config.time_mean + state.randn(count)).sigmoid()
+            own = torch.where(together, common, alone)
             hidden = fate >= 1 - config.hidden
             given = fate < config.given
             times[name] = torch.where(given, 1.0, torch.where(hidden, 0.0, own))

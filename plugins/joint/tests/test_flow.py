@@ -256,3 +256,43 @@ def test_the_losses_of_a_batch_in_parts_are_those_of_the_whole(monkeypatch) -> N
     assert len({int(mask[:8].sum()) for mask in learned.values()}) > 1
     for name, value in whole.items():
         torch.testing.assert_close(0.25 * parts[0][name] + 0.75 * parts[1][name], value)
+
+
+def test_what_is_given_decides_what_is_drawn() -> None:
+    """Two columns whose signs agree: each is learned from the other, and both together."""
+    torch.manual_seed(0)
+    config = JointNetworkConfig(width=16, blocks=1, trunk=32, layers=2)
+    flow = JointFlow(config, {"samples": AsItIs((1, 4, 4)), "sound": AsItIs((2, 4))})
+    trainer = JointFlowTrainer(flow, JointTrainingConfig())
+    optimizer = torch.optim.Adam(flow.parameters(), 3e-3)
+    rng = torch.Generator().manual_seed(0)
+
+    def rows(count: int) -> dict[str, Tensor]:
+        signs = torch.randint(2, (count,), generator=rng) * 2.0 - 1
+        noise = [0.1 * torch.randn(count, size, generator=rng) for size in (16, 8)]
+        pattern = torch.tensor([1.0, -1.0]).repeat(8)
+        return {
+            "samples": (signs[:, None] * pattern + noise[0]).view(count, 1, 4, 4),
+            "sound": (signs[:, None] + noise[1]).view(count, 2, 4),
+        }
+
+    for step in range(300):
+        state = StepState(step, 0, 1, rng, {}, lambda name, value: None)
+        optimizer.zero_grad()
+        torch.stack(list(trainer._loss(rows(64), state).values())).sum().backward()
+        optimizer.step()
+
+    def sides(drawn: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        pattern = torch.tensor([1.0, -1.0]).repeat(8)
+        return {
+            "samples": (drawn["samples"].flatten(1) * pattern).mean(1).sign(),
+            "sound": drawn["sound"].flatten(1).mean(1).sign(),
+        }
+
+    controls, held_out = JointControls(steps=10, guidance=1), rows(200)
+    for given in ({"samples"}, {"sound"}, set()):
+        conditions = {name: held_out[name] for name in given}
+        found = sides(flow.sample(200, rng=rng, conditions=conditions, controls=controls))
+        agree = (found["samples"] == found["sound"]).float().mean()
+        assert agree > 0.95, f"given {given}: {float(agree):.0%} agree"
+
