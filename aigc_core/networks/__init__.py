@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
     from aigc_core.networks.frozen import Frozen
     from aigc_core.networks.lora import LowRank, add_adapters, merge_adapters
+    from aigc_core.networks.patches import folded, unfolded
     from aigc_core.networks.transformer import MLP, Attention, Block, attention
     from aigc_core.networks.unet import ResidualBlock, UNet
 
@@ -34,9 +35,11 @@ __getattr__ = lazy_exports(
         "add_adapters": "lora",
         "attention": "transformer",
         "doubling_convolutions": "convolutions",
+        "folded": "patches",
         "halved_widths": "convolutions",
         "halving_convolutions": "convolutions",
         "merge_adapters": "lora",
+        "unfolded": "patches",
         "with_label": "convolutions",
     },
 )
@@ -55,8 +58,10 @@ __all__ = [
     "add_adapters",
     "attention",
     "doubling_convolutions",
+    "folded",
     "halved_widths",
     "halving_convolutions",
     "merge_adapters",
+    "unfolded",
     "with_label",
 ]
