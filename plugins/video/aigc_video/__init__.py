@@ -62,15 +62,22 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             },
             capabilities=("bf16",),
             presets={
-                "cpu": {  # 40 minutes on one core: benchmarks/RESULTS.md
+                "cpu": {  # half an hour on one core: benchmarks/RESULTS.md
                     "model": {
                         "condition": "class",
                         "first_frame": True,
                         "patch": 4,
-                        "width": 48,
+                        "width": 32,
+                        "multipliers": [1, 2, 4],
                         "blocks": 1,
                     },
-                    "engine": {"steps": 3500, "epochs": None},
+                    "trainer": {"prediction": "data"},
+                    "engine": {
+                        "steps": 4000,
+                        "epochs": None,
+                        "sample_every": 1000,
+                        "validation_samples": 500,
+                    },
                 },
                 "tiny": {  # seconds: to see that everything works
                     "dataset": _FEW_AND_SMALL,
