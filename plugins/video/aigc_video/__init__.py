@@ -106,12 +106,12 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             capabilities=("adversarial", "bf16"),
             presets={
                 "cpu": {
-                    "model": {"conditional": True, "width": 32},
+                    "model": {"condition": "class", "width": 32},
                     "engine": {"steps": 4000, "epochs": None},
                 },
                 "tiny": {  # seconds: to see that everything works
                     "dataset": _FEW_AND_SMALL,
-                    "model": {"conditional": True, "width": 8},
+                    "model": {"condition": "class", "width": 8},
                     "engine": {"steps": 10, "epochs": None, "batch_size": 8, "sample_count": 4},
                 },
             },

@@ -119,7 +119,7 @@ def build(context: RecipeContext) -> AdversarialTrainer:
             f"and these have {frames}. Set dataset.options.frames."
         )
     config: VideoGANConfig = context.model
-    classes = context.classes_if(config.conditional)
+    classes = context.classes_if(config.condition == "class", "model.condition=class")
     form, smallest = ChannelsFirst(context.sample_shape), (frames // doubled, SMALLEST, SMALLEST)
     generator = VideoGenerator(config, form, smallest, classes)
     discriminator = VideoDiscriminator(config, form, smallest, classes)

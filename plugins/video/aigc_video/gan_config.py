@@ -16,6 +16,6 @@ class VideoGANConfig(ConfigModel):
     """Channels of the layers next to the clip; each layer further away has twice as many."""
     discriminator_normalization: Literal["batch", "layer", "none"] = "batch"
     """batch as in the paper; layer or none for losses that treat each sample alone (WGAN-GP)."""
-    conditional: bool = False
-    """Generate clips by class: the generator gets the label beside the latents, and the
-    discriminator projects its features on a vector of the label (Miyato & Koyama 2018)."""
+    condition: Literal["none", "class"] = "none"
+    """What the networks are given: nothing, or a clip's class. The generator gets it beside the
+    latents; the discriminator projects its features on a vector of it (Miyato & Koyama 2018)."""

@@ -141,7 +141,7 @@ class VideoModality(Modality):
         except UnreadableError as error:
             raise DataError(f"{path} cannot be read as a video: {error}.") from error
         done = []
-        if facts.frame_rate_hz is None or abs(facts.frame_rate_hz - self.frame_rate_hz) > 0.01:
+        if abs((facts.frame_rate_hz or 0) / self.frame_rate_hz - 1) > 0.05:  # not by rounding
             done.append(f"resampled to {self.frame_rate_hz:g} frames a second")
         if REST in found.remarks:
             done.append(f"cut after {wanted.frames / self.frame_rate_hz:.3g} s")
@@ -155,7 +155,7 @@ class VideoModality(Modality):
                 path.name,
                 facts.width,
                 facts.height,
-                f" at {facts.frame_rate_hz:.4g} frames a second" if facts.frame_rate_hz else "",
+                f" at {facts.frame_rate_hz:.3g} frames a second" if facts.frame_rate_hz else "",
                 ", ".join(done),
             )
         for remark in found.remarks:

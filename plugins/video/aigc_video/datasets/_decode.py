@@ -36,6 +36,10 @@ HINTS = {
 _CONTAINERS = "mov,matroska,avi,gif,mpeg,mpegts,flv,asf,ogg,mxf,yuv4mpegpipe"
 """Those tried, whatever the suffix says; none is a list that names other files or addresses."""
 _MAX_PIXELS = 1 << 26
+_MOMENT = 0.45
+"""When in the time of a wanted frame the one that is shown is taken: not at the start, where times
+that were rounded, as in a GIF, skip or repeat frames; nor in the middle, where the next frame
+begins if there are twice as many."""
 _LONGEST_STILL_S = 3600.0
 """A frame that is shown for longer is taken for a wrong time."""
 _HDR_CURVES = (16, 18)
@@ -47,7 +51,7 @@ _TURNS = {
 }
 """By quarters, counterclockwise."""
 
-SHORT, REST, INTERLACED, HDR, FEWER = "short", "rest", "interlaced", "hdr", "fewer"
+SHORT, REST, INTERLACED, HDR, EARLY = "short", "rest", "interlaced", "hdr", "early"
 REMARKS = {
     SHORT: "{count:,} of {total:,} videos are shorter than a clip; their last frame is held to its "
     "end: {files}. Set dataset.options.frames or frame_rate_hz for shorter clips.",
@@ -57,8 +61,8 @@ REMARKS = {
     "{files}. Deinterlace them before training.",
     HDR: "{count:,} of {total:,} videos are HDR, which is not converted: {files}. Convert them to "
     "BT.709 before training.",
-    FEWER: "{count:,} of {total:,} videos have fewer frames than their header says; what is there "
-    "is used: {files}.",
+    EARLY: "{count:,} of {total:,} videos end earlier than their header says; what is there is "
+    "used: {files}.",
 }
 
 
@@ -106,12 +110,14 @@ class Video:
         """Frames that were decoded."""
         self.end_s = 0.0
         """When the last of them disappears."""
+        self._start_s = 0.0
         self.remarks: list[str] = []
 
     @property
-    def said_frames(self) -> int:
-        """How many frames there are by the header; 0 if it does not say."""
-        return int(self._stream.frames)
+    def ends_early(self) -> bool:
+        """Whether the frames ended long before what the header says, if it says something."""
+        said_s = (self._container.duration or 0) / av.time_base
+        return self.count < 0.9 * self._stream.frames or self.end_s - self._start_s < 0.9 * said_s
 
     def aspect_of(self, frame: VideoFrame) -> float:
         """Return the width of an upright frame's pixels by their height."""
@@ -137,7 +143,9 @@ class Video:
                 time_s: float | None = frame.time  # PyAV's types forget None
                 if time_s is None:
                     time_s = 0.0 if last is None else last + step_s
-                if last is not None:
+                if last is None:
+                    self._start_s = time_s
+                else:
                     time_s = max(time_s, last)
                     if time_s - last > _LONGEST_STILL_S:
                         raise UnreadableError(
@@ -189,14 +197,12 @@ def opened_video(path: Path) -> Iterator[Video]:
 def _container(file: BinaryIO) -> InputContainer:
     try:
         return av.open(file, "r", options={"format_whitelist": _CONTAINERS})
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableError("not a video, in a container that is not read, or damaged") from error
 
 
 def ticks(frames: Iterable[Shown], rate_hz: float, end_s: Callable[[], float]) -> Iterator[Shown]:
-    """Yield the frame that is shown in the middle of each ``1 / rate_hz`` seconds.
-
-    The middle, so that times that were rounded, as in a GIF, neither skip nor repeat a frame.
+    """Yield the frame that is shown near the middle of each ``1 / rate_hz`` seconds.
 
     Args:
         frames: in order; the first one's time is where counting begins.
@@ -205,17 +211,17 @@ def ticks(frames: Iterable[Shown], rate_hz: float, end_s: Callable[[], float]) -
     """
     start_s, before, number = 0.0, None, 0
 
-    def middle() -> float:
-        return start_s + (number + 0.5) / rate_hz
+    def moment_s() -> float:
+        return start_s + (number + _MOMENT) / rate_hz
 
     for shown in frames:
         if before is None:
             start_s = shown.time_s
-        while before is not None and middle() < shown.time_s:
+        while before is not None and moment_s() < shown.time_s:
             yield before
             number += 1
         before = shown
-    while before is not None and middle() < end_s():
+    while before is not None and moment_s() < end_s():
         yield before
         number += 1
 
@@ -247,8 +253,8 @@ def decode(path: Path, wanted: Wanted, *, all_clips: bool) -> DecodedFile:
         if video.count < 2:
             what = "a single frame, which is a picture" if video.count else "no frames"
             raise UnreadableError(f"{what} in it")
-        if not is_cut and video.count < video.said_frames:
-            remarks.append(FEWER)
+        if not is_cut and video.ends_early:
+            remarks.append(EARLY)
     if len(found) < wanted.frames:
         remarks.append(SHORT)
         found += [found[-1]] * (wanted.frames - len(found))
