@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from aigc_core.engine.seeds import isolated_rng
 from aigc_core.errors import ConfigError
 
-_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Conv3d, nn.ConvTranspose3d)
 _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
@@ -95,11 +95,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def choose_channels_last(
     wanted: bool | None, networks: Iterable[nn.Module], device: torch.device, precision: str
 ) -> bool:
-    """Return ``wanted``; if None, whether it is usually faster: 2-D convolutions, CUDA or bf16."""
+    """Return ``wanted``; if None, whether it is usually faster: there are convolutions of
+    pictures or volumes, and CUDA or bf16."""
     if wanted is not None:
         return wanted
-    has_2d = any(isinstance(m, _CONVOLUTIONS) for network in networks for m in network.modules())
-    return has_2d and (device.type == "cuda" or precision == "bf16")
+    has_some = any(isinstance(m, _CONVOLUTIONS) for network in networks for m in network.modules())
+    return has_some and (device.type == "cuda" or precision == "bf16")
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
     from aigc_core.networks.frozen import Frozen
     from aigc_core.networks.lora import LowRank, add_adapters, merge_adapters
+    from aigc_core.networks.patches import folded, unfolded
     from aigc_core.networks.quantizer import VectorQuantizer
     from aigc_core.networks.token_cache import TokenCache
     from aigc_core.networks.token_transformer import TokenTransformer
@@ -43,10 +44,12 @@ __getattr__ = lazy_exports(
         "add_adapters": "lora",
         "attention": "transformer",
         "doubling_convolutions": "convolutions",
+        "folded": "patches",
         "halved_widths": "convolutions",
         "halving_convolutions": "convolutions",
         "initialize_blocks": "transformer",
         "merge_adapters": "lora",
+        "unfolded": "patches",
         "with_label": "convolutions",
     },
 )
@@ -70,9 +73,11 @@ __all__ = [
     "add_adapters",
     "attention",
     "doubling_convolutions",
+    "folded",
     "halved_widths",
     "halving_convolutions",
     "initialize_blocks",
     "merge_adapters",
+    "unfolded",
     "with_label",
 ]

@@ -1,16 +1,23 @@
-"""Convolutions that halve or double the sides of images, as in DCGAN (Radford et al. 2016)."""
+"""Convolutions that halve or double the sides of images, or of videos, as in DCGAN.
+
+Radford et al. 2016; in three dimensions as in Vondrick et al. 2016, "Generating Videos with Scene
+Dynamics".
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 SMALLEST = 4
 """The side at which halving ends and doubling starts."""
+_HALVING: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
+_DOUBLING: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_BATCH_NORM: dict[int, Any] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _leaky_relu = functools.partial(nn.LeakyReLU, 0.2, inplace=True)
 
 
@@ -31,8 +38,9 @@ def halving_convolutions(
     normalization: Literal["none", "batch", "layer"] = "none",
     bias: bool = True,
     activation: Callable[[], nn.Module] = _leaky_relu,
+    dims: int = 2,
 ) -> list[nn.Module]:
-    """Return layers from ``(B, channels, H, W)`` to ``(B, widths[-1], H / 2**n, W / 2**n)``.
+    """Return layers from ``(B, channels, *S)`` to ``(B, widths[-1], *(S / 2**n))``.
 
     Args:
         channels: of the input, which is not normalised: nor is the first layer's output.
@@ -40,14 +48,15 @@ def halving_convolutions(
         normalization: of all layers' outputs but the first's, by batch or by sample.
         bias: whether normalised layers have one; the others do.
         activation: makes what follows each layer.
+        dims: 2 or 3: how many S are.
     """
     layers: list[nn.Module] = []
     before = channels
     for number, after in enumerate(widths):
         kind = normalization if number else "none"
-        layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=bias or kind == "none"))
+        layers.append(_HALVING[dims](before, after, 4, 2, 1, bias=bias or kind == "none"))
         if kind == "batch":
-            layers.append(nn.BatchNorm2d(after))
+            layers.append(_BATCH_NORM[dims](after))
         elif kind == "layer":
             layers.append(nn.GroupNorm(1, after))
         layers.append(activation())
@@ -55,25 +64,34 @@ def halving_convolutions(
     return layers
 
 
-def doubling_convolutions(latent_size: int, widths: Sequence[int], channels: int) -> nn.Sequential:
-    """Return the layers of DCGAN's generator: ``(B, latent_size, 1, 1)`` to values in (-1, 1).
+def doubling_convolutions(
+    latent_size: int,
+    widths: Sequence[int],
+    channels: int,
+    smallest: Sequence[int] = (SMALLEST, SMALLEST),
+) -> nn.Sequential:
+    """Return the layers of DCGAN's generator: ``(B, latent_size, *1)`` to values in (-1, 1).
 
     Args:
         latent_size: of the vector that is drawn from.
-        widths: channels at sides of 4, 8, …; batch normalisation follows each of these layers.
-        channels: of the result, ``(B, channels, S, S)`` with S = 4 * 2**len(widths).
+        widths: channels after the first layer, and after each one that doubles the sides; batch
+            normalisation follows each of these layers.
+        channels: of the result, ``(B, channels, *S)`` with S = smallest * 2**len(widths).
+        smallest: the two or three sides after the first layer.
     """
+    dims = len(smallest)
+    conv = _DOUBLING[dims]
     layers: list[nn.Module] = []
     before = latent_size
     for number, after in enumerate(widths):
-        stride, padding = (2, 1) if number else (1, 0)  # 1 -> 4, then doubling
+        kernel, stride, padding = (4, 2, 1) if number else (tuple(smallest), 1, 0)
         layers += [
-            nn.ConvTranspose2d(before, after, SMALLEST, stride, padding, bias=False),
-            nn.BatchNorm2d(after),
+            conv(before, after, kernel, stride, padding, bias=False),
+            _BATCH_NORM[dims](after),
             nn.ReLU(inplace=True),
         ]
         before = after
-    return nn.Sequential(*layers, nn.ConvTranspose2d(before, channels, 4, 2, 1), nn.Tanh())
+    return nn.Sequential(*layers, conv(before, channels, 4, 2, 1), nn.Tanh())
 
 
 def with_label(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:

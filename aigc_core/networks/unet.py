@@ -11,11 +11,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, layer_norm, silu
+from torch.nn.functional import conv3d, interpolate, layer_norm, pad, silu
 
 from aigc_core.networks.transformer import attention
 
-_CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+class _Conv3d(nn.Conv3d):
+    """A convolution that fills up a depth of 2 by itself.
+
+    On CPUs, for the weights' gradient of a kernel of 3 in bfloat16, oneDNN 3.10 (PyTorch 2.11)
+    otherwise reads memory that nothing was written to.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] != 2 or self.kernel_size[0] != 3:
+            return super().forward(x)
+        filled = pad(x, (0, 0, 0, 0, 1, 1))  # (B, C, 2, H, W) -> (B, C, 4, H, W)
+        return conv3d(filled, self.weight, self.bias, self.stride, (0, 1, 1))
+
+
+_CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: _Conv3d}
 
 
 class ChannelNorm(nn.Module):

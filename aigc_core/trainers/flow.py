@@ -163,12 +163,19 @@ class FlowTrainer(Trainer):
         return self._validate
 
     def _loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
-        return {"squared_error": self._squared_error(batch, state, self._config.condition_dropout)}
+        return {"squared_error": self._squared_error(batch, state, hiding=True)}
 
     def _validate(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
-        return {"loss": self._squared_error(batch, state, 0.0)}
+        return {"loss": self._squared_error(batch, state, hiding=False)}
 
-    def _squared_error(self, batch: Batch, state: StepState, hidden: float) -> Tensor:
+    def dropout(self, condition: str) -> float:
+        """Return the share of samples for which an optional condition, by its name, is hidden.
+
+        It is drawn for each condition by itself, so that all subsets of them are learned.
+        """
+        return self._config.condition_dropout
+
+    def _squared_error(self, batch: Batch, state: StepState, *, hiding: bool) -> Tensor:
         generator = self._generator
         with torch.no_grad():
             data = generator.represent(batch["samples"])
@@ -180,7 +187,7 @@ class FlowTrainer(Trainer):
         noise = state.randn(*data.shape)
         parts = mixture(self._config.path, _like(times, data))
         mixed = parts.data * data + parts.noise * noise
-        predicted = generator(mixed, times, self._conditions(batch, state, hidden)).float()
+        predicted = generator(mixed, times, self._conditions(batch, state, hiding)).float()
         if self._config.prediction == "data":
             target = data
         else:
@@ -188,14 +195,15 @@ class FlowTrainer(Trainer):
         error: Tensor = (predicted - target).square().mean()
         return error
 
-    def _conditions(self, batch: Batch, state: StepState, hidden: float) -> dict[str, Tensor]:
-        """Return a batch's conditions; a share of samples has none of those that are optional."""
+    def _conditions(self, batch: Batch, state: StepState, hiding: bool) -> dict[str, Tensor]:
+        """Return a batch's conditions; of those that are optional, some are hidden."""
         generator, count = self._generator, len(batch["samples"])
-        keep = state.rand(count) >= hidden
         found = {}
         for name, condition in generator.conditions.items():
             value = batch[condition.column]
-            if not condition.required and hidden:
+            hidden = 0.0 if condition.required or not hiding else self.dropout(name)
+            if hidden:
+                keep = state.rand(count) >= hidden
                 nothing = generator.nothing(name, count, value.device)
                 value = torch.where(_like(keep, value), value, nothing)
             found[name] = value

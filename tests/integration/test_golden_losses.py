@@ -56,6 +56,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "audio/flow": {"trainer.optimizer.warmup_steps": 2},
     "audio/wavenet": {"trainer.optimizer.warmup_steps": 2},
     "text/gpt": {"trainer.optimizer.warmup_steps": 2},
+    "video/flow": {"trainer.optimizer.warmup_steps": 2},
 }
 """What a recipe's preset is changed by."""
 
@@ -74,6 +75,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "audio/wavenet conditional": CONDITIONAL,
     "text/gpt conditional": CONDITIONAL,
     "text/masked conditional": CONDITIONAL,
+    "video/flow unconditional": {"model.condition": "none", "model.first_frame": False},
+    "video/gan unconditional": {"model.condition": "none"},
 }
 """What is trained besides each recipe as it is: the recipe and a word, to further settings."""
 

@@ -25,7 +25,15 @@ from aigc_core import (
     Trainer,
 )
 from aigc_core.errors import ConfigError
-from aigc_core.networks import Bits, Block, TimeEmbedding, UNet, initialize_blocks
+from aigc_core.networks import (
+    Bits,
+    Block,
+    TimeEmbedding,
+    UNet,
+    folded,
+    initialize_blocks,
+    unfolded,
+)
 from aigc_core.solvers import solve
 from aigc_joint.config import JointControls, JointNetworkConfig, JointTrainingConfig
 
@@ -125,29 +133,6 @@ class ColumnNetwork(nn.Module):
         """Return the velocity, of the column's own shape."""
         more = self.from_tokens(tokens).transpose(1, 2).reshape(small.shape)
         return unfolded(self.unet.decode(small + more, kept, vector), self.patch)
-
-
-def folded(x: Tensor, patch: int) -> Tensor:
-    """Turn patches of ``(B, C, *S)`` into channels: ``(B, C * patch**n, *S / patch)``."""
-    if patch == 1:
-        return x
-    batch, channels, *sides = x.shape
-    n = len(sides)
-    split = [size for side in sides for size in (side // patch, patch)]
-    parts = x.reshape(batch, channels, *split)
-    order = [0, 1, *(3 + 2 * i for i in range(n)), *(2 + 2 * i for i in range(n))]
-    return parts.permute(order).reshape(batch, -1, *(side // patch for side in sides))
-
-
-def unfolded(x: Tensor, patch: int) -> Tensor:
-    """Undo ``folded``."""
-    if patch == 1:
-        return x
-    batch, values, *sides = x.shape
-    n = len(sides)
-    parts = x.reshape(batch, values // patch**n, *[patch] * n, *sides)
-    order = [0, 1, *(place for i in range(n) for place in (2 + n + i, 2 + i))]
-    return parts.permute(order).reshape(batch, -1, *(side * patch for side in sides))
 
 
 class JointFlow(Generator):

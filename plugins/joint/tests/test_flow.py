@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from aigc_joint.config import JointControls, JointNetworkConfig, JointTrainingConfig
-from aigc_joint.flow import AsItIs, JointFlow, JointFlowTrainer, Plan, folded, unfolded
+from aigc_joint.flow import AsItIs, JointFlow, JointFlowTrainer, Plan
 from torch import Tensor
 
 from aigc_core import (
@@ -25,17 +25,6 @@ from aigc_core.errors import ConfigError
 
 NAMES = ("samples", "sound", "text")
 SMALL = JointNetworkConfig(width=8, blocks=1, trunk=16, layers=1)
-
-
-@pytest.mark.parametrize("sides", [(8,), (8, 4), (4, 8, 4)])
-def test_patches_become_channels_and_patches_again(sides: tuple[int, ...]) -> None:
-    x = torch.randn(2, 3, *sides)
-    for patch in (1, 2, 4):
-        packed = folded(x, patch)
-        assert packed.shape == (2, 3 * patch ** len(sides), *(side // patch for side in sides))
-        assert torch.equal(unfolded(packed, patch), x)
-    if len(sides) == 2:
-        assert torch.equal(folded(x, 2), torch.nn.functional.pixel_unshuffle(x, 2))
 
 
 @pytest.mark.parametrize(
@@ -295,4 +284,3 @@ def test_what_is_given_decides_what_is_drawn() -> None:
         found = sides(flow.sample(200, rng=rng, conditions=conditions, controls=controls))
         agree = (found["samples"] == found["sound"]).float().mean()
         assert agree > 0.95, f"given {given}: {float(agree):.0%} agree"
-

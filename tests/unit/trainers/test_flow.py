@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from aigc_core import (
+    Condition,
     ConfigError,
     Engine,
     EngineConfig,
@@ -188,3 +189,43 @@ def test_a_prediction_of_the_data_itself_ends_at_the_data_from_any_noise() -> No
         error = (found - 4).abs().max()
         assert error < (1e-5 if path == "linear" else 0.1)
         assert mixture(path, torch.tensor(1.0)).noise == pytest.approx(0, abs=1e-6)
+
+
+class Recorder(Points):
+    """Has two optional conditions, and remembers what it was given."""
+
+    @property
+    def conditions(self):
+        return {**super().conditions, "hint": Condition("hint")}
+
+    def nothing(self, name: str, count: int, device: torch.device) -> Tensor:
+        if name == "hint":
+            return torch.full((count,), -1.0)
+        return super().nothing(name, count, device)
+
+    def forward(self, mixed: Tensor, times: Tensor, conditions) -> Tensor:
+        self.given = conditions
+        return super().forward(mixed, times, conditions)
+
+
+def test_each_condition_is_hidden_by_itself_as_often_as_the_trainer_says() -> None:
+    class HidesHints(FlowTrainer):
+        def dropout(self, condition: str) -> float:
+            return 0.5 if condition == "hint" else super().dropout(condition)
+
+    network = Recorder(classes=3)
+    trainer = HidesHints(network, FlowConfig(condition_dropout=0.2))
+    count = 20_000
+    batch = {
+        "samples": torch.zeros(count, 2),
+        "labels": torch.zeros(count, dtype=torch.int64),
+        "hint": torch.ones(count),
+    }
+    trainer.phases()[0].loss(batch, state())
+    no_class, no_hint = network.given["label"] == 3, network.given["hint"] == -1
+    assert no_class.double().mean() == pytest.approx(0.2, abs=0.01)
+    assert no_hint.double().mean() == pytest.approx(0.5, abs=0.01)
+    assert (no_class & no_hint).double().mean() == pytest.approx(0.1, abs=0.01)
+    trainer.validation()(batch, state())  # nothing is hidden when it is measured
+    assert (network.given["label"] == 0).all()
+    assert (network.given["hint"] == 1).all()

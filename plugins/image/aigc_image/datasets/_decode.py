@@ -50,7 +50,10 @@ HINTS = {
     **{suffix: hint for group, hint in _WITHOUT.items() if not _HAS[group] for suffix in group},
     **dict.fromkeys(_RAW, "raw files of cameras: develop them to 16-bit TIFF"),
     **dict.fromkeys((".svg", ".eps", ".pdf", ".ai"), "no pixels: convert to PNG"),
-    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "a video: extract its frames"),
+    **dict.fromkeys(
+        (".mp4", ".mov", ".avi", ".mkv", ".webm"),
+        "a video: see video-folder",
+    ),
     **dict.fromkeys((".exr", ".hdr", ".pfm"), "no known white: convert to 16-bit TIFF"),
 }
 _FORMATS = (
