@@ -83,6 +83,12 @@ class VectorQuantizer(nn.Module):
         """Return the codes ``(B, D, *S)`` of int64 tokens ``(B, *S)``."""
         return embedding(tokens, self.codebook).movedim(-1, 1)
 
+    @property
+    def shares(self) -> Tensor:
+        """How often each code is used, float32 ``(K,)`` that sum to 1; even before any was."""
+        usage = self.usage + _LEAST_USE
+        return usage / usage.sum()
+
     @torch.no_grad()
     def observe(self, vectors: Tensor, tokens: Tensor, rng: torch.Generator) -> Tensor:
         """Collect what codes stood for, and return how often each was: float32 ``(K,)``.

@@ -126,9 +126,9 @@ class LatentFlow(FlowGenerator):
         quantizer, dims = autoencoder.quantizer, len(autoencoder.grid)
         self.noise_shape = (quantizer.size, *autoencoder.grid)
         self.label_count = classes
-        weights = (quantizer.usage / quantizer.usage.sum())[:, None]  # (K, 1)
-        mean = (quantizer.codebook.detach() * weights).sum(0)
-        variance = ((quantizer.codebook.detach() - mean).square() * weights).sum(0)
+        codebook, shares = quantizer.codebook.detach(), quantizer.shares[:, None]  # (K, D), (K, 1)
+        mean = (codebook * shares).sum(0)
+        variance = ((codebook - mean).square() * shares).sum(0)
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("mean", mean.view(-1, *[1] * dims), persistent=False)

@@ -7,6 +7,7 @@ of two: another model then learns which tokens go together, or where latents lie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -104,8 +105,7 @@ class QuantizedAutoencoder(Generator):
         conditions: Mapping[str, Tensor] | None = None,
         controls: ConfigModel | None = None,
     ) -> Tensor:
-        usage = self.quantizer.usage + 1e-6  # even before anything was learned
-        shares = usage.expand(count * torch.Size(self.grid).numel(), -1)
+        shares = self.quantizer.shares.expand(count * math.prod(self.grid), -1)
         return self.from_tokens(drawn(shares, rng).view(count, *self.grid))
 
 

@@ -264,10 +264,10 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                         "layers": 4,
                         "heads": 4,
                         "width": 128,
-                        "dropout": 0.1,
+                        "dropout": 0.0,
                         "conditional": True,
                     },
-                    "engine": {"steps": 5000, "epochs": None, "batch_size": 64},
+                    "engine": {"steps": 4000, "epochs": None, "batch_size": 32},
                 },
                 "tiny": {  # seconds: to see that everything works
                     "dataset": {"name": "digits"},
