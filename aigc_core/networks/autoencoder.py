@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-_CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+from aigc_core.networks.unet import CONVOLUTIONS
+
 _TRANSPOSED: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
 
@@ -19,8 +20,8 @@ class _Residual(nn.Module):
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
-        self.conv_in = _CONVOLUTIONS[dims](channels, channels, 3, padding=1)
-        self.conv_out = _CONVOLUTIONS[dims](channels, channels, 1)
+        self.conv_in = CONVOLUTIONS[dims](channels, channels, 3, padding=1)
+        self.conv_out = CONVOLUTIONS[dims](channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.conv_out(relu(self.conv_in(relu(x))))
@@ -43,7 +44,7 @@ class SignalEncoder(nn.Sequential):
             halvings: how often sides are halved.
             blocks: residual blocks after that.
         """
-        conv = _CONVOLUTIONS[dims]
+        conv = CONVOLUTIONS[dims]
         layers: list[nn.Module] = []
         for before in [channels, *[width] * (halvings - 1)]:
             layers += [conv(before, width, 4, 2, 1), nn.ReLU()]
@@ -60,7 +61,7 @@ class SignalDecoder(nn.Sequential):
     ) -> None:
         """Make the layers; see ``SignalEncoder``."""
         grow = _TRANSPOSED[dims]
-        layers: list[nn.Module] = [_CONVOLUTIONS[dims](size, width, 3, padding=1)]
+        layers: list[nn.Module] = [CONVOLUTIONS[dims](size, width, 3, padding=1)]
         layers += [_Residual(dims, width) for _ in range(blocks)]
         for after in [*[width] * (halvings - 1), channels]:
             layers += [nn.ReLU(), grow(width, after, 4, 2, 1)]

@@ -30,7 +30,7 @@ class _Conv3d(nn.Conv3d):
         return conv3d(filled, self.weight, self.bias, self.stride, (0, 1, 1))
 
 
-_CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: _Conv3d}
+CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: _Conv3d}
 
 
 class ChannelNorm(nn.Module):
@@ -67,7 +67,7 @@ class ResidualBlock(nn.Module):
             embedding_size: of the vector.
         """
         super().__init__()
-        conv = _CONVOLUTIONS[dims]
+        conv = CONVOLUTIONS[dims]
         self.norm_in = ChannelNorm(before)
         self.conv_in = conv(before, after, 3, padding=1)
         self.modulation = nn.Linear(embedding_size, (2 + dims) * after)
@@ -169,7 +169,7 @@ class UNet(nn.Module):
         """
         super().__init__()
         self.dims = dims
-        conv = _CONVOLUTIONS[dims]
+        conv = CONVOLUTIONS[dims]
         sees = [*attention, *[False] * (len(widths) - len(attention))]
 
         def level(before: int, after: int, number: int) -> _Level:
