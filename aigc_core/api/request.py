@@ -336,6 +336,8 @@ class RequestValidator:
             stored = read(Path(value))[None]
         elif condition.is_beginning:  # as long as it is
             return modality.encode(str(value))[None]
+        elif not str(value):
+            raise ConfigError(f"The text for '{name}' is empty. Say something, or leave it out.")
         else:
             stored = modality.encode_sample(str(value))[None]
         if len(stored) not in (1, count):

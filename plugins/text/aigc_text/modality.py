@@ -114,7 +114,10 @@ class TextModality(Modality):
 
     def adapt(self, path: Path) -> Tensor:
         """Read a file in UTF-8 as stored tokens ``(T,)``, without its last line's end."""
-        return self.encode_sample(_text_of(path))
+        text = _text_of(path)
+        if not text:
+            raise DataError(f"{path} is empty.")
+        return self.encode_sample(text)
 
     def adapt_beginning(self, path: Path) -> Tensor:
         """Read a file in UTF-8 as stored tokens ``(n,)``, all of them and no more."""

@@ -79,7 +79,11 @@ def test_a_file_of_ones_own_is_filled_up(tmp_path) -> None:
     path.write_bytes(b"a bc\n")
     assert text.decode(text.adapt(path)) == "a bc\0\0"
     assert text.decode(text.adapt_beginning(path)) == "a bc"
-    for content, reported in ((b"abcabca", "has 7 tokens"), (b"\xff", "cannot be read as text")):
+    for content, reported in (
+        (b"abcabca", "has 7 tokens"),
+        (b"\xff", "cannot be read as text"),
+        (b"\n", "is empty"),
+    ):
         path.write_bytes(content)
         with pytest.raises((ConfigError, DataError), match=reported):
             text.adapt(path)

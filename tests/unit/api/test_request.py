@@ -116,6 +116,7 @@ def test_samples_may_be_given_as_tensors_one_for_each_or_one_for_all() -> None:
         ({"label": "cow"}, "There is no class 'cow'."),
         ({"label": 3}, "There is no class '3'."),
         ({"prompt": "a long one"}, "The text is too long"),
+        ({"prompt": ""}, "The text for 'text' is empty. Say something, or leave it out."),
         ({"inputs": {"outline": torch.zeros(3, 1).byte()}}, "has 3 values for 2 samples"),
         ({"inputs": {"outline": torch.zeros(2, 1)}}, "takes torch.uint8 of the shape (count, 1)"),
         ({"inputs": {"outline": torch.zeros(2, 5).byte()}}, "given torch.uint8 of (2, 5)"),
