@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -207,5 +207,5 @@ def _with_secret_seed(resolved: ResolvedConfig) -> RunConfig:
     chosen = resolved.sources["engine.seed"] != "default"
     if chosen or getattr(config.trainer, "privacy", None) is None:
         return config
-    engine = config.engine.model_copy(update={"seed": secrets.randbelow(2**63)})
+    engine = config.engine.model_copy(update={"seed": int.from_bytes(os.urandom(8), "big") >> 1})
     return config.model_copy(update={"engine": engine})
