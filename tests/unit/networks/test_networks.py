@@ -1,5 +1,7 @@
 """The building blocks: shapes, where they begin, and what may see what."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from aigc_core.networks import (
     Attention,
     Bits,
+    Block,
     ResidualBlock,
     SequenceEncoder,
     TimeEmbedding,
@@ -15,6 +18,7 @@ from aigc_core.networks import (
     folded,
     halved_widths,
     halving_convolutions,
+    initialize_blocks,
     unfolded,
     with_label,
 )
@@ -238,3 +242,14 @@ def test_tokens_are_bits_and_tokens_again() -> None:
     assert torch.equal(bits.restore(found + 0.9 * torch.rand_like(found) - 0.45), tokens)
     assert int(bits.restore(torch.ones(1, 4, 4)).max()) == 9  # 15 is no token
     assert Bits(1, (3,)).shape == (1, 3)
+
+
+def test_blocks_begin_small_and_what_they_add_smaller() -> None:
+    torch.manual_seed(0)
+    blocks = nn.Sequential(*(Block(64, 4) for _ in range(3)))
+    initialize_blocks(blocks)
+    for name, module in blocks.named_modules():
+        if isinstance(module, nn.Linear):
+            added = name.endswith(("attention_out", "mlp_out"))
+            expected = 0.02 / math.sqrt(6) if added else 0.02
+            assert float(module.weight.std()) == pytest.approx(expected, rel=0.05), name
