@@ -71,6 +71,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                         "width": 32,
                         "multipliers": [1, 2, 4],
                         "blocks": 1,
+                        "attention_levels": 2,
                     },
                     "trainer": {"prediction": "data"},
                     "engine": {
