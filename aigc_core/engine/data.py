@@ -81,7 +81,7 @@ class ResidentData:
     def stored(self, name: str, rows: Tensor) -> Tensor:
         """Return rows ``(B,)`` of one array in its stored form, on the CPU."""
         array = self._arrays[name]
-        return array.index_select(0, rows.to(array.device)).cpu()
+        return _select(array, rows.to(array.device)).cpu()
 
     def take(self, indices: Tensor, **others: Tensor) -> Batch:
         """Return rows of all arrays, on the device, in the model's form.
@@ -98,7 +98,7 @@ class ResidentData:
             if rows is None:
                 rows = indices % self.lengths[stream]
             if self.on_device:
-                batch[name] = array.index_select(0, rows)
+                batch[name] = _select(array, rows)
             else:
                 staging = self._staging.setdefault(name, _Staging())
                 batch[name] = staging.gather(array, rows, self._device)
@@ -119,7 +119,7 @@ class _Staging:
         """Return rows of a host array on a device."""
         shape = (len(indices), *array.shape[1:])
         if device.type != "cuda":
-            return array.index_select(0, indices).to(device)
+            return _select(array, indices).to(device)
         if not self._buffers or self._buffers[0].shape != shape:
             self._buffers = [torch.empty(shape, dtype=array.dtype, pin_memory=True) for _ in "ab"]
             self._copied = [torch.cuda.Event() for _ in "ab"]  # type: ignore[no-untyped-call]
@@ -130,6 +130,13 @@ class _Staging:
         rows = buffer.to(device, non_blocking=True)
         copied.record(torch.cuda.current_stream(device))
         return rows
+
+
+def _select(array: Tensor, rows: Tensor) -> Tensor:
+    """Return rows of an array; uint16 as int16 of the same bits, which every device knows."""
+    if array.dtype == torch.uint16:
+        return array.view(torch.int16).index_select(0, rows).view(torch.uint16)
+    return array.index_select(0, rows)
 
 
 def _bytes(array: Tensor) -> int:

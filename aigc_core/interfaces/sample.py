@@ -14,7 +14,7 @@ class SampleSpec(ConfigModel):
 
     shape: tuple[int, ...] = Field(min_length=1)
     """Shape of one stored sample, without the batch dimension."""
-    dtype: Literal["uint8", "int16", "int32", "int64", "float32"]
+    dtype: Literal["uint8", "uint16", "int16", "int32", "int64", "float32"]
     """Type in which samples are stored."""
     units: dict[str, float] = {}
     """What the numbers mean, with the unit in the name, such as ``sample_rate_hz``."""

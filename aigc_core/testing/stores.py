@@ -13,6 +13,7 @@ from aigc_core.interfaces import SampleSpec, SampleStore
 
 _TYPES = {
     "uint8": torch.uint8,
+    "uint16": torch.uint16,
     "int16": torch.int16,
     "int32": torch.int32,
     "int64": torch.int64,
@@ -23,7 +24,7 @@ _TYPES = {
 def tiny_store(
     shape: Sequence[int],
     *,
-    dtype: Literal["uint8", "int16", "int32", "int64", "float32"] = "uint8",
+    dtype: Literal["uint8", "uint16", "int16", "int32", "int64", "float32"] = "uint8",
     count: int = 32,
     labels: int = 0,
     units: Mapping[str, float] | None = None,
@@ -32,8 +33,8 @@ def tiny_store(
 
     Args:
         shape: of one stored sample.
-        dtype: uint8 and int16 over their whole range, int32 and int64 in 0..255 (tokens),
-            float32 uniform in [-1, 1).
+        dtype: uint8, uint16 and int16 over their whole range, int32 and int64 in 0..255
+            (tokens), float32 uniform in [-1, 1).
         count: how many samples.
         labels: number of classes, assigned in turn; 0 for no labels.
         units: as in ``SampleSpec``.
@@ -49,7 +50,7 @@ def tiny_store(
     if dtype == "float32":
         samples = torch.rand(size, generator=rng) * 2 - 1
     else:
-        limits = torch.iinfo(torch.int16 if dtype == "int16" else torch.uint8)
+        limits = torch.iinfo(_TYPES[dtype] if dtype in ("uint16", "int16") else torch.uint8)
         samples = torch.randint(limits.min, limits.max + 1, size, generator=rng)
     arrays: dict[str, Tensor] = {"samples": samples.to(_TYPES[dtype])}
     if labels:

@@ -17,7 +17,7 @@ def aigc_register_modalities() -> list[ModalitySpec]:
     return [
         ModalitySpec(
             name="image",
-            summary="Pictures, grey or RGB, stored as uint8 (C, H, W)",
+            summary="Pictures, grey or RGB, stored as uint8 (C, H, W), or grey as uint16",
             code="aigc_image.modality:ImageModality",
         )
     ]

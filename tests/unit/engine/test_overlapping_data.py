@@ -51,7 +51,7 @@ def test_a_mapped_file_is_not_read_as_a_whole(tmp_path) -> None:
     assert grown < 50_000, f"{grown} KiB"
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int16, torch.float32])
 def test_plain_arrays_are_as_before(dtype) -> None:
     array = torch.arange(12).to(dtype).reshape(4, 3)
     assert _moved(array, CPU).equal(array)

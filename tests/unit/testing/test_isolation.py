@@ -63,7 +63,7 @@ def test_a_plugin_beside_one_that_is_not_installed() -> None:
         pass
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "float32"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "int64", "float32"])
 def test_a_tiny_store(dtype: str) -> None:
     store = tiny_store((3, 4), dtype=dtype, count=7, labels=2, units={"sample_rate_hz": 8000})
     samples = store.arrays["samples"]

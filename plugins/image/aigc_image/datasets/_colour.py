@@ -46,6 +46,16 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, str | None]:
     return image, None
 
 
+def has_other_curve(image: Image.Image) -> bool:
+    """Whether a grey image says that its levels are not sRGB's, by a profile or PNG's gAMA."""
+    gamma = None if "srgb" in image.info else image.info.get("gamma")
+    return bool(image.info.get("icc_profile") or (gamma and not _is_srgb_gamma(1 / gamma)))
+
+
+def _is_srgb_gamma(exponent: float) -> bool:
+    return abs(exponent * _SRGB_GAMMA - 1) < 0.05
+
+
 def _by_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str | None]:
     colours, alpha = _split(image)
     try:
@@ -121,7 +131,7 @@ def _by_numbers(
     """Convert by exponent and primaries, assuming the same white: no chromatic adaptation."""
     if len(primaries) != 8 or not 0.1 <= exponent <= 10:
         return image, NO_PROFILE
-    same_curve = abs(exponent * _SRGB_GAMMA - 1) < 0.05
+    same_curve = _is_srgb_gamma(exponent)
     same_primaries = np.allclose(primaries, _SRGB, atol=0.005)
     if same_curve and same_primaries:
         return image, None

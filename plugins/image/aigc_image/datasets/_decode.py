@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import struct
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from aigc_core.datasets import DecodedFile, UnreadableError
-from aigc_image.datasets._colour import CONVERTED, NO_PROFILE, to_srgb
+from aigc_image.datasets._colour import CONVERTED, NO_PROFILE, has_other_curve, to_srgb
 from aigc_image.datasets._depths import (
     grey_levels,
     is_dim,
@@ -63,6 +61,7 @@ _FORMATS = (
 """Formats tried, whatever the suffix says; none runs a program, as EPS runs Ghostscript."""
 
 FRAMES, DIM, CODED = "frames", "dim", "coded"
+FAINT, SHALLOW, KEPT = "faint", "shallow", "kept"
 REMARKS = {
     CONVERTED: "{count:,} of {total:,} images have a colour profile other than sRGB and were "
     "converted to sRGB (dataset.options.colour_management=false keeps their numbers).",
@@ -72,19 +71,28 @@ REMARKS = {
     "{files}. Set dataset.options.frames=all for all of them.",
     DIM: "{count:,} of {total:,} images are black: they use less than 1/256 of the range of their "
     "depth: {files}. Stretch them to the range before training.",
+    FAINT: "{count:,} of {total:,} images use less than a quarter of the range of their depth, and "
+    "networks see them as nearly black: {files}. Multiply all images by one number before, such "
+    "as 16 where the levels are those of 12 bits.",
+    SHALLOW: "{count:,} of {total:,} images have at most 8 bits, or colours, which are read with "
+    "8: {files}. Their levels were multiplied by 257, and dataset.options.bits=16 gains nothing.",
+    KEPT: "{count:,} of {total:,} images of more than 8 bits have a colour profile or a gamma, and "
+    "their numbers were kept as they are: {files}.",
     CODED: "{count:,} of {total:,} images say by a chunk cICP that their colours are not sRGB (HDR "
     "or a wide gamut), which is not converted: {files}. Convert them to sRGB before training.",
 }
+_FAINT = 1 / 4
 _SUBFILE_TYPE = 254
 _REDUCED = 1
 
 
 def decode(path: Path, options: ImageFolderOptions) -> DecodedFile:
-    """Read an image file as uint8 ``(P, channels, size, size)``.
+    """Read an image file as uint8 or uint16 ``(P, channels, size, size)``.
 
     The image is turned upright (EXIF), converted to 8 bits and, with colour management, to sRGB,
     put on black where it is transparent, cropped to its largest centred square and resized. P is
-    1, or the number of frames if the options ask for all.
+    1, or the number of frames if the options ask for all. Where 16 bits are asked for, grey of more
+    than 8 is scaled to 0..65535 instead, and no colour profile is applied to it.
 
     Raises:
         UnreadableError: the file cannot be read, or not correctly.
@@ -144,20 +152,32 @@ def _frames(image: Image.Image) -> list[int]:
 
 def _decoded(
     image: Image.Image, path: Path, options: ImageFolderOptions, remarks: list[str]
-) -> NDArray[np.uint8]:
-    """Return an image's current frame as uint8 ``(channels, size, size)``."""
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return an image's current frame: uint8 or uint16 ``(channels, size, size)``."""
     size, channels = options.size, options.channels
     raw, tags = raw_mode(image), getattr(image, "tag_v2", {})
     refuse_misread(image, path)
     image.draft(None, (2 * size, 2 * size))  # a JPEG can be decoded at 1/2, 1/4, … size
     image.load()
     upright = ImageOps.exif_transpose(put_right(image, path))
-    eight = _eight_bits(upright, raw, tags, remarks)
-    if options.colour_management:
-        eight.info = {**upright.info, **eight.info}
-        eight, remark = to_srgb(eight)
-        remarks += [remark] if remark else []
-    flat = _opaque(eight).convert("L" if channels == 1 else "RGB")
+    levels = grey_levels(upright, tags)
+    if levels is not None:
+        remarks += _darkness(levels, options.bits)
+    if levels is not None and options.bits == 16:
+        if options.colour_management and has_other_curve(upright):
+            remarks.append(KEPT)
+        levels[_is_key(levels, transparent_level(upright, raw))] = 0
+        flat = Image.fromarray(levels * np.float32(65535))
+    else:
+        eight = _eight_bits(upright, levels, raw)
+        if options.colour_management:
+            eight.info = {**upright.info, **eight.info}
+            eight, remark = to_srgb(eight)
+            remarks += [remark] if remark else []
+        flat = _opaque(eight).convert("L" if channels == 1 else "RGB")
+        if options.bits == 16:
+            remarks.append(SHALLOW)
+            flat = Image.fromarray(np.asarray(flat) * np.float32(257))
     side = min(flat.size)
     left, top = (flat.width - side) // 2, (flat.height - side) // 2
     # Crop before resizing, so that a 1 x 100,000 panorama costs no more than its square.
@@ -168,26 +188,36 @@ def _decoded(
         reducing_gap=3.0,
     )
     pixels = np.asarray(square)  # (size, size) or (size, size, 3)
+    if options.bits == 16:
+        pixels = np.rint(pixels).clip(0, 65535).astype(np.uint16)
     return pixels.reshape(size, size, channels).transpose(2, 0, 1)
 
 
-def _eight_bits(
-    image: Image.Image, raw: str, tags: Mapping[int, Any], remarks: list[str]
-) -> Image.Image:
+def _eight_bits(image: Image.Image, levels: NDArray[np.float32] | None, raw: str) -> Image.Image:
     """Return the image in a mode with 8 bits per channel that Pillow converts faithfully."""
     key = transparent_level(image, raw)
-    levels = grey_levels(image, tags)
     if levels is None:
         if key is None:
             return with_key_of_8_bits(image, raw)
         levels = np.asarray(image.convert("L")).astype(np.float32) / np.float32(255)
-    elif is_dim(levels):
-        remarks.append(DIM)
     grey = Image.fromarray(np.rint(levels * 255).astype(np.uint8))
     if key is not None:
-        visible = np.where(np.abs(levels - np.float32(key)) < 1e-6, 0, 255).astype(np.uint8)
+        visible = np.where(_is_key(levels, key), 0, 255).astype(np.uint8)
         grey.putalpha(Image.fromarray(visible))
     return grey
+
+
+def _darkness(levels: NDArray[np.float32], bits: int) -> list[str]:
+    """Return the remark, if there is one, about levels that leave much of their range unused."""
+    if is_dim(levels):
+        return [DIM]
+    return [FAINT] if bits == 16 and 0 < levels.max(initial=0) < _FAINT else []
+
+
+def _is_key(levels: NDArray[np.float32], key: float | None) -> NDArray[np.bool_]:
+    """Return which levels are the transparent one, if there is one."""
+    found: NDArray[np.bool_] = np.abs(levels - np.float32(np.inf if key is None else key)) < 1e-6
+    return found
 
 
 def _opaque(image: Image.Image) -> Image.Image:

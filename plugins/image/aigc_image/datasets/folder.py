@@ -33,9 +33,9 @@ class ImageFolder(FolderDataset):
 
     @property
     def spec(self) -> SampleSpec:
-        """Images uint8 ``(C, size, size)``."""
-        size = self.options.size
-        return SampleSpec(shape=(self.options.channels, size, size), dtype="uint8")
+        """Images uint8 or uint16 ``(C, size, size)``."""
+        shape = (self.options.channels, self.options.size, self.options.size)
+        return SampleSpec(shape=shape, dtype="uint16" if self.options.bits == 16 else "uint8")
 
     def decode(self, path: Path) -> DecodedFile:
         """Read one file; raises ``UnreadableError`` if it is not a usable image."""
