@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
     from aigc_core.networks.frozen import Frozen
     from aigc_core.networks.lora import LowRank, add_adapters, merge_adapters
-    from aigc_core.networks.transformer import MLP, Attention, Block, attention
+    from aigc_core.networks.sets import SetNetwork
+    from aigc_core.networks.transformer import (
+        MLP,
+        Attention,
+        Block,
+        CrossAttention,
+        CrossBlock,
+        attention,
+    )
     from aigc_core.networks.unet import ResidualBlock, UNet
 
 __getattr__ = lazy_exports(
@@ -24,11 +32,14 @@ __getattr__ = lazy_exports(
         "Attention": "transformer",
         "Bits": "bits",
         "Block": "transformer",
+        "CrossAttention": "transformer",
+        "CrossBlock": "transformer",
         "Frozen": "frozen",
         "LowRank": "lora",
         "MLP": "transformer",
         "ResidualBlock": "unet",
         "SequenceEncoder": "embeddings",
+        "SetNetwork": "sets",
         "TimeEmbedding": "embeddings",
         "UNet": "unet",
         "add_adapters": "lora",
@@ -46,10 +57,13 @@ __all__ = [
     "Attention",
     "Bits",
     "Block",
+    "CrossAttention",
+    "CrossBlock",
     "Frozen",
     "LowRank",
     "ResidualBlock",
     "SequenceEncoder",
+    "SetNetwork",
     "TimeEmbedding",
     "UNet",
     "add_adapters",

@@ -40,6 +40,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "image/flow": {"trainer.optimizer.warmup_steps": 2},
     "audio/flow": {"trainer.optimizer.warmup_steps": 2},
     "audio/wavenet": {"trainer.optimizer.warmup_steps": 2},
+    "point-cloud/flow": {"trainer.optimizer.warmup_steps": 2},
     "text/gpt": {"trainer.optimizer.warmup_steps": 2},
 }
 """What a recipe's preset is changed by."""

@@ -126,7 +126,8 @@ def test_a_plugin_is_installed_used_checked_removed_and_installed_again(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "project", [".", "plugins/audio", "plugins/image", "plugins/joint", "plugins/text"]
+    "project",
+    [".", "plugins/audio", "plugins/image", "plugins/joint", "plugins/points", "plugins/text"],
 )
 def test_what_would_be_published_is_complete(project: str, tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)]
