@@ -54,8 +54,8 @@ class PointCloudModality(Modality):
         return stored
 
     def to_stored(self, samples: Tensor) -> Tensor:
-        """Map float ``(B, N, 3)`` to float32, clamping coordinates beyond [-1, 1]."""
-        return samples.float().clamp(-1, 1)
+        """Map float ``(B, N, 3)`` to float32, clamped to [-1, 1]; NaN becomes 0."""
+        return samples.float().nan_to_num(0.0).clamp(-1, 1)
 
     def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
         """Write float32 ``(B, N, 3)`` as ``000000.ply``, ``000001.ply``, … from ``start``."""

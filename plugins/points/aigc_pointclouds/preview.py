@@ -54,13 +54,13 @@ def _light(cloud: Float, yaw: float, size: int) -> Float:
     seen = seen[seen[:, 2].argsort()]  # nearer points are written later, over farther ones
     radius = min(0.028 * size, 0.9 * size / math.sqrt(len(cloud)))
     rows, columns, lit = _ball(max(radius, 0.8))
-    middles = np.rint(size * (0.5 + _FILL * seen[:, 1::-1])).astype(int)  # (N, 2): row, column
-    row = (middles[:, :1] + rows).clip(0, size - 1)  # (N, pixels of a ball)
-    column = (middles[:, 1:] + columns).clip(0, size - 1)
+    edge = size  # around the picture: corners of the cube lie beyond it
+    middles = edge + np.rint(size * (0.5 + _FILL * seen[:, 1::-1])).astype(int)  # row, column
+    row, column = middles[:, :1] + rows, middles[:, 1:] + columns  # (N, pixels of a ball)
     nearness = _DARK + (1 - _DARK) * (seen[:, 2:] + 1).clip(0, 2) / 2  # (N, 1)
-    light = np.zeros((size, size))
+    light = np.zeros((3 * size, 3 * size))
     light[row, column] = nearness * lit
-    return light
+    return light[edge:-edge, edge:-edge]
 
 
 def _view(yaw: float) -> Float:

@@ -116,6 +116,13 @@ def test_a_preview_is_a_grid_and_another_that_turns(tmp_path: Path) -> None:
         assert "loop" in turning.info
 
 
+def test_what_went_wrong_in_a_network_can_be_saved_and_shown(tmp_path: Path) -> None:
+    odd = torch.tensor([[[torch.nan, torch.inf, -torch.inf], [5.0, -5.0, 0.5]]])
+    stored = modality(2).to_stored(odd)
+    assert stored.tolist() == [[[0.0, 1.0, -1.0], [1.0, -1.0, 0.5]]]
+    modality(2).preview(stored, tmp_path / "odd")
+
+
 def brightness(cloud: list[tuple[float, float, float]], tmp_path: Path) -> np.ndarray:
     with Image.open(modality().preview(torch.tensor([cloud]), tmp_path / "one")) as picture:
         return np.asarray(picture.convert("L")).astype(int)
