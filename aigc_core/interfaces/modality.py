@@ -20,6 +20,9 @@ class Representation(nn.Module, ABC):
 
     shape: tuple[int, ...]
     """Of one sample in this form: channels first, then up to three sides."""
+    ordered: bool = True
+    """Whether places along the sides have an order or neighbours. If not, there is one side: the
+    members of a set."""
 
     @abstractmethod
     def forward(self, samples: Tensor) -> Tensor:

@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from aigc_core.networks.lora import LowRank, add_adapters, merge_adapters
     from aigc_core.networks.patches import folded, unfolded
     from aigc_core.networks.quantizer import VectorQuantizer
+    from aigc_core.networks.sets import SetNetwork
     from aigc_core.networks.token_cache import TokenCache
     from aigc_core.networks.token_transformer import TokenTransformer
-    from aigc_core.networks.transformer import MLP, Attention, Block, attention, initialize_blocks
+    from aigc_core.networks.transformer import (
+        MLP,
+        Attention,
+        Block,
+        CrossAttention,
+        CrossBlock,
+        attention,
+        initialize_blocks,
+    )
     from aigc_core.networks.unet import ResidualBlock, UNet
 
 __getattr__ = lazy_exports(
@@ -29,11 +38,14 @@ __getattr__ = lazy_exports(
         "Attention": "transformer",
         "Bits": "bits",
         "Block": "transformer",
+        "CrossAttention": "transformer",
+        "CrossBlock": "transformer",
         "Frozen": "frozen",
         "LowRank": "lora",
         "MLP": "transformer",
         "ResidualBlock": "unet",
         "SequenceEncoder": "embeddings",
+        "SetNetwork": "sets",
         "SignalDecoder": "autoencoder",
         "SignalEncoder": "autoencoder",
         "TimeEmbedding": "embeddings",
@@ -59,10 +71,13 @@ __all__ = [
     "Attention",
     "Bits",
     "Block",
+    "CrossAttention",
+    "CrossBlock",
     "Frozen",
     "LowRank",
     "ResidualBlock",
     "SequenceEncoder",
+    "SetNetwork",
     "SignalDecoder",
     "SignalEncoder",
     "TimeEmbedding",

@@ -54,6 +54,27 @@ class Attention(nn.Module):
         return out
 
 
+class CrossAttention(nn.Module):
+    """Attention to another sequence, with several heads: ``(B, T, W)`` and ``(B, S, W)``."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        """Make the layers; ``heads`` divides ``width``."""
+        super().__init__()
+        self.heads = heads
+        self.queries = nn.Linear(width, width, bias=False)
+        self.keys_values = nn.Linear(width, 2 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        asked = self.queries(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2)  # (B, H, T, D)
+        packed: Tensor = self.keys_values(context)  # (B, S, 2 W)
+        heads = packed.view(*context.shape[:2], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        keys, values = heads.unbind()  # (B, H, S, D) each
+        attended = attention(asked, keys, values)
+        out: Tensor = self.attention_out(attended.transpose(1, 2).flatten(2))  # -> (B, T, W)
+        return out
+
+
 class MLP(nn.Module):
     """Two layers, four times as wide in between, with a GELU (Hendrycks & Gimpel 2016)."""
 
@@ -100,3 +121,24 @@ def initialize_blocks(blocks: Sequence[nn.Module]) -> None:
             if isinstance(module, nn.Linear):
                 is_added = name.rpartition(".")[2] in ("attention_out", "mlp_out")
                 nn.init.normal_(module.weight, 0.0, 0.02 / math.sqrt(added) if is_added else 0.02)
+
+
+class CrossBlock(nn.Module):
+    """``x + attention(norm(x), norm(context))``, then ``x + mlp(norm(x))``.
+
+    ``x`` is ``(B, T, W)``, the context ``(B, S, W)``.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        """Make the layers; see ``CrossAttention``."""
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.context_norm = nn.LayerNorm(width)
+        self.attention = CrossAttention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = MLP(width)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), self.context_norm(context))
+        out: Tensor = x + self.mlp(self.mlp_norm(x))
+        return out

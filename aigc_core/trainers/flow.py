@@ -84,6 +84,10 @@ class FlowGenerator(Generator):
         """Map what ``represent`` gives back to samples; here the same."""
         return represented
 
+    def drawn_shape(self, controls: ConfigModel) -> tuple[int, ...]:
+        """Return the shape of one sample to draw, as represented; here ``noise_shape``."""
+        return self.noise_shape
+
     def nothing(self, name: str, count: int, device: torch.device) -> Tensor:
         """Return what a condition is where it is not given, ``(count, ...)``."""
         if name == "label":
@@ -113,7 +117,8 @@ class FlowGenerator(Generator):
         given = dict(conditions or {})
         nothing = {name: self.nothing(name, count, rng.device) for name in optional}
         given = {**nothing, **given}
-        noise = torch.randn((count, *self.noise_shape), generator=rng, device=rng.device)
+        shape = (count, *self.drawn_shape(controls))
+        noise = torch.randn(shape, generator=rng, device=rng.device)
 
         def velocity(x: Tensor, time: float) -> Tensor:
             times = torch.full((count,), time, device=x.device)

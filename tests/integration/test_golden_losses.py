@@ -55,6 +55,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "audio/prior": {"trainer.optimizer.warmup_steps": 2},
     "audio/flow": {"trainer.optimizer.warmup_steps": 2},
     "audio/wavenet": {"trainer.optimizer.warmup_steps": 2},
+    "point-cloud/flow": {"trainer.optimizer.warmup_steps": 2},
     "text/gpt": {"trainer.optimizer.warmup_steps": 2},
     "video/flow": {"trainer.optimizer.warmup_steps": 2},
 }

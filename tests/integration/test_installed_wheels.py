@@ -127,7 +127,7 @@ def test_a_plugin_is_installed_used_checked_removed_and_installed_again(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "project",
-    [".", *(f"plugins/{name}" for name in ("audio", "image", "joint", "text", "video"))],
+    [".", *(f"plugins/{name}" for name in ("audio", "image", "joint", "points", "text", "video"))],
 )
 def test_what_would_be_published_is_complete(project: str, tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)]

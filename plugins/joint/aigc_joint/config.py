@@ -8,10 +8,11 @@ from aigc_core import ConfigModel, OptimizerConfig, PrivacyConfig
 
 
 class JointNetworkConfig(ConfigModel):
-    """A U-Net for each column, and a transformer between their halves."""
+    """A network for each column, a U-Net or one for sets, and a transformer between halves."""
 
     width: int = Field(default=64, ge=8, le=1024)
-    """Channels of each U-Net's first level; twice as many on the second, four times from there."""
+    """Channels of each U-Net's first level; twice as many on the second, four times from there.
+    Members of a set have about twice as many."""
     grid: int = Field(default=256, ge=1, le=65_536)
     """How many places of a column its U-Net's first level has, at most: where there are more,
     patches become channels."""

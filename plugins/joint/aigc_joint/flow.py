@@ -6,6 +6,7 @@ So one network knows the columns' joint distribution, every marginal and every c
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, cast
 
@@ -28,6 +29,7 @@ from aigc_core.errors import ConfigError
 from aigc_core.networks import (
     Bits,
     Block,
+    SetNetwork,
     TimeEmbedding,
     UNet,
     folded,
@@ -99,8 +101,26 @@ class Plan(NamedTuple):
         return cls(patch, levels)
 
 
-class ColumnNetwork(nn.Module):
-    """A column's U-Net, in two halves, between which its smallest level becomes tokens."""
+class ColumnNetwork(nn.Module, ABC):
+    """A column's own network, in two halves, between which it is tokens for the transformer."""
+
+    def connect(self, width: int, tokens: int, trunk: int) -> None:
+        """Make the layers between tokens of this width and the transformer's."""
+        self.to_tokens = nn.Linear(width, trunk)
+        self.from_tokens = nn.Linear(trunk, width)
+        self.positions = nn.Parameter(torch.randn(tokens, trunk) * 0.02)
+
+    @abstractmethod
+    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return tokens ``(B, T, W)``, what they are made of, and what ``decode`` needs besides."""
+
+    @abstractmethod
+    def decode(self, tokens: Tensor, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
+        """Return the velocity, of the column's own shape."""
+
+
+class GridNetwork(ColumnNetwork):
+    """A U-Net, whose smallest level becomes tokens."""
 
     def __init__(self, config: JointNetworkConfig, shape: Sequence[int]) -> None:
         super().__init__()
@@ -108,7 +128,7 @@ class ColumnNetwork(nn.Module):
         plan = Plan.of(sides, config.grid, config.places)
         self.patch = plan.patch
         widths = [config.width * min(2**level, 4) for level in range(plan.levels)]
-        self.smallest = [side // (plan.patch * 2 ** (plan.levels - 1)) for side in sides]
+        smallest = [side // (plan.patch * 2 ** (plan.levels - 1)) for side in sides]
         values = channels * plan.patch ** len(sides)
         self.unet = UNet(
             len(sides),
@@ -118,21 +138,44 @@ class ColumnNetwork(nn.Module):
             blocks=config.blocks,
             embedding_size=config.trunk,
         )
-        self.to_tokens = nn.Linear(widths[-1], config.trunk)
-        self.from_tokens = nn.Linear(config.trunk, widths[-1])
-        tokens = math.prod(self.smallest)
-        self.positions = nn.Parameter(torch.randn(tokens, config.trunk) * 0.02)
+        self.connect(widths[-1], math.prod(smallest), config.trunk)
 
     def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return tokens ``(B, T, W)``, the smallest level, and what ``decode`` needs besides."""
         small, kept = self.unet.encode(folded(x, self.patch), vector)
         tokens = self.to_tokens(small.flatten(2).transpose(1, 2))  # (B, C, *S) -> (B, T, W)
         return tokens + self.positions + vector[:, None], small, kept
 
     def decode(self, tokens: Tensor, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
-        """Return the velocity, of the column's own shape."""
         more = self.from_tokens(tokens).transpose(1, 2).reshape(small.shape)
         return unfolded(self.unet.decode(small + more, kept, vector), self.patch)
+
+
+class MembersNetwork(ColumnNetwork):
+    """A network for sets, whose tokens the transformer sees."""
+
+    def __init__(self, config: JointNetworkConfig, shape: Sequence[int]) -> None:
+        super().__init__()
+        channels, members = shape
+        width = 4 * math.ceil(config.width / 2)  # divisible by 4
+        tokens = min(config.places, members)
+        self.network = SetNetwork(
+            channels,
+            channels,
+            width=width,
+            layers=2 * config.blocks,
+            tokens=tokens,
+            embedding_size=config.trunk,
+        )
+        self.connect(width, tokens, config.trunk)
+
+    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        small, members = self.network.encode(x.transpose(1, 2), vector)  # (B, C, N) -> (B, N, C)
+        return self.to_tokens(small) + self.positions + vector[:, None], small, [members]
+
+    def decode(self, tokens: Tensor, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
+        (members,) = kept
+        found = self.network.decode(small + self.from_tokens(tokens), members, vector)
+        return found.transpose(1, 2)
 
 
 class JointFlow(Generator):
@@ -147,9 +190,11 @@ class JointFlow(Generator):
         super().__init__()
         self.outputs = tuple(representations)
         self.representations = nn.ModuleDict(dict(representations))
-        self.columns = nn.ModuleDict(
-            {name: ColumnNetwork(config, found.shape) for name, found in representations.items()}
-        )
+        networks: dict[str, nn.Module] = {}
+        for name, found in representations.items():
+            kind = GridNetwork if found.ordered else MembersNetwork
+            networks[name] = kind(config, found.shape)
+        self.columns = nn.ModuleDict(networks)
         self.times = nn.ModuleDict({name: TimeEmbedding(config.trunk) for name in representations})
         self.blocks = nn.Sequential(
             *(Block(config.trunk, 4, causal=False) for _ in range(config.layers))

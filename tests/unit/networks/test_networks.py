@@ -10,8 +10,11 @@ from aigc_core.networks import (
     Attention,
     Bits,
     Block,
+    CrossAttention,
+    CrossBlock,
     ResidualBlock,
     SequenceEncoder,
+    SetNetwork,
     TimeEmbedding,
     UNet,
     doubling_convolutions,
@@ -253,3 +256,66 @@ def test_blocks_begin_small_and_what_they_add_smaller() -> None:
             added = name.endswith(("attention_out", "mlp_out"))
             expected = 0.02 / math.sqrt(6) if added else 0.02
             assert float(module.weight.std()) == pytest.approx(expected, rel=0.05), name
+
+
+def test_cross_attention_is_the_formula_s_over_the_context() -> None:
+    network = CrossAttention(6, 2)
+    x, context = torch.randn(1, 3, 6), torch.randn(1, 5, 6)
+    queries = network.queries(x).view(3, 2, 3)
+    keys, values = network.keys_values(context).view(5, 2, 2, 3).unbind(1)
+    heads = []
+    for head in range(2):
+        weights = (queries[:, head] @ keys[:, head].T / 3**0.5).softmax(-1)
+        heads.append(weights @ values[:, head])
+    expected = network.attention_out(torch.cat(heads, dim=1))
+    torch.testing.assert_close(network(x, context)[0], expected)
+
+
+def test_a_cross_block_keeps_to_rows_and_lets_each_see_the_whole_context() -> None:
+    block = CrossBlock(8, 2)
+    x, context = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
+    before = block(x, context)
+    other = context.clone()
+    other[0, 4] = torch.randn(8)
+    after = block(x, other)
+    assert not torch.isclose(after[0], before[0]).all(1).any()
+    assert torch.equal(after[1], before[1])
+    moved = x.clone()
+    moved[0, 0] += 1
+    torch.testing.assert_close(block(moved, context)[0, 1:], before[0, 1:])
+
+
+def set_network(layers: int = 3) -> SetNetwork:
+    torch.manual_seed(0)
+    made = SetNetwork(3, 2, width=16, layers=layers, tokens=4, embedding_size=8)
+    nn.init.normal_(made.member_out.weight)  # it begins at zero, and would hide the rest
+    return made.eval()
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_members_of_a_set_change_places_with_their_results_alone(layers: int) -> None:
+    network = set_network(layers)
+    x, vector = torch.randn(2, 30, 3), torch.randn(2, 8)
+    out, order = network(x, vector), torch.randperm(30)
+    assert out.shape == (2, 30, 2)
+    torch.testing.assert_close(network(x[:, order], vector), out[:, order])
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_every_member_sees_every_other_and_the_vector() -> None:
+    network = set_network()
+    x, vector = torch.randn(1, 30, 3), torch.randn(1, 8)
+    before = network(x, vector)
+    moved = x.clone()
+    moved[0, 29] += 1
+    assert not torch.isclose(network(moved, vector), before).all(2).any()
+    assert not torch.isclose(network(x, vector + 1), before).all(2).any()
+
+
+def test_a_set_may_have_any_number_of_members_and_twice_each_changes_nothing() -> None:
+    network = set_network()
+    x, vector = torch.randn(1, 7, 3), torch.randn(1, 8)
+    assert network(x[:, :1], vector).shape == (1, 1, 2)
+    twice = network(torch.cat([x, x], dim=1), vector)
+    torch.testing.assert_close(twice[:, :7], network(x, vector))
