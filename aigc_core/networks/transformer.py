@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -108,13 +108,14 @@ class Block(nn.Module):
         return x + (dropout(fed, p) if p else fed)
 
 
-def initialize_blocks(blocks: Sequence[nn.Module]) -> None:
+def initialize_blocks(blocks: Iterable[nn.Module]) -> None:
     """Draw the weights of a stack of blocks as GPT-2 does (Radford et al. 2019, section 2.3).
 
     With a standard deviation of 0.02, and smaller by the root of their number for the layers whose
     outputs are added up. Larger ones let the sum outgrow what it began with, and the stack's output
     becomes the same for all inputs.
     """
+    blocks = list(blocks)
     added = len([m for block in blocks for m in block.modules() if isinstance(m, Attention | MLP)])
     for block in blocks:
         for name, module in block.named_modules():
