@@ -76,6 +76,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "audio/wavenet conditional": CONDITIONAL,
     "text/gpt conditional": CONDITIONAL,
     "text/masked conditional": CONDITIONAL,
+    "text/gan conditional": CONDITIONAL,
     "video/flow unconditional": {"model.condition": "none", "model.first_frame": False},
     "video/gan unconditional": {"model.condition": "none"},
 }
