@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from aigc_core import ConfigModel, OptimizerConfig, PrivacyConfig
 
@@ -27,14 +27,14 @@ class JointNetworkConfig(ConfigModel):
 
 
 class JointTrainingConfig(ConfigModel):
-    """Flow matching in which each column has a time of its own (Bao et al. 2023)."""
+    """Flow matching of several columns, as they will be drawn (Bao et al. 2023)."""
 
-    given: float = Field(default=0.25, ge=0, lt=1)
-    """Probability that a column of a sample is given, without noise."""
-    hidden: float = Field(default=0.25, ge=0, lt=1)
-    """Probability that it is hidden: noise alone."""
-    together: float = Field(default=0.5, ge=0, le=1)
-    """Probability that all other columns of a sample have the same time, as when they are drawn."""
+    given: float = Field(default=0.5, ge=0, lt=1)
+    """Probability that a column of a sample is given, without noise; the others are then learned
+    together, at one time. If all were given, none is."""
+    alone: float = Field(default=0.15, ge=0, lt=1)
+    """Share of samples of which a single column is learned, by itself: what guidance leads away
+    from."""
     time_mean: float = Field(default=-0.8, ge=-5, le=5)
     """Mean of the times' logits, which are normal with variance 1 (Esser et al. 2024): the lower,
     the more of the training is at times at which columns are nearly noise. There it is decided
@@ -53,12 +53,6 @@ class JointTrainingConfig(ConfigModel):
     """The optimiser."""
     privacy: PrivacyConfig | None = None
     """Differential privacy of the training data; null for none."""
-
-    @model_validator(mode="after")
-    def _something_is_left(self) -> "JointTrainingConfig":
-        if self.given + self.hidden >= 1:
-            raise ValueError("given and hidden add up to 1 or more: nothing would be learned")
-        return self
 
 
 class JointControls(ConfigModel):

@@ -2,7 +2,8 @@
 
 Each column has a time of its own, as in Bao et al. 2023, "One Transformer Fits All Distributions in
 Multi-Modal Diffusion at Scale" (UniDiffuser): at 1 it is given, at 0 it is noise and says nothing.
-So one network knows the columns' joint distribution, every marginal and every conditional one.
+So one network knows the columns' joint distribution, every marginal and every conditional one. It
+is trained at those combinations of times alone at which it is asked when samples are drawn.
 """
 
 import math
@@ -349,29 +350,38 @@ class JointFlowTrainer(Trainer):
             moment = times[name].view(-1, *[1] * (value.dim() - 1))
             mixed[name] = moment * value + (1 - moment) * noise[name]
         velocities = generator(mixed, times)
-        # By the expected number, not that of the batch: so the means of a batch's parts are its own
-        share = 1 - self._config.given - self._config.hidden
+        # By the expected share, not the batch's: so the means of its parts have the whole's mean
         errors = {}
         for name, value in data.items():
             each = (velocities[name].float() - (value - noise[name])).square().flatten(1).mean(1)
-            errors[name] = (each * learned[name]).mean() / share
+            errors[name] = (each * learned[name]).mean() / self._share
         return errors
 
     def _times(self, count: int, state: StepState) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Draw each column's times ``(B,)``, and where it is learned."""
+        """Draw each column's times ``(B,)``, and where it is learned.
+
+        As when samples are drawn: some columns are given and the others have one time, or a single
+        column has it and the others are hidden.
+        """
         config, names = self._config, self._generator.outputs
         common = (config.time_mean + state.randn(count)).sigmoid()
-        together = state.rand(count) < config.together
+        alone = state.rand(count) < config.alone
+        single = (state.rand(count) * len(names)).long()  # which one, where it is alone
+        given = state.rand(len(names), count) < config.given
+        given = given & ~given.all(0) & ~alone
         times, learned = {}, {}
-        for name in names:
-            fate = state.rand(count)
-            alone = (config.time_mean + state.randn(count)).sigmoid()
-            own = torch.where(together, common, alone)
-            hidden = fate >= 1 - config.hidden
-            given = fate < config.given
-            times[name] = torch.where(given, 1.0, torch.where(hidden, 0.0, own))
-            learned[name] = ~(given | hidden)
+        for number, name in enumerate(names):
+            hidden = alone & (single != number)
+            times[name] = torch.where(given[number], 1.0, torch.where(hidden, 0.0, common))
+            learned[name] = ~(given[number] | hidden)
         return times, learned
+
+    @property
+    def _share(self) -> float:
+        """The share of samples of which a column is learned."""
+        config, count = self._config, len(self._generator.outputs)
+        given = config.given - config.given**count
+        return (1 - config.alone) * (1 - given) + config.alone / count
 
 
 def build(context: RecipeContext) -> JointFlowTrainer:

@@ -21,7 +21,6 @@ from aigc_core import (
     resume,
     train,
 )
-from aigc_core.errors import ConfigError
 
 NAMES = ("samples", "sound", "text")
 SMALL = JointNetworkConfig(width=8, blocks=1, trunk=16, layers=1)
@@ -125,23 +124,33 @@ def test_guidance_moves_each_column_away_from_what_it_is_alone() -> None:
     ]
 
 
-def test_every_column_is_given_hidden_and_learned_as_often_as_is_said() -> None:
-    trainer = JointFlowTrainer(three_columns(), JointTrainingConfig(given=0.2, hidden=0.3))
+def test_columns_are_given_alone_and_learned_as_often_as_is_said() -> None:
+    trainer = JointFlowTrainer(three_columns(), JointTrainingConfig(given=0.4, alone=0.3))
     rng = torch.Generator().manual_seed(0)
     state = StepState(0, 0, 1, rng, {}, lambda name, value: None)
     times, learned = trainer._times(20_000, state)
-    for name, moments in times.items():
-        assert (moments == 1).double().mean() == pytest.approx(0.2, abs=0.01)
-        assert (moments == 0).double().mean() == pytest.approx(0.3, abs=0.01)
-        assert torch.equal(learned[name], (moments > 0) & (moments < 1))
-    both = learned["samples"] & learned["sound"]
-    same = times["samples"][both] == times["sound"][both]
-    assert same.double().mean() == pytest.approx(0.5, abs=0.02)
+    moments, parts = torch.stack(list(times.values())), torch.stack(list(learned.values()))
+    alone = (moments == 0).sum(0) == 2
+    assert alone.double().mean() == pytest.approx(0.3, abs=0.01)
+    assert torch.equal(alone, (moments == 0).any(0))
+    for name in NAMES:
+        given = (times[name] == 1)[~alone]
+        assert given.double().mean() == pytest.approx(0.4 - 0.4**3, abs=0.01)
+        assert torch.equal(learned[name], (times[name] > 0) & (times[name] < 1))
+        assert learned[name].double().mean() == pytest.approx(trainer._share, abs=0.01)
+    assert bool(parts.any(0).all())  # of every sample something
+    common = moments.where(parts, moments.where(parts, -1.0).amax(0))
+    assert torch.equal(common, common[:1].expand_as(common))  # at one time
 
 
-def test_settings_under_which_nothing_is_learned_are_refused() -> None:
-    with pytest.raises(ConfigError, match="add up to 1 or more"):
-        JointTrainingConfig(given=0.5, hidden=0.5)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_of_any_number_of_columns_something_is_learned(count: int) -> None:
+    network = JointFlow(SMALL, {name: AsItIs((4,)) for name in NAMES[:count]})
+    trainer = JointFlowTrainer(network, JointTrainingConfig(given=0.9, alone=0.1))
+    state = StepState(0, 0, 1, torch.Generator().manual_seed(0), {}, lambda name, value: None)
+    _, learned = trainer._times(20_000, state)
+    for mask in learned.values():
+        assert mask.double().mean() == pytest.approx(trainer._share, abs=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +237,7 @@ def test_what_cannot_be_asked_is_a_sentence(aigc, run: Run, arguments, reported:
 def test_the_losses_of_a_batch_in_parts_are_those_of_the_whole(monkeypatch) -> None:
     """Columns are learned in some rows only, and rows have to weigh the same in every part."""
     flow = three_columns()
-    trainer = JointFlowTrainer(flow, JointTrainingConfig(given=0.5, hidden=0.25))
+    trainer = JointFlowTrainer(flow, JointTrainingConfig())
     batch = {name: torch.randn(32, *flow.representations[name].sample_shape) for name in NAMES}
     noise = {tuple(flow.shape_of(name)): torch.randn(32, *flow.shape_of(name)) for name in NAMES}
     rng = torch.Generator().manual_seed(1)
