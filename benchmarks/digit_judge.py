@@ -5,6 +5,7 @@ convolutional classifier of MNIST itself. They compare settings of this project 
 not with published Fréchet Inception Distances.
 
     python benchmarks/digit_judge.py RUN [RUN …] --count 10000
+    python benchmarks/digit_judge.py AUTOENCODER --count 2000 --reconstruct
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scores import Scores, score, settings
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from aigc_core import DataFolders, Request, SampleStore, open_sampler
+from aigc_core import DataFolders, Request, Sampler, SampleStore, open_sampler
 from aigc_core.config import cache_folder, data_root
 from aigc_image.datasets.mnist import Mnist
 from aigc_image.options import MnistOptions
@@ -107,11 +108,28 @@ def agreement(classifier: Classifier, images: Tensor) -> float:
     return float((probabilities.argmax(1) == np.arange(len(images)) % 10).mean())
 
 
+def reconstructions(
+    classifier: Classifier, sampler: Sampler, count: int, real: Tensor
+) -> dict[str, float]:
+    """Score reconstructions of held-out digits, and compare each with the digit it is of.
+
+    The error is the mean square of values in [-1, 1]; ``same`` the share whose class stays.
+    """
+    pairs = torch.cat(list(sampler.reconstruct(Request(count=count))))
+    before, after = pairs[::2], pairs[1::2]
+    error = (before.float() - after.float()).mul(2 / 255).square().mean()
+    classes = [_look(classifier, images)[1].argmax(1) for images in (before, after)]
+    same = (classes[0] == classes[1]).mean()
+    scores = asdict(judge(classifier, after, real))
+    return {"squared_error": float(error), "same": float(same), **scores}
+
+
 def main() -> None:
     """Print the scores of runs, and of real images against one another for comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--reconstruct", action="store_true", help="score reconstructions instead")
     parser.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE,VALUE,…")
     arguments = parser.parse_args()
     classifier, accuracy = trained_classifier()
@@ -123,6 +141,10 @@ def main() -> None:
     print("real training images:", json.dumps(asdict(found)))
     for run in arguments.runs:
         sampler = open_sampler(run)
+        if arguments.reconstruct:
+            kept = reconstructions(classifier, sampler, arguments.count, real)
+            print(f"{run}: {json.dumps(kept)}", flush=True)
+            continue
         for controls in settings(arguments.set):
             images = sampler.samples(Request(count=arguments.count, controls=controls))
             which = f"{run} {json.dumps(controls)}" if controls else f"{run}"
