@@ -1,9 +1,11 @@
 """How good texts of a character model are: their variety, their words, and a GPT's opinion.
 
 Distinct-n is the share of different runs of n words, or characters, among all of them (Li et al.
-2016, "A Diversity-Promoting Objective Function for Neural Conversation Models"). A GPT that was
-trained on the same text gives the nats a character of each text: lower is more like it, but a
-text that repeats itself is low, too, so look at both.
+2016, "A Diversity-Promoting Objective Function for Neural Conversation Models"); it falls when
+there are more texts, so compare equally many of one length. New are the runs that the training text
+does not have: many of held-out text's longer ones are new, too. A GPT that was trained on the same
+text gives the nats a character of each text: lower is more like it, but a text that repeats itself
+is low, too, so look at all of them.
 
     aigc train text/gpt --preset cpu --out judge
     AIGC_DATA_DIR=… python benchmarks/text_judge.py judge RUN… --count 1000
@@ -19,16 +21,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from aigc_core import Modality, Request, Sampler, load_generator, open_sampler
 from aigc_core.api.lineage import blueprint_of
 
+LONGEST = 4
+"""Words, or characters, of the longest runs that are counted."""
 
-def distinct(items: Sequence[Sequence[str]], n: int) -> float:
-    """Return the share of different runs of ``n`` among all in these sequences."""
-    runs = [tuple(row[i : i + n]) for row in items for i in range(len(row) - n + 1)]
-    return len(set(runs)) / max(len(runs), 1)
+
+def runs(row: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """Return all runs of ``n`` words of a list, or ``n`` characters of a text."""
+    return [tuple(row[i : i + n]) for i in range(len(row) - n + 1)]
+
+
+def shares(
+    items: Sequence[Sequence[str]], training: Sequence[str]
+) -> tuple[list[float], list[float]]:
+    """Return, for runs of 1 to 4, the shares of different ones and of those not in ``training``."""
+    distinct, new = [], []
+    for n in range(1, LONGEST + 1):
+        found = [run for row in items for run in runs(row, n)]
+        known = set(found).intersection(runs(training, n))
+        distinct.append(round(len(set(found)) / max(len(found), 1), 4))
+        new.append(round(sum(run not in known for run in found) / max(len(found), 1), 4))
+    return distinct, new
 
 
 def words(text: str) -> list[str]:
@@ -47,25 +63,26 @@ def nats(gpt: Any, modality: Any, texts: Sequence[str]) -> float:
     return total / tokens[:, 1:].numel()
 
 
-def looked_at(name: str, texts: list[str], known: set[str], judge: Any, modality: Any) -> None:
-    """Print one line about texts."""
+def looked_at(name: str, texts: list[str], training: str, judge: Any, modality: Any) -> None:
+    """Print one line about texts; lists are about runs of 1, 2, 3 and 4."""
     found = [words(text) for text in texts]
-    flat = [word for row in found for word in row]
+    distinct_words, new_words = shares(found, words(training))
+    distinct_characters, new_characters = shares(texts, training)
     facts = {
-        "nats a character": nats(judge, modality, texts),
-        "words known": sum(word in known for word in flat) / max(len(flat), 1),
-        "distinct-1 words": distinct(found, 1),
-        "distinct-2 words": distinct(found, 2),
-        "distinct-4 characters": distinct(texts, 4),
+        "nats a character": round(nats(judge, modality, texts), 4),
+        "words known": round(1 - new_words[0], 4) if any(found) else 0.0,
+        "distinct words": distinct_words,
+        "new words": new_words,
+        "distinct characters": distinct_characters,
+        "new characters": new_characters,
     }
-    print(name, json.dumps({key: round(value, 4) for key, value in facts.items()}), flush=True)
+    print(name, json.dumps(facts), flush=True)
 
 
-def drawn(sampler: Sampler, count: int, length: int, controls: dict[str, Any]) -> list[str]:
+def drawn(sampler: Sampler, asked: Request, length: int) -> list[str]:
     """Return texts of a run, cut to a length."""
-    tokens: Tensor = sampler.draw(Request(count=count, controls=controls))
     codec: Any = sampler.modality
-    return [codec.decode(row)[:length] for row in tokens]
+    return [codec.decode(row)[:length] for row in sampler.samples(asked)]
 
 
 def main() -> None:
@@ -84,13 +101,15 @@ def main() -> None:
     blueprint = blueprint_of(judged.run)
     codec: Any = modality
     split = {name: blueprint.load(name).arrays["samples"] for name in ("train", "validation")}
-    known = set(words(codec.decode(split["train"][::64].flatten())))
+    apart = split["train"][:: split["train"].shape[1]]  # windows side by side, without overlap
+    training = codec.decode(apart.flatten())
     rows = torch.linspace(0, len(split["validation"]) - 1, arguments.count).long()
     real = [codec.decode(row)[: arguments.length] for row in split["validation"][rows]]
-    looked_at("held-out text", real, known, judge, modality)
+    looked_at("held-out text", real, training, judge, modality)
+    asked = Request(count=arguments.count, seed=arguments.seed)
     for path in arguments.runs:
-        texts = drawn(open_sampler(path), arguments.count, arguments.length, {})
-        looked_at(str(path), texts, known, judge, modality)
+        texts = drawn(open_sampler(path), asked, arguments.length)
+        looked_at(str(path), texts, training, judge, modality)
         for text in texts[: arguments.show]:
             print("   ", json.dumps(text))
 

@@ -166,6 +166,19 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             },
             capabilities=("adversarial",),
             presets={
+                "cpu": {  # minutes on one core: no second derivatives in most steps
+                    "model": {"width": 48, "blocks": 2, "latent_size": 64},
+                    "trainer": {
+                        "loss": "hinge",
+                        "gradient_penalty": 0.0,
+                        "r1_penalty": 0.1,
+                        "r1_every": 8,
+                        "critic_steps": 1,
+                        "generator": {"lr": 1e-3, "betas": (0.0, 0.99)},
+                        "discriminator": {"lr": 1e-3, "betas": (0.0, 0.99)},
+                    },
+                    "engine": {"steps": 18_000, "ema": 0.99, "sample_every": 2000},
+                },
                 "tiny": {  # a smoke test of a few seconds
                     "dataset": {"name": "pydocs", "options": {"context": 15}},
                     "model": {"width": 16, "blocks": 2, "latent_size": 16},
