@@ -141,7 +141,20 @@ def _call(app: typer.Typer, arguments: list[str]) -> None:
             raise StorageError(f"The output could not be written: {reason(error)}.") from error
         raise _failure(error, arguments) from error
     except Exception as error:
+        if (ended := _signal_behind(error)) is not None:
+            raise ended from None
         raise _failure(error, arguments) from error
+
+
+def _signal_behind(error: BaseException) -> BaseException | None:
+    """Return what a signal raised, if the error came of that.
+
+    It may be raised anywhere, such as within a lock that is then released twice.
+    """
+    before = error.__context__
+    while before is not None and not isinstance(before, KeyboardInterrupt | Terminated):
+        before = before.__context__
+    return before
 
 
 def _failure(error: Exception, arguments: list[str]) -> PluginFailure:
