@@ -7,7 +7,7 @@ import torch
 from conftest import QUICK
 from toys import toy_data, toy_trainer
 
-import aigc_core
+import aigc_core.testing
 from aigc_core import AdversarialConfig, Engine, EngineConfig
 from aigc_core.api import Blueprint
 from aigc_core.api.lineage import Origins
@@ -95,6 +95,23 @@ def test_data_that_does_not_fit_stays_in_pinned_memory(monkeypatch) -> None:
     fitting.fit()
     for name, value in fitting.state().weights.items():
         torch.testing.assert_close(ours.state().weights[name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_levels_of_sixteen_bits_are_the_same_as_on_a_cpu(monkeypatch, fits: bool) -> None:
+    from aigc_core.engine import data
+    from aigc_image.modality import ImageModality
+
+    if not fits:
+        monkeypatch.setattr(data, "_memory_for_data", lambda device: 0)
+    store = aigc_core.testing.tiny_store((1, 28, 28), dtype="uint16")
+    modality = ImageModality(store.spec)
+    resident = data.ResidentData(store.arrays, torch.device("cuda"), {"samples": modality.to_model})
+    assert resident.on_device == fits
+    rows = torch.tensor([5, 0, 5])
+    taken = resident.take(rows.to(resident.index_device))["samples"]
+    assert taken.device.type == "cuda"
+    assert torch.equal(modality.to_stored(taken).cpu(), store.arrays["samples"][rows])
 
 
 def test_a_poisoned_batch_is_skipped_on_the_device() -> None:
