@@ -174,10 +174,10 @@ def aigc_register_recipes() -> list[RecipeSpec]:
                         "r1_penalty": 0.1,
                         "r1_every": 8,
                         "critic_steps": 1,
-                        "generator": {"lr": 1e-3, "betas": (0.0, 0.99)},
-                        "discriminator": {"lr": 1e-3, "betas": (0.0, 0.99)},
+                        "generator": {"lr": 1e-3, "betas": (0.0, 0.99), "schedule": "cosine"},
+                        "discriminator": {"lr": 1e-3, "betas": (0.0, 0.99), "schedule": "cosine"},
                     },
-                    "engine": {"steps": 18_000, "ema": 0.99, "sample_every": 2000},
+                    "engine": {"steps": 8000, "ema": 0.99, "sample_every": 2000},
                 },
                 "tiny": {  # a smoke test of a few seconds
                     "dataset": {"name": "pydocs", "options": {"context": 15}},
