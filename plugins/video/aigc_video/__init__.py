@@ -63,7 +63,7 @@ def aigc_register_recipes() -> list[RecipeSpec]:
             },
             capabilities=("bf16",),
             presets={
-                "cpu": {  # half an hour on one core: benchmarks/RESULTS.md
+                "cpu": {  # about 35 minutes on one core: benchmarks/RESULTS.md
                     "model": {
                         "condition": "class",
                         "first_frame": True,
