@@ -215,9 +215,8 @@ def lineage_of(run: Run, config: RunConfig) -> Lineage:
 
 def _digest(run: Run, step: int) -> str:
     """Return a digest of a kept parent's settings, data facts, and weights (by their manifest)."""
-    manifest = checkpoint_folder(run.checkpoints, step) / MANIFEST
     contents = []
-    for path in (run.path / CONFIG, run.path / DATASET, manifest):
+    for path in (run.path / name for name in _essentials(Source(run, step))):
         try:
             contents.append(read_file(path))
         except FileNotFoundError:

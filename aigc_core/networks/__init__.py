@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         doubling_convolutions,
         halved_widths,
         halving_convolutions,
+        initialize_as_dcgan,
         with_label,
     )
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         CrossAttention,
         CrossBlock,
         attention,
-        initialize_blocks,
+        initialize_as_gpt,
     )
     from aigc_core.networks.unet import ResidualBlock, UNet
 
@@ -59,7 +60,8 @@ __getattr__ = lazy_exports(
         "folded": "patches",
         "halved_widths": "convolutions",
         "halving_convolutions": "convolutions",
-        "initialize_blocks": "transformer",
+        "initialize_as_dcgan": "convolutions",
+        "initialize_as_gpt": "transformer",
         "merge_adapters": "lora",
         "unfolded": "patches",
         "with_label": "convolutions",
@@ -91,7 +93,8 @@ __all__ = [
     "folded",
     "halved_widths",
     "halving_convolutions",
-    "initialize_blocks",
+    "initialize_as_dcgan",
+    "initialize_as_gpt",
     "merge_adapters",
     "unfolded",
     "with_label",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,16 @@ def doubling_convolutions(
         ]
         before = after
     return nn.Sequential(*layers, conv(before, channels, 4, 2, 1), nn.Tanh())
+
+
+def initialize_as_dcgan(network: nn.Module) -> None:
+    """Draw weights as Radford et al. 2016, section 4: N(0, 0.02), those of batch norms around 1."""
+    weighted = (*_HALVING.values(), *_DOUBLING.values(), nn.Linear, nn.Embedding)
+    norms = tuple(_BATCH_NORM.values())
+    for module in network.modules():
+        if isinstance(module, (*weighted, *norms)):
+            mean = 1.0 if isinstance(module, norms) else 0.0
+            nn.init.normal_(cast(Tensor, module.weight), mean, 0.02)
 
 
 def with_label(features: Tensor, labels: Tensor | None, classes: int) -> Tensor:

@@ -83,6 +83,12 @@ class VectorQuantizer(nn.Module):
         """Return the codes ``(B, D, *S)`` of int64 tokens ``(B, *S)``."""
         return embedding(tokens, self.codebook).movedim(-1, 1)
 
+    def counts(self, tokens: Tensor) -> Tensor:
+        """Return how often each code is among int64 tokens of any shape: float32 ``(K,)``."""
+        places = tokens.flatten()
+        ones = torch.ones_like(places, dtype=torch.float32)
+        return torch.zeros_like(self.usage).index_add_(0, places, ones)
+
     @property
     def shares(self) -> Tensor:
         """How often each code is used, float32 ``(K,)`` that sum to 1; even before any was."""
@@ -99,12 +105,9 @@ class VectorQuantizer(nn.Module):
             rng: of the choice of vectors that may take a dead code's place.
         """
         rows = vectors.detach().movedim(1, -1).float().reshape(-1, self.size)  # (N, D)
-        places = tokens.reshape(-1)
-        counts = torch.zeros_like(self.usage).index_add_(
-            0, places, torch.ones_like(places, dtype=torch.float32)
-        )
+        counts = self.counts(tokens)
         self._seen += counts
-        self._seen_sums.index_add_(0, places, rows)
+        self._seen_sums.index_add_(0, tokens.flatten(), rows)
         chosen = torch.randint(len(rows), (self.codes,), generator=rng, device=rng.device)
         self._candidates.copy_(rows[chosen])
         return counts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -51,13 +50,6 @@ class TokenTransformer(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.logits = nn.Linear(config.width, outputs, bias=False)
         self.label_embedding = nn.Embedding(classes, config.width) if classes else None
-
-    def initialize(self, layers: int) -> None:
-        """Draw weights as GPT-2: N(0, 0.02), smaller in layers that add to the residual stream."""
-        for name, parameter in self.named_parameters():
-            if parameter.dim() == 2:
-                adds = name.endswith(("attention_out.weight", "mlp_out.weight"))
-                nn.init.normal_(parameter, 0.0, 0.02 / math.sqrt(2 * layers) if adds else 0.02)
 
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map int64 tokens ``(B, T)``, and labels ``(B,)``, to logits ``(B, T, outputs)``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -108,20 +107,17 @@ class Block(nn.Module):
         return x + (dropout(fed, p) if p else fed)
 
 
-def initialize_blocks(blocks: Iterable[nn.Module]) -> None:
-    """Draw the weights of a stack of blocks as GPT-2 does (Radford et al. 2019, section 2.3).
+def initialize_as_gpt(network: nn.Module) -> None:
+    """Draw a transformer's matrices as GPT-2 does (Radford et al. 2019, section 2.3).
 
     With a standard deviation of 0.02, and smaller by the root of their number for the layers whose
-    outputs are added up. Larger ones let the sum outgrow what it began with, and the stack's output
-    becomes the same for all inputs.
+    outputs are added up. Larger ones let the sum outgrow what it began with, and the output becomes
+    the same for all inputs.
     """
-    blocks = list(blocks)
-    added = len([m for block in blocks for m in block.modules() if isinstance(m, Attention | MLP)])
-    for block in blocks:
-        for name, module in block.named_modules():
-            if isinstance(module, nn.Linear):
-                is_added = name.rpartition(".")[2] in ("attention_out", "mlp_out")
-                nn.init.normal_(module.weight, 0.0, 0.02 / math.sqrt(added) if is_added else 0.02)
+    matrices = {name: p for name, p in network.named_parameters() if p.dim() == 2}
+    added = [n for n in matrices if n.endswith(("attention_out.weight", "mlp_out.weight"))]
+    for name, matrix in matrices.items():
+        nn.init.normal_(matrix, 0.0, 0.02 / math.sqrt(len(added)) if name in added else 0.02)
 
 
 class CrossBlock(nn.Module):

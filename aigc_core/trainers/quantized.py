@@ -179,9 +179,7 @@ class QuantizedTrainer(Trainer):
 
     def _validate(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
         done = self._pass(batch)
-        counts = torch.zeros_like(self._autoencoder.quantizer.usage)
-        ones = torch.ones_like(done.tokens.flatten(), dtype=counts.dtype)
-        counts.index_add_(0, done.tokens.flatten(), ones)
+        counts = self._autoencoder.quantizer.counts(done.tokens)
         return {"loss": done.error, "perplexity": perplexity(counts)}
 
     @property

@@ -20,6 +20,7 @@ from aigc_core.networks import (
     doubling_convolutions,
     halved_widths,
     halving_convolutions,
+    initialize_as_dcgan,
     with_label,
 )
 from aigc_image.dcgan_config import DCGANConfig
@@ -97,15 +98,6 @@ class AuxiliaryDiscriminator(DCGANDiscriminator, ClassifyingDiscriminator):
         return self.layers[-1](features).flatten(), classes.flatten(1)
 
 
-def _initialize(network: nn.Module) -> None:
-    """Draw weights as in the paper, section 4: N(0, 0.02), scales around 1."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-
-
 def build(context: RecipeContext) -> AdversarialTrainer:
     """Make the trainer for square images of 32, 64, 128 or 256 pixels and any channels."""
     channels, height, width = context.sample_shape
@@ -124,6 +116,6 @@ def build(context: RecipeContext) -> AdversarialTrainer:
         else DCGANDiscriminator(context.model, channels, height)
     )
     if context.model.initialization == "dcgan":
-        _initialize(generator)
-        _initialize(discriminator)
+        initialize_as_dcgan(generator)
+        initialize_as_dcgan(discriminator)
     return AdversarialTrainer(generator, discriminator, context.trainer)

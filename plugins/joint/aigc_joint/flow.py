@@ -34,7 +34,7 @@ from aigc_core.networks import (
     TimeEmbedding,
     UNet,
     folded,
-    initialize_blocks,
+    initialize_as_gpt,
     unfolded,
 )
 from aigc_core.solvers import solve
@@ -103,21 +103,31 @@ class Plan(NamedTuple):
 
 
 class ColumnNetwork(nn.Module, ABC):
-    """A column's own network, in two halves, between which it is tokens for the transformer."""
+    """A column's own network, in two halves, between which it is tokens for the transformer.
+
+    Between them all is of one magnitude: a network whose values have grown would not hear the
+    transformer, and be all that it hears.
+    """
 
     def connect(self, width: int, tokens: int, trunk: int) -> None:
         """Make the layers between tokens of this width and the transformer's."""
+        self.norm = nn.LayerNorm(width)
         self.to_tokens = nn.Linear(width, trunk)
         self.from_tokens = nn.Linear(trunk, width)
         self.positions = nn.Parameter(torch.randn(tokens, trunk) * 0.02)
 
-    @abstractmethod
-    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return tokens ``(B, T, W)``, what they are made of, and what ``decode`` needs besides."""
+    def tokens(self, small: Tensor, vector: Tensor) -> Tensor:
+        """Return what the transformer sees: ``(B, T, W)`` to ``(B, T, trunk)``."""
+        found: Tensor = self.to_tokens(small) + self.positions + vector[:, None]
+        return found
 
     @abstractmethod
-    def decode(self, tokens: Tensor, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
-        """Return the velocity, of the column's own shape."""
+    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the first half's output, normalised, ``(B, T, W)``, and what ``decode`` needs."""
+
+    @abstractmethod
+    def decode(self, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
+        """Return the velocity, of the column's own shape; ``small`` is ``(B, T, W)``."""
 
 
 class GridNetwork(ColumnNetwork):
@@ -130,6 +140,7 @@ class GridNetwork(ColumnNetwork):
         self.patch = plan.patch
         widths = [config.width * min(2**level, 4) for level in range(plan.levels)]
         smallest = [side // (plan.patch * 2 ** (plan.levels - 1)) for side in sides]
+        self.smallest = (widths[-1], *smallest)
         values = channels * plan.patch ** len(sides)
         self.unet = UNet(
             len(sides),
@@ -141,14 +152,13 @@ class GridNetwork(ColumnNetwork):
         )
         self.connect(widths[-1], math.prod(smallest), config.trunk)
 
-    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, list[Tensor]]:
         small, kept = self.unet.encode(folded(x, self.patch), vector)
-        tokens = self.to_tokens(small.flatten(2).transpose(1, 2))  # (B, C, *S) -> (B, T, W)
-        return tokens + self.positions + vector[:, None], small, kept
+        return self.norm(small.flatten(2).transpose(1, 2)), kept  # (B, W, *S) -> (B, T, W)
 
-    def decode(self, tokens: Tensor, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
-        more = self.from_tokens(tokens).transpose(1, 2).reshape(small.shape)
-        return unfolded(self.unet.decode(small + more, kept, vector), self.patch)
+    def decode(self, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
+        places = small.transpose(1, 2).reshape(-1, *self.smallest)  # (B, T, W) -> (B, W, *S)
+        return unfolded(self.unet.decode(places, kept, vector), self.patch)
 
 
 class MembersNetwork(ColumnNetwork):
@@ -169,14 +179,13 @@ class MembersNetwork(ColumnNetwork):
         )
         self.connect(width, tokens, config.trunk)
 
-    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, list[Tensor]]:
         small, members = self.network.encode(x.transpose(1, 2), vector)  # (B, C, N) -> (B, N, C)
-        return self.to_tokens(small) + self.positions + vector[:, None], small, [members]
+        return self.norm(small), [members]
 
-    def decode(self, tokens: Tensor, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
+    def decode(self, small: Tensor, kept: list[Tensor], vector: Tensor) -> Tensor:
         (members,) = kept
-        found = self.network.decode(small + self.from_tokens(tokens), members, vector)
-        return found.transpose(1, 2)
+        return self.network.decode(small, members, vector).transpose(1, 2)
 
 
 class JointFlow(Generator):
@@ -202,7 +211,7 @@ class JointFlow(Generator):
         )
         self.norm = nn.LayerNorm(config.trunk)
         self.summary = nn.Linear(config.trunk, config.trunk)
-        initialize_blocks(self.blocks)
+        initialize_as_gpt(self.blocks)
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
@@ -226,20 +235,20 @@ class JointFlow(Generator):
             mixed: all columns, ``(B, C, *S)`` each.
             times: of each, float32 ``(B,)`` in [0, 1].
         """
+        columns = {name: cast(ColumnNetwork, self.columns[name]) for name in self.outputs}
         vectors = {name: self.times[name](times[name]) for name in self.outputs}
-        halves = {n: self._column(n).encode(mixed[n], vectors[n]) for n in self.outputs}
-        tokens = [halves[name][0] for name in self.outputs]
-        seen = self.norm(self.blocks(torch.cat(tokens, dim=1)))  # (B, all T, W)
+        halves = {n: column.encode(mixed[n], vectors[n]) for n, column in columns.items()}
+        tokens = [column.tokens(halves[n][0], vectors[n]) for n, column in columns.items()]
+        seen = self.norm(self.blocks(torch.cat(tokens, dim=1)))  # (B, all T, trunk)
         parts = torch.split(seen, [part.shape[1] for part in tokens], dim=1)
         # Each column counts alike, however many tokens it has
-        whole = self.summary(torch.stack([part.mean(1) for part in parts]).mean(0))  # (B, W)
-        return {
-            name: self._column(name).decode(part, *halves[name][1:], vectors[name] + whole)
-            for name, part in zip(self.outputs, parts, strict=True)
-        }
-
-    def _column(self, name: str) -> ColumnNetwork:
-        return cast(ColumnNetwork, self.columns[name])
+        whole = self.summary(torch.stack([part.mean(1) for part in parts]).mean(0))  # (B, trunk)
+        velocities = {}
+        for (name, column), part in zip(columns.items(), parts, strict=True):
+            small, kept = halves[name]
+            heard = small + column.from_tokens(part)
+            velocities[name] = column.decode(heard, kept, vectors[name] + whole)
+        return velocities
 
     def sample(
         self,

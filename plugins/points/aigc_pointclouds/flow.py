@@ -41,7 +41,7 @@ class CloudFlow(FlowGenerator):
 
     def drawn_shape(self, controls: ConfigModel) -> tuple[int, ...]:
         """Return (points, 3), as many points as are asked for."""
-        points = getattr(controls, "points", None)
+        points = cast(CloudControls, controls).points
         return self.noise_shape if points is None else (points, 3)
 
     def restore(self, represented: Tensor) -> Tensor:

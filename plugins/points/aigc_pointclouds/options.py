@@ -22,7 +22,7 @@ class MeshFolderOptions(ConfigModel):
     """A folder of meshes and scans, or one file."""
 
     points: Points = 1024
-    """How many points each cloud has: so many are drawn from a mesh's surface, or chosen from a
+    """How many points each cloud has: this many are drawn from a mesh's surface, or chosen from a
     file that holds points alone."""
     up: Literal["y", "z"] = "y"
     """Which axis of the files points upwards. Clouds have y upwards, as glTF has; with z, which

@@ -14,6 +14,7 @@ from aigc_core.networks import (
     doubling_convolutions,
     halved_widths,
     halving_convolutions,
+    initialize_as_dcgan,
     with_label,
 )
 from aigc_video.axes import ChannelsFirst
@@ -95,15 +96,6 @@ class VideoDiscriminator(Discriminator):
         return logits
 
 
-def _initialize(network: nn.Module) -> None:
-    """Draw weights as in both papers: N(0, 0.02), scales around 1."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv3d | nn.ConvTranspose3d | nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm3d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-
-
 def build(context: RecipeContext) -> AdversarialTrainer:
     """Make the trainer for square clips of 16 to 256 pixels and any channels."""
     frames, _, height, width = context.sample_shape
@@ -123,6 +115,6 @@ def build(context: RecipeContext) -> AdversarialTrainer:
     form, smallest = ChannelsFirst(context.sample_shape), (frames // doubled, SMALLEST, SMALLEST)
     generator = VideoGenerator(config, form, smallest, classes)
     discriminator = VideoDiscriminator(config, form, smallest, classes)
-    _initialize(generator)
-    _initialize(discriminator)
+    initialize_as_dcgan(generator)
+    initialize_as_dcgan(discriminator)
     return AdversarialTrainer(generator, discriminator, context.trainer)
