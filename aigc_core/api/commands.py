@@ -19,8 +19,10 @@ from aigc_core.config import (
     resolve_config,
 )
 from aigc_core.config.layers import nest
+from aigc_core.errors import ConfigError
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, open_run
+from aigc_core.workers import started_processes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +52,9 @@ def train(
     strict_init: bool = False,
     observers: Sequence[object] = (),
     progress: bool | Console = True,
+    nproc: int | None = None,
+    max_restarts: int = 0,
+    start: bool = True,
 ) -> Run:
     """Train a recipe in a new run.
 
@@ -81,6 +86,12 @@ def train(
         observers: objects with ``@hookimpl`` methods that watch only this run, in addition to JSONL
             and TensorBoard, which are always on. They may raise ``StopTraining`` to end training.
         progress: whether to show progress on standard error, or the console to show it on.
+        nproc: how many processes on this machine share the training, each with a GPU of its own
+            where there are GPUs; None and 1 for this process alone. ``batch_size`` stays that of
+            all together. Observers, which are objects of this process, cannot watch them.
+        max_restarts: how often they are all started again after one of them has failed.
+        start: whether to train; if not, the run is made, and ``resume`` starts it, also in several
+            processes at once, as ``torchrun`` starts them.
 
     Returns:
         The run.
@@ -110,9 +121,31 @@ def train(
     resolved = _with_secret_seed(resolve_config(host, recipe, preset=preset, layers=layers))
 
     from aigc_core.api.blueprint import Blueprint
+    from aigc_core.api.launch import check_restarts, launch
     from aigc_core.api.training import Training
 
     blueprint = Blueprint.of(host, resolved)
+    check_restarts(nproc, max_restarts)
+    if not start or nproc not in (None, 1):
+        processes = 1 if nproc is None else nproc
+        if processes > 1 and observers:
+            raise ConfigError(
+                "observers are objects of this process and cannot watch others: leave nproc out, "
+                "or bring them as a plugin."
+            )
+        run = Training.prepare(
+            blueprint,
+            out,
+            _display(progress),
+            nproc=processes,
+            parents=parents,
+            init_from=init_from,
+            strict_init=strict_init,
+        )
+        if start:
+            quiet = [] if progress else ["--quiet"]
+            launch(run, processes, ["resume", str(run.path), *quiet], max_restarts)
+        return run
     with Training.start(
         blueprint,
         out,
@@ -143,6 +176,8 @@ def resume(
 ) -> Run:
     """Resume a run from its newest intact checkpoint, exactly as if it had not stopped.
 
+    As one of several processes that ``torchrun`` started, train it together with the others.
+
     Args:
         run: a run or the path of one.
         data_root: where the data is now, if it was moved.
@@ -165,7 +200,8 @@ def resume(
         RunError: not a run, the data changed, or there is nothing left to do.
         Interrupted: as for ``train``.
     """
-    run = run if isinstance(run, Run) else open_run(run)
+    if started_processes() == 1:
+        run = run if isinstance(run, Run) else open_run(run)  # before torch is loaded
     settings = given_settings(
         overrides,
         data_root=data_root,
@@ -177,16 +213,20 @@ def resume(
     )
 
     from aigc_core.api.training import Training
+    from aigc_core.engine.distributed import joined
 
-    with Training.resume(
-        run,
-        settings,
-        allow_changes=allow_changes,
-        keep_schedule=keep_schedule,
-        observers=observers,
-        progress=_display(progress),
-    ) as training:
-        training.fit()
+    with joined() as processes:
+        with processes.in_turn():
+            run = run if isinstance(run, Run) else open_run(run)
+        with Training.resume(
+            run,
+            settings,
+            allow_changes=allow_changes,
+            keep_schedule=keep_schedule,
+            observers=observers,
+            progress=_display(progress) if processes.first else None,
+        ) as training:
+            training.fit()
     return run
 
 

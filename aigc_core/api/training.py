@@ -10,12 +10,14 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from aigc_core.api.blueprint import Assembly, Blueprint
 from aigc_core.api.fitting import Budget, budget_for, check_header, check_size
+from aigc_core.api.launch import check_launch, threads_each
 from aigc_core.api.lineage import Given, Origins, lineage_of, references, whole_header
 from aigc_core.api.provenance import (
     describe_data,
@@ -28,8 +30,10 @@ from aigc_core.api.unchanged import RECORD, check_files
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.durations import duration
 from aigc_core.config.layers import nest
-from aigc_core.engine import Engine, FitResult, choose_device, describe_device, renaming
+from aigc_core.engine import Engine, FitResult, describe_device, renaming
 from aigc_core.engine.accountant import PrivacyAccount
+from aigc_core.engine.device import check_device
+from aigc_core.engine.distributed import current
 from aigc_core.errors import (
     AigcError,
     ConfigError,
@@ -52,9 +56,19 @@ from aigc_core.runs.checkpoint import TENSORS, Checkpoint
 from aigc_core.runs.log import log_traceback
 from aigc_core.runs.manifest import checkpoint_steps
 from aigc_core.runs.record import Resumption, record_of
+from aigc_core.workers import processes_here, started_processes
 
 logger = logging.getLogger("aigc")
 _DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}  # EDQUOT does not exist on Windows
+
+
+class _New(NamedTuple):
+    """A new run, and what it was made with."""
+
+    run: Run
+    assembly: Assembly
+    facts: DatasetFacts
+    notes: Sequence[str]
 
 
 @dataclass
@@ -79,33 +93,74 @@ class Training:
         strict_init: bool = False,
     ) -> Iterator[Training]:
         """Set up a new run; its folder is created last, so bad input leaves none behind."""
+        hooks = HookCaller(blueprint.host.manager, [*default_observers(), *observers])
+        new = cls._new(blueprint, out, progress, parents or {}, init_from, strict_init)
+        with new.run.locked():
+            engine = new.assembly.engine
+            engine.add_observer(RunRecorder(new.run, new.assembly.modalities, hooks))
+            yield cls._ready(new.run, engine, hooks, new.facts, new.notes, progress)
+
+    @classmethod
+    def prepare(
+        cls,
+        blueprint: Blueprint,
+        out: str | Path | None = None,
+        progress: Progress | None = None,
+        *,
+        nproc: int = 1,
+        parents: Mapping[str, Given] | None = None,
+        init_from: Given | None = None,
+        strict_init: bool = False,
+    ) -> Run:
+        """Make a new run that ``nproc`` processes will train, each by resuming it."""
+        new = cls._new(blueprint, out, progress, parents or {}, init_from, strict_init, nproc)
+        return new.run
+
+    @classmethod
+    def _new(
+        cls,
+        blueprint: Blueprint,
+        out: str | Path | None,
+        progress: Progress | None,
+        parents: Mapping[str, Given],
+        init_from: Given | None,
+        strict_init: bool,
+        nproc: int | None = None,
+    ) -> _New:
+        """Make a new run; ``nproc`` is None if this process is going to train it."""
         path = Path(os.path.expanduser(out)) if out is not None else None
         if path is not None:
             check_free(path)
         host = blueprint.host
-        hooks = HookCaller(host.manager, [*default_observers(), *observers])
-        _check_machine(blueprint.config)
-        origins = Origins.open(host, blueprint.recipe, parents or {}, init_from, strict=strict_init)
+        _check_machine(blueprint.config, new=True)
+        if nproc is not None:
+            check_launch(blueprint.config.engine, nproc)
+        origins = Origins.open(host, blueprint.recipe, parents, init_from, strict=strict_init)
         config = _with_absolute_root(blueprint.config)
         blueprint = Blueprint.of(host, config, origins.lineage)
-        store, assembly = _assemble(blueprint, progress)
+        # Where others train, this only checks: no GPU's memory is taken from them.
+        checked = blueprint if nproc is None else _on_the_cpu(blueprint)
+        store, assembly = _assemble(checked, progress)
         facts, notes = describe_data(store, assembly.held_out), store.notes
         del store  # if the engine has a copy on its device, do not keep another one here
         if origins.lineage.initial is not None:
             origins.lineage.initial.check_meanings(facts)
         engine = assembly.engine
         engine.check_validation()
-        engine.open_privacy_account()
+        if engine.open_privacy_account() is not None and (nproc or 1) > 1:
+            raise ConfigError(
+                "A private training (trainer.privacy) takes one process: leave --nproc out."
+            )
         kept = origins.files()
         config = origins.config(_with_steps(blueprint.config, engine), kept)
         record = record_of(config.to_dict(), facts.model_dump(mode="json"))
         environment = describe_environment(blueprint) | {RECORD: record.model_dump(mode="json")}
+        if nproc is not None:
+            environment["threads"] = threads_each(nproc)
         run = _create(path, config, facts, environment, kept)
         if origins.lineage.initial is not None:
             origins.lineage.initial.report()
-        with run.locked():
-            engine.add_observer(RunRecorder(run, assembly.modalities, hooks))
-            yield cls._ready(run, engine, hooks, facts, notes, progress)
+        return _New(run, assembly, facts, notes)
 
     @classmethod
     @contextlib.contextmanager
@@ -120,51 +175,57 @@ class Training:
         progress: Progress | None = None,
     ) -> Iterator[Training]:
         """Set up a run to be resumed; see ``aigc_core.resume``."""
-        host = get_host()
-        require_plugins(host, run)
+        host, processes = get_host(), current()
         hooks = HookCaller(host.manager, [*default_observers(), *observers])
-        with run.locked():
-            run.remove_leftovers()
-            checkpoint = load_checkpoint(run.checkpoints, logger.warning)
-            edited = check_files(run, checkpoint, allow_changes=allow_changes)
-            former = run.config["engine"].get("schedule_steps") or run.total_steps
-            kept = {"engine.schedule_steps": former} if keep_schedule else {}
-            config = _config_to_resume(run, {**settings, **kept})
-            config = _without_old_ending(run, config, settings)
-            _check_incomplete(run, config.engine.steps, checkpoint)
-            _check_machine(config)
-            blueprint = Blueprint.of(host, config, lineage_of(run, config))
-            budget = None
-            if checkpoint:
-                budget = budget_for(whole_header(run, config, checkpoint))
-            store, assembly = _assemble(blueprint, progress, budget)
-            engine, notes = assembly.engine, store.notes
-            config = _with_steps(config, engine)
-            _check_incomplete(run, config.engine.steps, checkpoint)
-            facts = describe_data(store, assembly.held_out, like=run.dataset)
-            del store
-            if difference := run.dataset.difference(facts):
-                raise RunError(
-                    f"The data is not what {run.path} was trained on: {difference}. "
-                    "Start a new run, or restore the data."
-                )
-            if checkpoint:
-                checkpoint.rename = renaming(engine.networks)
-                check_header(checkpoint.header(), engine.state().weights, checkpoint.path)
-                check_size(checkpoint.header(TENSORS), checkpoint.header(), checkpoint.path)
-                engine.load_state(checkpoint.state())
-                _check_time_left(run, engine)
-                _forget_a_lost_best(run, engine)
-                _warn_of_jumps(run, engine, former)
-            else:
-                logger.warning("%s has no checkpoint yet: training starts from step 0.", run.path)
-            engine.check_validation()
-            engine.open_privacy_account()
-            _warn_of_another_machine(run, engine, describe_environment(blueprint))
-            _write_down(run, config, engine.step, edited=edited)
-            recorder = RunRecorder(run, assembly.modalities, hooks, resumed=True)
-            recorder.redraw(engine)
-            engine.add_observer(recorder)
+        with contextlib.ExitStack() as held:
+            with processes.in_turn():
+                if processes.first:
+                    held.enter_context(run.locked())
+                    run.remove_leftovers()
+                require_plugins(host, run)
+                checkpoint = load_checkpoint(run.checkpoints, logger.warning)
+                edited = check_files(run, checkpoint, allow_changes=allow_changes)
+                former = run.config["engine"].get("schedule_steps") or run.total_steps
+                kept = {"engine.schedule_steps": former} if keep_schedule else {}
+                config = _config_to_resume(run, {**settings, **kept})
+                config = _without_old_ending(run, config, settings)
+                _check_incomplete(run, config.engine.steps, checkpoint)
+                _check_machine(config)
+                blueprint = Blueprint.of(host, config, lineage_of(run, config))
+                budget = None
+                if checkpoint:
+                    budget = budget_for(whole_header(run, config, checkpoint))
+                store, assembly = _assemble(blueprint, progress, budget)
+                engine, notes = assembly.engine, store.notes
+                config = _with_steps(config, engine)
+                _check_incomplete(run, config.engine.steps, checkpoint)
+                facts = describe_data(store, assembly.held_out, like=run.dataset)
+                del store
+                if difference := run.dataset.difference(facts):
+                    raise RunError(
+                        f"The data is not what {run.path} was trained on: {difference}. "
+                        "Start a new run, or restore the data."
+                    )
+                if checkpoint:
+                    checkpoint.rename = renaming(engine.networks)
+                    check_header(checkpoint.header(), engine.state().weights, checkpoint.path)
+                    check_size(checkpoint.header(TENSORS), checkpoint.header(), checkpoint.path)
+                    engine.load_state(checkpoint.state())
+                    _check_time_left(run, engine)
+                    _forget_a_lost_best(run, engine)
+                    _warn_of_jumps(run, engine, former)
+                else:
+                    logger.warning(
+                        "%s has no checkpoint yet: training starts from step 0.", run.path
+                    )
+                engine.check_validation()
+                engine.open_privacy_account()
+            if processes.first:
+                _warn_of_another_machine(run, engine, describe_environment(blueprint))
+                _write_down(run, config, engine.step, edited=edited)
+                recorder = RunRecorder(run, assembly.modalities, hooks, resumed=True)
+                recorder.redraw(engine)
+                engine.add_observer(recorder)
             yield cls._ready(run, engine, hooks, facts, notes, progress)
 
     @classmethod
@@ -204,8 +265,12 @@ class Training:
                     "Epsilon is that of this training alone: what the runs that it is made from "
                     "learned of the same samples is not covered."
                 )
+        if engine.processes.size > 1:
+            _say_how_shared(engine)
         if engine.step:
             logger.info("Resuming from step %s.", f"{engine.step:,}")
+        if engine.former_processes != engine.processes.size:
+            _say_of_another_number(engine)
         logger.info("Run: %s", relative_path(run.path))
         return cls(run, engine, hooks)
 
@@ -234,6 +299,8 @@ class Training:
         self._raise_if_stopped(result)
 
     def _finish(self, status: str) -> None:
+        if not self.engine.processes.first:
+            return
         step = self.engine.step
         with contextlib.suppress(StopTraining):  # training has already ended
             self.hooks.call("aigc_run_finished", run=self.run, step=step, status=status)
@@ -277,6 +344,36 @@ class Training:
         return failure(get_host(), error, f"training {self.run.recipe}")
 
 
+def _say_how_shared(engine: Engine) -> None:
+    """Say how processes share batches, and what of that can change a result."""
+    processes = engine.processes
+    normalized = any(
+        isinstance(module, _BatchNorm) and module.training
+        for network in engine.networks.values()
+        for module in network.modules()
+    )
+    logger.info(
+        "%d processes, each with %d of a batch's %d samples%s.",
+        processes.size,
+        engine.config.batch_size // processes.size,
+        engine.config.batch_size,
+        "; batch normalisation sees only its own process's" if normalized else "",
+    )
+
+
+def _say_of_another_number(engine: Engine) -> None:
+    logger.warning(
+        "The checkpoint is of a training with %s, and it is resumed with %s: the result can "
+        "differ in rounding, and in what batch normalisation and dropout see.",
+        _processes(engine.former_processes),
+        _processes(engine.processes.size),
+    )
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
+
+
 def _say_how_private(account: PrivacyAccount) -> None:
     if not account.noise:
         logger.warning("Without noise the training is not private: epsilon is infinite.")
@@ -299,20 +396,27 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _check_machine(config: RunConfig) -> None:
+def _check_machine(config: RunConfig, *, new: bool = False) -> None:
     """Check what can be checked before data is loaded, which may take long.
 
     Raises:
-        ConfigError: the device is not available, or this is one of several processes.
+        ConfigError: the device is not available, there are more processes than GPUs, or each of
+            several processes is about to make a run of its own.
     """
-    choose_device(config.engine.device)
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if processes.isdecimal() and int(processes) > 1:
+    check_device(config.engine.device, processes_here())
+    if new and (count := started_processes()) > 1:
         raise ConfigError(
-            f"This is one of {processes} processes, as torchrun starts them, and each would train "
-            "a run of its own: training on several devices is not there yet. Start one process, "
-            "without torchrun."
+            f"This is one of {count} processes, as torchrun starts them, and each would make a run "
+            "of its own. Make it in one process, with aigc train … --out RUN --no-start, and let "
+            "torchrun start: -m aigc_core resume RUN. On one machine, aigc train … --nproc does "
+            "both."
         )
+
+
+def _on_the_cpu(blueprint: Blueprint) -> Blueprint:
+    engine = blueprint.config.engine.model_copy(update={"device": "cpu"})
+    config = blueprint.config.model_copy(update={"engine": engine})
+    return Blueprint.of(blueprint.host, config, blueprint.lineage)
 
 
 def _assemble(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 
 from aigc_core import api
+from aigc_core.api.launch import check_launch, check_restarts, launch
 from aigc_core.cli import listings
 from aigc_core.cli.output import error_console, print_json, say
 from aigc_core.cli.settings import (
@@ -22,12 +24,13 @@ from aigc_core.cli.settings import (
     SetOption,
     overrides_from,
 )
-from aigc_core.config import resolve_config
-from aigc_core.config.layers import leaves
+from aigc_core.config import Layer, given_settings, resolve_config
+from aigc_core.config.layers import leaves, nest
 from aigc_core.errors import Interrupted, Terminated, UserError
 from aigc_core.files import relative_path, typed
 from aigc_core.plugins import get_host, hookimpl
-from aigc_core.runs import Run
+from aigc_core.runs import Run, open_run
+from aigc_core.workers import is_first
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
 UntilOption = Annotated[
@@ -39,6 +42,14 @@ UntilOption = Annotated[
 ]
 MaxTimeOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="End after this much training: 30m, 1h30m.")
+]
+NprocOption = Annotated[
+    int | None,
+    typer.Option("--nproc", metavar="N", help="Share the training among N processes, a GPU each."),
+]
+MaxRestartsOption = Annotated[
+    int,
+    typer.Option("--max-restarts", metavar="N", help="With --nproc: start all again if one fails."),
 ]
 JsonResultOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -88,6 +99,12 @@ def train(
     strict_init: Annotated[
         bool, typer.Option("--strict-init", help="Refuse weights that do not all fit.")
     ] = False,
+    nproc: NprocOption = None,
+    max_restarts: MaxRestartsOption = 0,
+    no_start: Annotated[
+        bool,
+        typer.Option("--no-start", help="Only make the run; aigc resume starts it."),
+    ] = False,
     lr: Annotated[float | None, typer.Option("--lr", hidden=True)] = None,
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
@@ -102,6 +119,7 @@ def train(
         raise UserError("Name what to train: aigc train RECIPE, such as one of these.")
     if lr is not None:
         raise UserError(_where_rates_are(recipe, lr))
+    check_restarts(nproc, max_restarts)
 
     def begin(console: Console, observers: list[object]) -> Run:
         return api.train(
@@ -125,9 +143,26 @@ def train(
             strict_init=strict_init,
             observers=observers,
             progress=console,
+            nproc=nproc,
+            start=alone,
         )
 
-    _run(begin, quiet, as_json)
+    alone = not no_start and nproc in (None, 1)
+    if alone:
+        _run(begin, quiet, as_json)
+        return
+    if quiet:
+        _only_warnings()
+    run = begin(error_console(quiet), [])
+    if not no_start:
+        flags = ["--quiet"] * quiet + ["--json"] * as_json
+        launch(run, nproc or 1, ["resume", str(run.path), *flags], max_restarts)
+        return
+    if as_json:
+        print_json(_result(run, "unfinished"))
+    else:
+        print(run.path)
+    say(error_console(quiet), f"Start it with: aigc resume {typed(run.path)}")
 
 
 def resume(
@@ -155,6 +190,8 @@ def resume(
             help="With --steps: schedules of the learning rate end where they did.",
         ),
     ] = False,
+    nproc: NprocOption = None,
+    max_restarts: MaxRestartsOption = 0,
     as_json: JsonResultOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -162,6 +199,15 @@ def resume(
 
     The result has the same bytes as if the run had not stopped.
     """
+    check_restarts(nproc, max_restarts)
+    if nproc not in (None, 1):
+        opened = open_run(run)
+        given = given_settings(overrides_from(set_), device=device)
+        layers = [opened.layer, Layer("given settings", nest(given))]
+        config = resolve_config(get_host(), opened.recipe, layers=layers).config
+        check_launch(config.engine, nproc)
+        launch(opened, nproc, _without_processes(sys.argv[1:]), max_restarts)
+        return
 
     def begin(console: Console, observers: list[object]) -> Run:
         return api.resume(
@@ -184,16 +230,18 @@ def resume(
 
 def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bool) -> None:
     """Train, and say how it ended and what to do next."""
-    console = error_console(quiet)
-    if quiet:
-        logging.getLogger("aigc").setLevel(logging.WARNING)
+    speaks = is_first()  # of several processes, one does
+    console = error_console(quiet or not speaks)
+    if quiet or not speaks:
+        _only_warnings()
     observers: list[object] = [_PrintPath()] if quiet and not as_json else []
+    as_json = as_json and speaks
     try:
         run = begin(console, observers)
     except Interrupted as stop:
         if as_json and stop.run is not None:
             print_json(_result(stop.run, "unfinished"))
-        say(error_console(), str(stop))
+        say(error_console(not speaks), str(stop))
         raise Terminated(stop.exit_code) from None
     if as_json:
         print_json(_result(run, "complete"))
@@ -206,6 +254,23 @@ def _run(begin: Callable[[Console, list[object]], Run], quiet: bool, as_json: bo
     if best and best.step != run.step:
         command = f"aigc generate {typed(run.path)} --checkpoint best"
         say(console, f"Best: {best}. Its samples: {command}")
+
+
+def _only_warnings() -> None:
+    logging.getLogger("aigc").setLevel(logging.WARNING)
+
+
+def _without_processes(arguments: Sequence[str]) -> list[str]:
+    """Return a command line without the options that are for the process that launches others."""
+    kept, remaining = [], list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
+        name, equals, _ = argument.partition("=")
+        if name not in ("--nproc", "--max-restarts"):
+            kept.append(argument)
+        elif not equals:
+            remaining.pop(0)
+    return kept
 
 
 def _named_runs(texts: Sequence[str]) -> dict[str, str]:

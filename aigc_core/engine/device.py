@@ -33,7 +33,9 @@ def choose_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        index = 0 if device.index is None else device.index
+        index = device.index
+        if index is None:
+            index = torch.cuda.current_device() if count else 0
         if index >= count:
             found = f"PyTorch sees {count} of them" if count else "PyTorch sees none"
             raise ConfigError(
@@ -45,6 +47,29 @@ def choose_device(name: str) -> torch.device:
             "The device 'mps' was asked for, and PyTorch sees none here. Use --device auto or cpu."
         )
     return device
+
+
+def check_device(name: str, processes: int) -> None:
+    """Check that each of several processes on this machine has a device of its own.
+
+    Raises:
+        ConfigError: the device is not available, or there are fewer GPUs than processes.
+    """
+    device = choose_device(name)
+    if processes == 1 or device.type == "cpu":
+        return
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if processes > count or device.type != "cuda":
+        seen = "1 of them" if count == 1 else f"{count} of them"
+        raise ConfigError(
+            f"{processes} processes need a GPU each, and PyTorch sees {seen} here. Use at most "
+            f"{count}, or --device cpu."
+        )
+    if name not in ("auto", "cuda"):
+        raise ConfigError(
+            f"The device '{name}' is one GPU, and {processes} processes need one each. Use "
+            "--device cuda, and CUDA_VISIBLE_DEVICES to choose among them."
+        )
 
 
 def describe_device(device: torch.device) -> str:

@@ -23,6 +23,7 @@ from aigc_core.engine.device import (
     wait_for,
     weights_channels_last,
 )
+from aigc_core.engine.distributed import Processes, check_divides, current
 from aigc_core.engine.ema import ExponentialMovingAverage
 from aigc_core.engine.inputs import as_arrays, check_trainer, described, generator_of
 from aigc_core.engine.metrics import LogInterval
@@ -105,6 +106,9 @@ class Engine:
         engine = Engine(trainer, {"samples": images}, EngineConfig(steps=1000))
         engine.fit()
         images = engine.sample(16, seed=0)
+
+    Within ``distributed.joined()``, each of several processes makes the same engine, and they train
+    as one: each takes its rows of every batch. Only the first calls observers.
     """
 
     def __init__(
@@ -145,6 +149,8 @@ class Engine:
         check_trainer(trainer, config)
         for observer in observers:
             _check_observer(observer)
+        self.processes: Processes = current()
+        check_divides(config, self.processes.size)
         self.config = config
         self.trainer = trainer
         self.device = choose_device(config.device)
@@ -184,6 +190,11 @@ class Engine:
         declared = list(trainer.phases())
         self._private = PrivateTraining.of(declared, self.networks, self.data, config, self.device)
         if self._private is not None:
+            if self.processes.size > 1:
+                raise ConfigError(
+                    "A private training (trainer.privacy) takes one process: noise is drawn once "
+                    f"for a whole batch, and there are {self.processes.size}."
+                )
             self.precision = "fp32"  # gradients of single samples are clipped by their length
         phases = build_phases(self.networks, declared, self.device)
         freeze(self.networks, trainer.frozen(), phases)
@@ -210,11 +221,14 @@ class Engine:
             config.accumulate,
             self._schedule_steps,
             trainer.after_step,
+            self.processes,
         )
         self._interval = LogInterval(phases, self.device, self.samples_per_step, len(self.data))
         self._observers = list(observers)
         self._stop_reason: str | None = None  # an observer's or the trainer's, until acted on
         self.step = 0
+        self.former_processes = self.processes.size
+        """How many processes trained before the state that was last loaded was saved."""
         self._saved_step = -1
         self._halfway = False  # inside a step, or an exception left one unfinished
         self.train_seconds = 0.0
@@ -228,7 +242,7 @@ class Engine:
         Raises:
             UserError: what the settings ask for is not measured, or a metric refuses the samples.
         """
-        if self._checked:
+        if self._checked or not self.processes.first:
             return
         try:
             names = self._validation.names(self.generator) if self._validation else None
@@ -342,20 +356,22 @@ class Engine:
         self._stopping.ending, self._stop_reason = None, None
         limit = self.total_steps if until_step is None else min(until_step, self.total_steps)
         try:
-            with StopRequest() as stop, torch_settings(self.device, self.config.deterministic):
+            with StopRequest() as heard, torch_settings(self.device, self.config.deterministic):
                 self._notify(lambda observer: observer.fit_started(self))
-                self._run(limit, stop)
+                stop = heard if self.processes.size == 1 else StopRequest()  # what all agree on
+                self._run(limit, heard, stop)
                 if stop.received is not None and self._unfinished():
                     self._save()
                     return FitResult(self.step, stop.received)
         finally:
-            self._notify(lambda observer: observer.fit_ended(self))
+            if self.processes.first:
+                self._call(lambda observer: observer.fit_ended(self))
         if self._unfinished():
             return FitResult(self.step, None)  # paused
         self._stopping.out_of_steps(self.step)
         return FitResult(self.step, None, self._stopping.ending)
 
-    def _run(self, limit: int, stop: StopRequest) -> None:
+    def _run(self, limit: int, heard: StopRequest, stop: StopRequest) -> None:
         clock = time.perf_counter()
         while self.step < limit and self._unfinished() and stop.received is None:
             self._train_step()
@@ -363,6 +379,8 @@ class Engine:
                 self._stop_reason = self._stop_reason or self._private.spent_before(self.step)
             if self.config.max_time is not None:
                 self._stopping.check_time(self.step, self.train_seconds + _since(clock))
+            if self.processes.size > 1:
+                self._agree(heard, stop)
             ends = self.step == self.total_steps or bool(self._stop_reason)
             due = self._due(all_of_it=ends or self._stopping.ending is not None)
             if any(due):
@@ -374,6 +392,20 @@ class Engine:
                 self._save()
                 stop.save, clock = False, time.perf_counter()
         self._stop_clock(clock)
+
+    def _agree(self, heard: StopRequest, stop: StopRequest) -> None:
+        """Let every process stop, or save, after this step if any of them is to.
+
+        What they hear from now on is for the next step: all must do the same.
+        """
+        save, heard.save = heard.save, False
+        stopped, time_over = self._stop_reason is not None, self._stopping.ending is not None
+        agreed = self.processes.largest([heard.received or 0, save, stopped, time_over])
+        stop.received, stop.save = agreed[0] or None, bool(agreed[1])
+        if agreed[2] and self._stop_reason is None:
+            self._stop_reason = "another process asked for it"
+        if agreed[3]:
+            self._stopping.check_time(self.step, math.inf)
 
     def _stop_clock(self, started: float) -> None:
         wait_for(self.device)
@@ -399,7 +431,8 @@ class Engine:
         """Do what is due, and return everything that was done."""
         measured: dict[str, float] = {}
         if due.validation and self._validation is not None:
-            measured = self._validation.run(self.step, self.generator)
+            validation = self._validation
+            measured = self.processes.from_first(lambda: validation.run(self.step, self.generator))
             if self._stopping.judge(self.step, measured):
                 due = due._replace(checkpoint=True)  # a best that is not on disk is no use
         due = self._with_ending(due)
@@ -419,8 +452,10 @@ class Engine:
 
     def _with_ending(self, due: Due) -> Due:
         """Return what is due; if the training ends here, also log, checkpoint and samples."""
-        if self._stop_reason is not None:
-            self._stopping.stop(self.step, self._stop_reason)
+        reason = self._stop_reason
+        self._stop_reason = reason = self.processes.from_first(lambda: reason)
+        if reason is not None:
+            self._stopping.stop(self.step, reason)
         if self.step == self.total_steps:
             self._stopping.out_of_steps(self.step)
         if self._stopping.ending is None:
@@ -462,7 +497,7 @@ class Engine:
 
     def _train_step(self) -> None:
         config, step, private = self.config, self.step, self._private
-        part_size = config.batch_size // config.accumulate
+        part_size = config.batch_size // self._steps.all_parts
 
         def batch_of(repeat: int, part: int) -> Batch:
             start = step * self.samples_per_step + repeat * config.batch_size + part * part_size
@@ -501,6 +536,10 @@ class Engine:
         self._stop_reason = self._stop_reason or reason
 
     def _notify(self, call: Callable[[EngineObserver], None]) -> None:
+        """Call the observers in the first process, while the others wait."""
+        self.processes.from_first(lambda: self._call(call))
+
+    def _call(self, call: Callable[[EngineObserver], None]) -> None:
         for observer in list(self._observers):
             try:
                 call(observer)
@@ -532,6 +571,8 @@ class Engine:
             "meter_counts": dict(self._interval.meter.counts),
             "validations": self._stopping.outcome.model_dump(),
         }
+        if self.processes.size > 1:
+            scalars["processes"] = self.processes.size
         if self._private is not None and self._private.noise is not None:
             self._noise = self._private.noise
         if self._noise is not None:
@@ -555,6 +596,7 @@ class Engine:
         put_back(state, self._modules(), self._steps.runners, self._interval.meter)
         self.step = scalars.step
         self._noise = scalars.noise_multiplier
+        self.former_processes = scalars.processes
         if self._private is not None:
             self._private.close_account()
         self.train_seconds = scalars.train_seconds

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 
 class Guard:
@@ -28,6 +29,7 @@ class Guard:
         }
         self._places = list(places)
         self._saved: list[Tensor] = []
+        self._versions: list[tuple[int, int]] = []
 
     @torch.no_grad()
     def remember_buffers(self) -> None:
@@ -37,6 +39,36 @@ class Guard:
             self._saved = [torch.empty_like(tensor) for tensor in tensors]
         if tensors:
             torch._foreach_copy_(self._saved, tensors)
+        self._versions = [(id(tensor), tensor._version) for tensor in tensors]
+
+    def shares(self, *, first: bool, processes: int) -> list[tuple[Tensor, Tensor]]:
+        """Return each buffer that forward passes changed, and this process's share of it.
+
+        The sum of all processes' shares is what the buffer should be everywhere. Running statistics
+        of normalisation are averaged. Changes of buffers that a module names in ``summed`` add up.
+        Any other is taken from the first process.
+
+        Args:
+            first: whether this is the first process.
+            processes: how many there are.
+        """
+        found = []
+        there = [(m, name, m._buffers[name]) for m, name in self._places]
+        present = [(m, name, buffer) for m, name, buffer in there if buffer is not None]
+        for (module, name, buffer), saved, version in zip(
+            present, self._saved, self._versions, strict=False
+        ):
+            if version == (id(buffer), buffer._version):
+                continue
+            if isinstance(module, _NormBase):
+                if buffer.is_floating_point():  # the count of batches is everywhere the same
+                    found.append((buffer.data, buffer / processes))
+            elif name in getattr(module, "summed", ()):
+                found.append((buffer.data, buffer.clone() if first else buffer - saved))
+            else:
+                whole = buffer.to(torch.uint8) if buffer.dtype == torch.bool else buffer
+                found.append((buffer.data, whole.clone() if first else torch.zeros_like(whole)))
+        return found
 
     @torch.no_grad()
     def check(self, values: Sequence[Tensor]) -> Tensor:

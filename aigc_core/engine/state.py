@@ -31,6 +31,7 @@ class Scalars(BaseModel):
     train_seconds: float = Field(ge=0)
     logged: tuple[int, float] = Field(strict=False)
     meter_counts: dict[str, int]
+    processes: int = Field(default=1, ge=1)
     noise_multiplier: float | None = Field(default=None, ge=0)
     validations: Outcome = Field(default_factory=Outcome, strict=False)
 

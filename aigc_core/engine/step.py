@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from aigc_core.engine.device import autocast
+from aigc_core.engine.distributed import Processes
 from aigc_core.engine.guard import Guard
 from aigc_core.engine.optimizers import build_optimizer, learning_rate, update
 from aigc_core.engine.privacy import ClippedGradients, PrivateBatch
+from aigc_core.engine.seeds import derive_seed, seed_global
 from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces import Batch, Phase, StepState
 
@@ -151,7 +153,10 @@ class StepRunner:
         accumulate: int,
         schedule_steps: int,
         after_step: Callable[[StepState], None],
+        processes: Processes | None = None,
     ) -> None:
+        self.processes = processes or Processes()
+        self.all_parts = accumulate * self.processes.size
         self.runners = runners
         self.after_step = after_step
         self.device = device
@@ -178,7 +183,7 @@ class StepRunner:
         Args:
             step: steps completed before this one.
             seed: the step's seed, for the generator that phases draw from.
-            batch_of: ``(repeat, part) -> Batch``, part in ``range(accumulate)``.
+            batch_of: ``(repeat, part) -> Batch``, part in ``range(all_parts)``.
             log: called with a name and a scalar for losses, gradient norms and trainer logs.
             total_steps: of the training.
             epoch: passes over the data before this step.
@@ -188,7 +193,11 @@ class StepRunner:
         self._rng.manual_seed(seed)
 
         def state_for(
-            repeat: int, scratch: dict[str, Any], log: Callable[[str, Tensor], None] = log
+            repeat: int,
+            scratch: dict[str, Any],
+            log: Callable[[str, Tensor], None] = log,
+            part: int = 0,
+            rows: int = 0,
         ) -> StepState:
             return StepState(
                 step=step,
@@ -200,6 +209,9 @@ class StepRunner:
                 total_steps=total_steps,
                 epoch=epoch,
                 _stop=stop,
+                part=part,
+                all_parts=self.all_parts,
+                rows=rows,
             )
 
         batches: dict[tuple[int, int], Batch] = {}
@@ -220,13 +232,26 @@ class StepRunner:
                     self._update(runner, [], log)
                     continue
                 losses = []
-                for part in range(self.accumulate):
+                heard: list[tuple[str, Tensor]] = []
+                hear = log if self.processes.size == 1 else _into(heard)
+                drawn = self._rng.get_state() if self.all_parts > 1 else None
+                for number in range(self.accumulate):
+                    part = self.processes.rank * self.accumulate + number
+                    if drawn is not None:
+                        # Each part draws for the whole batch, and keeps its rows. What networks
+                        # draw by themselves, such as dropout, differs from part to part.
+                        self._rng.set_state(drawn)
+                        own = derive_seed(seed, runner.phase.name, repeat, part)
+                        seed_global(own, self.device)
                     key = (repeat, part)
                     if key not in batches:
                         batches[key] = batch_of(repeat, part)
                         scratches[key] = {}
-                    state = state_for(repeat, scratches[key])
+                    rows = len(batches[key]["samples"])
+                    state = state_for(repeat, scratches[key], hear, part, rows)
                     losses.append(self._backward(runner, batches[key], state))
+                if self.processes.size > 1:
+                    losses = self._share(runner, losses, heard, log)
                 self._update(runner, losses, log)
         with torch.no_grad():
             self.after_step(state_for(0, {}))
@@ -240,7 +265,7 @@ class StepRunner:
         # inputs=… accumulates gradients in this phase's parameters alone: the other networks are
         # in effect frozen, autograd skips the work for them, and graphs that a later phase of the
         # step back-propagates through stay intact.
-        (loss / self.accumulate).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
+        (loss / self.all_parts).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
         for name, value in values.items():
             state.log(name, value)
         return loss.detach()
@@ -290,6 +315,31 @@ class StepRunner:
             noise = torch.randn(gradient.shape, generator=self._rng, device=self.device)
             parameter.grad = gradient.add_(noise, alpha=seen.noise).div_(seen.average)
 
+    @torch.no_grad()
+    def _share(
+        self,
+        runner: PhaseRunner,
+        losses: list[Tensor],
+        heard: list[tuple[str, Tensor]],
+        log: Callable[[str, Tensor], None],
+    ) -> list[Tensor]:
+        """Sum what all processes found: one all-reduce, before norm and guard.
+
+        Gradients are divided by the number of parts already; losses and what was logged become
+        means. So what is not finite in one process is not finite in any, and all skip the update.
+        """
+        processes = self.processes
+        values = [*losses, *(value.to(self.device, torch.float32) for _, value in heard)]
+        means = torch.stack(values) / processes.size
+        buffers = runner.guard.shares(first=processes.first, processes=processes.size)
+        gradients = [p.grad for p in runner.parameters if p.grad is not None]
+        processes.sum([*gradients, means, *(share for _, share in buffers)])
+        for buffer, share in buffers:
+            buffer.copy_(share)
+        for (name, _), mean in zip(heard, means[len(losses) :], strict=True):
+            log(name, mean)
+        return list(means[: len(losses)])
+
     def _update(
         self, runner: PhaseRunner, losses: list[Tensor], log: Callable[[str, Tensor], None]
     ) -> None:
@@ -311,6 +361,10 @@ class StepRunner:
             update(runner.optimizer, runner.parameters, skip)
         runner.optimizer.zero_grad(set_to_none=True)
         log(f"gradient_norm/{phase.name}", norm)
+
+
+def _into(heard: list[tuple[str, Tensor]]) -> Callable[[str, Tensor], None]:
+    return lambda name, value: heard.append((name, value.detach()))
 
 
 def _reaches_nothing(phase: Phase) -> ConfigError:

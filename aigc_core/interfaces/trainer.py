@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from aigc_core.interfaces.config import OptimizerConfig, PrivacyConfig
-from aigc_core.interfaces.generator import Generator
+from aigc_core.interfaces.generator import Generator, LatentGenerator
 
 Batch = Mapping[str, Tensor]
 """Named tensors of equal length: ``samples`` in the model's form, ``labels``, …"""
@@ -30,9 +30,11 @@ class StepState:
     repeat: int
     """Index of this repeat of the phase, from 0."""
     parts: int
-    """Parts that the batch is split into (``engine.accumulate``); this loss sees one of them."""
+    """Parts that this process takes one after the other (``engine.accumulate``); this loss sees
+    one of them."""
     rng: torch.Generator
-    """The step's random generator, on the engine's device; depends only on seed and step."""
+    """The step's random generator, on the engine's device; depends only on seed and step. It is
+    the same for all parts of a batch: ``randn``, ``rand`` and ``latents`` draw for all of them."""
     scratch: dict[str, Any]
     """Shared by the phases of one step that see the same batch; empty at the step's start."""
     _log: Callable[[str, Tensor], None] = field(repr=False)
@@ -43,14 +45,41 @@ class StepState:
     training: bool = True
     """False in a validation."""
     _stop: Callable[[str], None] = field(default=lambda reason: None, repr=False)
+    part: int = 0
+    """Which part of the batch this loss sees, counted over all processes."""
+    all_parts: int = 1
+    """Parts that the batch is split into, in all processes together."""
+    rows: int = 0
+    """Samples of this part; 0 where there is only one."""
 
     def randn(self, *shape: int) -> Tensor:
-        """Draw float32 standard normal numbers of this shape on the engine's device."""
-        return torch.randn(shape, generator=self.rng, device=self.rng.device)
+        """Draw float32 standard normal numbers of this shape on the engine's device.
+
+        Where a batch is split, the numbers are those that the undivided batch would get: the first
+        dimension that is as long as the part is drawn for all parts, and this part's rows are
+        returned. Without such a dimension, all parts get the same numbers.
+        """
+        return self._own(torch.randn, shape)
 
     def rand(self, *shape: int) -> Tensor:
-        """Draw float32 numbers uniform in [0, 1) of this shape on the engine's device."""
-        return torch.rand(shape, generator=self.rng, device=self.rng.device)
+        """Draw float32 numbers uniform in [0, 1), as ``randn`` does."""
+        return self._own(torch.rand, shape)
+
+    def latents(self, generator: LatentGenerator, count: int) -> Tensor:
+        """Draw ``(count, *latent_shape)`` latents of a generator, one for each row of the part."""
+        if self.all_parts == 1 or count != self.rows:
+            return generator.sample_latents(count, rng=self.rng)
+        every = generator.sample_latents(count * self.all_parts, rng=self.rng)
+        return every.narrow(0, self.part * count, count).clone()
+
+    def _own(self, draw: Callable[..., Tensor], shape: Sequence[int]) -> Tensor:
+        if self.all_parts == 1 or self.rows not in shape:
+            return draw(shape, generator=self.rng, device=self.rng.device)
+        dim, whole = shape.index(self.rows), list(shape)
+        whole[dim] *= self.all_parts
+        every = draw(whole, generator=self.rng, device=self.rng.device)
+        # A copy, so that what the other parts got is freed
+        return every.narrow(dim, self.part * self.rows, self.rows).clone()
 
     def log(self, name: str, value: Tensor) -> None:
         """Log a scalar beside the losses, such as ``logits/real``.

@@ -28,6 +28,8 @@ class VectorQuantizer(nn.Module):
     """float32 ``(K, D)``."""
     usage: Tensor
     """float32 ``(K,)``: how many vectors of a batch a code stands for, on average."""
+    summed = ("_seen", "_seen_sums", "_candidates")
+    """Buffers whose changes add up where several processes take parts of a batch."""
     sums: Tensor
     """float32 ``(K, D)``: the average sum of these vectors; with ``learning="average"`` only."""
 
@@ -96,20 +98,34 @@ class VectorQuantizer(nn.Module):
         return usage / usage.sum()
 
     @torch.no_grad()
-    def observe(self, vectors: Tensor, tokens: Tensor, rng: torch.Generator) -> Tensor:
+    def observe(
+        self,
+        vectors: Tensor,
+        tokens: Tensor,
+        rng: torch.Generator,
+        *,
+        part: int = 0,
+        all_parts: int = 1,
+    ) -> Tensor:
         """Collect what codes stood for, and return how often each was: float32 ``(K,)``.
 
         Args:
             vectors: ``(B, D, *S)``.
             tokens: their nearest codes, ``(B, *S)``.
             rng: of the choice of vectors that may take a dead code's place.
+            part: which part of a batch the vectors are, if it is split.
+            all_parts: how many parts it has; the choice is made among the vectors of all of them.
         """
         rows = vectors.detach().movedim(1, -1).float().reshape(-1, self.size)  # (N, D)
         counts = self.counts(tokens)
         self._seen += counts
         self._seen_sums.index_add_(0, tokens.flatten(), rows)
-        chosen = torch.randint(len(rows), (self.codes,), generator=rng, device=rng.device)
-        self._candidates.copy_(rows[chosen])
+        count = len(rows)
+        chosen = torch.randint(count * all_parts, (self.codes,), generator=rng, device=rng.device)
+        chosen -= part * count
+        own = ((chosen >= 0) & (chosen < count))[:, None]
+        found = rows[chosen.clamp(0, count - 1)]
+        self._candidates.copy_(torch.where(own, found, self._candidates))
         return counts
 
     @torch.no_grad()
@@ -138,6 +154,7 @@ class VectorQuantizer(nn.Module):
         self.usage.copy_(torch.where(seen, usage, self.usage))
         self._seen.zero_()
         self._seen_sums.zero_()
+        self._candidates.zero_()
 
 
 def perplexity(counts: Tensor) -> Tensor:

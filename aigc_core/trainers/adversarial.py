@@ -72,7 +72,7 @@ class AdversarialTrainer(Trainer):
         scratch = state.scratch
         if "fakes" not in scratch or (with_graph and not scratch["fakes"].requires_grad):
             if "latents" not in scratch:
-                scratch["latents"] = self._generator.sample_latents(count, rng=state.rng)
+                scratch["latents"] = state.latents(self._generator, count)
             with torch.set_grad_enabled(with_graph):
                 scratch["fakes"] = self._generator(scratch["latents"], labels)
         fakes: Tensor = scratch["fakes"]

@@ -113,7 +113,8 @@ class MaskedTrainer(Trainer):
         generator, tokens = self._generator, batch["samples"]
         count = len(tokens)
         # Times spread evenly over a batch: the bound varies less than with independent ones.
-        spread = (torch.arange(count, device=tokens.device) + state.rand(1)) / count
+        places = state.part * count + torch.arange(count, device=tokens.device)
+        spread = (places + state.rand(1)) / (count * state.all_parts)
         times = spread.clamp(min=_LEAST_TIME)  # (B,)
         hidden = state.rand(*tokens.shape) < times[:, None]
         seen = torch.where(hidden, generator.vocabulary_size, tokens)

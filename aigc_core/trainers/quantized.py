@@ -166,7 +166,9 @@ class QuantizedTrainer(Trainer):
     def _loss(self, batch: Batch, state: StepState) -> Mapping[str, Tensor]:
         config, quantizer = self._config, self._autoencoder.quantizer
         done = self._pass(batch)
-        counts = quantizer.observe(done.latents, done.tokens, state.rng)
+        counts = quantizer.observe(
+            done.latents, done.tokens, state.rng, part=state.part, all_parts=state.all_parts
+        )
         state.log("codebook/perplexity", perplexity(counts))
         state.log("codebook/used", (counts > 0).float().mean())
         found = {

@@ -11,7 +11,7 @@ import aigc_core
 
 CORE = Path(aigc_core.__file__).parent
 # Know nothing of the others; anyone may use them.
-SHARED = {"complaints", "errors", "files", "state", "_lazy", "_version", "strict_yaml"}
+SHARED = {"complaints", "errors", "files", "state", "_lazy", "_version", "strict_yaml", "workers"}
 
 MAY_IMPORT = {
     "interfaces": set(),
