@@ -58,11 +58,11 @@ class Guard:
         for (module, name, buffer), saved, version in zip(
             present, self._saved, self._versions, strict=False
         ):
-            if version == (id(buffer), buffer._version):
-                continue
-            if isinstance(module, _NormBase):
-                if buffer.is_floating_point():  # the count of batches is everywhere the same
+            if isinstance(module, _NormBase):  # its kernels change no version
+                if module.training and buffer.is_floating_point():  # the count is alike everywhere
                     found.append((buffer.data, buffer / processes))
+            elif version == (id(buffer), buffer._version):
+                continue
             elif name in getattr(module, "summed", ()):
                 found.append((buffer.data, buffer.clone() if first else buffer - saved))
             else:
