@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from aigc_core.api.blueprint import Assembly, Blueprint
 from aigc_core.api.fitting import Budget, budget_for, check_header, check_size
-from aigc_core.api.launch import check_launch, threads_each
+from aigc_core.api.launch import check_launch
 from aigc_core.api.lineage import Given, Origins, lineage_of, references, whole_header
 from aigc_core.api.provenance import (
     describe_data,
@@ -155,8 +155,6 @@ class Training:
         config = origins.config(_with_steps(blueprint.config, engine), kept)
         record = record_of(config.to_dict(), facts.model_dump(mode="json"))
         environment = describe_environment(blueprint) | {RECORD: record.model_dump(mode="json")}
-        if nproc is not None:
-            environment["threads"] = threads_each(nproc)
         run = _create(path, config, facts, environment, kept)
         if origins.lineage.initial is not None:
             origins.lineage.initial.report()
@@ -214,14 +212,18 @@ class Training:
                     _check_time_left(run, engine)
                     _forget_a_lost_best(run, engine)
                     _warn_of_jumps(run, engine, former)
-                else:
+                elif run.metrics.path.exists():
                     logger.warning(
                         "%s has no checkpoint yet: training starts from step 0.", run.path
                     )
                 engine.check_validation()
                 engine.open_privacy_account()
             if processes.first:
-                _warn_of_another_machine(run, engine, describe_environment(blueprint))
+                environment = describe_environment(blueprint)
+                if checkpoint:
+                    _warn_of_another_machine(run, engine, environment)
+                else:
+                    run.update_environment(environment)
                 _write_down(run, config, engine.step, edited=edited)
                 recorder = RunRecorder(run, assembly.modalities, hooks, resumed=True)
                 recorder.redraw(engine)

@@ -22,6 +22,19 @@ registry.yaml.
 """
 
 
+def global_options_in(arguments: Sequence[str]) -> list[str]:
+    """Return the global options of a command line as they were given, for another process."""
+    found: list[str] = []
+    remaining = list(arguments)
+    while remaining and remaining[0] != "--":
+        argument = remaining.pop(0)
+        if argument.partition("=")[0] in NAMES:
+            found.append(argument)
+            if argument == "--registry" and remaining:
+                found.append(remaining.pop(0))
+    return found
+
+
 def take_global_options(arguments: Sequence[str]) -> tuple[HostOptions, list[str]]:
     """Split the command line into global options and all other arguments.
 

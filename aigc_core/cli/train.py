@@ -14,6 +14,7 @@ from rich.console import Console
 from aigc_core import api
 from aigc_core.api.launch import check_launch, check_restarts, launch
 from aigc_core.cli import listings
+from aigc_core.cli.global_options import global_options_in
 from aigc_core.cli.output import error_console, print_json, say
 from aigc_core.cli.settings import (
     ConfigOption,
@@ -156,7 +157,8 @@ def train(
     run = begin(error_console(quiet), [])
     if not no_start:
         flags = ["--quiet"] * quiet + ["--json"] * as_json
-        launch(run, nproc or 1, ["resume", str(run.path), *flags], max_restarts)
+        worker = [*global_options_in(sys.argv[1:]), "resume", str(run.path), *flags]
+        launch(run, nproc or 1, worker, max_restarts)
         return
     if as_json:
         print_json(_result(run, "unfinished"))

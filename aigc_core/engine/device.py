@@ -33,9 +33,8 @@ def choose_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        index = device.index
-        if index is None:
-            index = torch.cuda.current_device() if count else 0
+        current = torch.cuda.current_device() if count else 0
+        index = current if name == "cuda" else device.index
         if index >= count:
             found = f"PyTorch sees {count} of them" if count else "PyTorch sees none"
             raise ConfigError(

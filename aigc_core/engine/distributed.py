@@ -85,7 +85,7 @@ class _Joined(Processes):
             for alike in by_type.values():  # nearly always float32 alone: one all-reduce
                 flat = torch.cat([tensor.reshape(-1) for tensor in alike])
                 self._dist.all_reduce(flat, group=self._group(flat.device))
-                pieces = flat.split([tensor.numel() for tensor in alike])
+                pieces = torch.split(flat, [tensor.numel() for tensor in alike])
                 sums = [p.view(t.shape) for p, t in zip(pieces, alike, strict=True)]
                 torch._foreach_copy_(alike, sums)
 

@@ -165,6 +165,7 @@ class StepRunner:
         self.schedule_steps = schedule_steps
         self.repeats = max(runner.phase.repeats for runner in runners)
         self._rng = torch.Generator(device)
+        self._part_rng = torch.Generator(device)  # where batches are split
 
     def run(
         self,
@@ -199,11 +200,12 @@ class StepRunner:
             part: int = 0,
             rows: int = 0,
         ) -> StepState:
+            split = bool(rows) and self.all_parts > 1
             return StepState(
                 step=step,
                 repeat=repeat,
                 parts=self.accumulate,
-                rng=self._rng,
+                rng=self._part_rng if split else self._rng,
                 scratch=scratch,
                 _log=log,
                 total_steps=total_steps,
@@ -212,6 +214,7 @@ class StepRunner:
                 part=part,
                 all_parts=self.all_parts,
                 rows=rows,
+                whole_rng=self._rng if split else None,
             )
 
         batches: dict[tuple[int, int], Batch] = {}
@@ -242,6 +245,7 @@ class StepRunner:
                         # draw by themselves, such as dropout, differs from part to part.
                         self._rng.set_state(drawn)
                         own = derive_seed(seed, runner.phase.name, repeat, part)
+                        self._part_rng.manual_seed(own)
                         seed_global(own, self.device)
                     key = (repeat, part)
                     if key not in batches:
@@ -253,6 +257,8 @@ class StepRunner:
                 if self.processes.size > 1:
                     losses = self._share(runner, losses, heard, log)
                 self._update(runner, losses, log)
+        if self.all_parts > 1:
+            seed_global(seed, self.device)
         with torch.no_grad():
             self.after_step(state_for(0, {}))
 

@@ -33,8 +33,8 @@ class StepState:
     """Parts that this process takes one after the other (``engine.accumulate``); this loss sees
     one of them."""
     rng: torch.Generator
-    """The step's random generator, on the engine's device; depends only on seed and step. It is
-    the same for all parts of a batch: ``randn``, ``rand`` and ``latents`` draw for all of them."""
+    """The step's random generator, on the engine's device; depends only on seed and step, and
+    where a batch is split also on the part."""
     scratch: dict[str, Any]
     """Shared by the phases of one step that see the same batch; empty at the step's start."""
     _log: Callable[[str, Tensor], None] = field(repr=False)
@@ -51,6 +51,9 @@ class StepState:
     """Parts that the batch is split into, in all processes together."""
     rows: int = 0
     """Samples of this part; 0 where there is only one."""
+    whole_rng: torch.Generator | None = None
+    """Where a batch is split, a generator that is the same for all parts; ``randn``, ``rand`` and
+    ``latents`` draw from it for the whole batch."""
 
     def randn(self, *shape: int) -> Tensor:
         """Draw float32 standard normal numbers of this shape on the engine's device.
@@ -67,17 +70,18 @@ class StepState:
 
     def latents(self, generator: LatentGenerator, count: int) -> Tensor:
         """Draw ``(count, *latent_shape)`` latents of a generator, one for each row of the part."""
-        if self.all_parts == 1 or count != self.rows:
+        if self.whole_rng is None or count != self.rows:
             return generator.sample_latents(count, rng=self.rng)
-        every = generator.sample_latents(count * self.all_parts, rng=self.rng)
+        every = generator.sample_latents(count * self.all_parts, rng=self.whole_rng)
         return every.narrow(0, self.part * count, count).clone()
 
     def _own(self, draw: Callable[..., Tensor], shape: Sequence[int]) -> Tensor:
+        rng = self.whole_rng or self.rng
         if self.all_parts == 1 or self.rows not in shape:
-            return draw(shape, generator=self.rng, device=self.rng.device)
+            return draw(shape, generator=rng, device=rng.device)
         dim, whole = shape.index(self.rows), list(shape)
         whole[dim] *= self.all_parts
-        every = draw(whole, generator=self.rng, device=self.rng.device)
+        every = draw(whole, generator=rng, device=rng.device)
         # A copy, so that what the other parts got is freed
         return every.narrow(dim, self.part * self.rows, self.rows).clone()
 

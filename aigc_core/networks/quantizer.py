@@ -113,7 +113,8 @@ class VectorQuantizer(nn.Module):
             vectors: ``(B, D, *S)``.
             tokens: their nearest codes, ``(B, *S)``.
             rng: of the choice of vectors that may take a dead code's place.
-            part: which part of a batch the vectors are, if it is split.
+            part: which part of a batch the vectors are, if it is split; ``rng`` is then in the
+                same state for each.
             all_parts: how many parts it has; the choice is made among the vectors of all of them.
         """
         rows = vectors.detach().movedim(1, -1).float().reshape(-1, self.size)  # (N, D)

@@ -175,6 +175,15 @@ class Run:
         write_text_atomically(self.path / CONFIG, dump_yaml(dict(config)))
         self.__dict__.pop("config", None)
 
+    def update_environment(self, facts: Mapping[str, Any]) -> None:
+        """Replace facts in ``environment.json``; for a run whose training begins only now."""
+        known = {}
+        with contextlib.suppress(RunError):
+            known = self.environment
+        text = json.dumps({**known, **facts}, indent=2) + "\n"
+        write_text_atomically(self.path / ENVIRONMENT, text)
+        self.__dict__.pop("environment", None)
+
     def resume_with(self, resumption: Resumption) -> None:
         """Record the settings of a resume and update ``config.yaml``; a crash loses nothing.
 

@@ -167,7 +167,11 @@ class QuantizedTrainer(Trainer):
         config, quantizer = self._config, self._autoencoder.quantizer
         done = self._pass(batch)
         counts = quantizer.observe(
-            done.latents, done.tokens, state.rng, part=state.part, all_parts=state.all_parts
+            done.latents,
+            done.tokens,
+            state.whole_rng or state.rng,
+            part=state.part,
+            all_parts=state.all_parts,
         )
         state.log("codebook/perplexity", perplexity(counts))
         state.log("codebook/used", (counts > 0).float().mean())

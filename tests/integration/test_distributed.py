@@ -306,3 +306,20 @@ def test_each_of_several_processes_does_not_make_a_run_of_its_own(aigc, monkeypa
     assert refused.code == 2
     assert "This is one of 2 processes, as torchrun starts them" in refused.err
     assert not Path("run").exists()
+
+
+@pytest.mark.slow
+def test_the_example_for_two_machines_trains_with_two_launchers(run, undisturbed, aigc) -> None:
+    """The page's script for SLURM, with a process instead of eight on each of two "machines"."""
+    assert aigc("train", *SMALL, "--out", "runs/big", "--no-start").code == 0
+    page = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text(encoding="utf-8")
+    example = page[page.index("srun torchrun") : page.index("```\n\n`--signal=TERM@60`")]
+    assert "--nproc-per-node 8" in example and "$head:29500" in example
+    for old, new in (("--nproc-per-node 8", "--nproc-per-node 1"), ("29500", free_port())):
+        example = example.replace(old, new)
+    launcher = f'torchrun() {{ "{sys.executable}" -m torch.distributed.run "$@"; }}'
+    script = f'head=localhost\nsrun() {{ "$@"; }}\n{launcher}\n{example}'
+    nodes = [run(["bash", "-c", script], SLURM_JOB_ID="7") for _ in range(2)]
+    for node in nodes:
+        finished(node)
+    assert weights("runs/big") == undisturbed
