@@ -12,6 +12,8 @@ import datetime
 import json
 import logging
 import os
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -25,6 +27,7 @@ from aigc_core.workers import started_processes
 T = TypeVar("T")
 _PATIENCE = datetime.timedelta(hours=24)
 """How long processes wait for the first one, which may be downloading data."""
+_ARRIVAL_S = 1800
 
 
 class Processes:
@@ -46,6 +49,10 @@ class Processes:
         Args:
             tensors: on one device, of the same shapes and types in every process.
         """
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """Return a tensor's sum over all processes; any derivative of it is one of that sum."""
+        return tensor
 
     def largest(self, numbers: Sequence[int]) -> list[int]:
         """Return the largest of each number over all processes."""
@@ -95,6 +102,13 @@ class _Joined(Processes):
         if self._nccl is None:
             self._nccl = self._dist.new_group(backend="nccl")
         return self._nccl
+
+    def total(self, tensor: Tensor) -> Tensor:
+        from torch.distributed.nn.functional import all_reduce
+
+        with _explained():
+            found: Tensor = all_reduce(tensor, group=self._group(tensor.device))
+        return found
 
     def largest(self, numbers: Sequence[int]) -> list[int]:
         found = torch.tensor(list(numbers))
@@ -194,12 +208,16 @@ def joined() -> Iterator[Processes]:
                 f"processes, and {name} is not set. Start them with torchrun, or unset WORLD_SIZE."
             )
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     local = int(os.environ["LOCAL_RANK"])
     if torch.cuda.is_available() and local < torch.cuda.device_count():
         torch.cuda.set_device(local)
     with _explained():
-        dist.init_process_group("gloo", timeout=_PATIENCE)
+        store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+        store = PrefixStore(_new_name(store, rank, size), store)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     before, _current = _current, _Joined()
     logger = logging.getLogger("aigc")
     level = logger.level
@@ -211,6 +229,35 @@ def joined() -> Iterator[Processes]:
         _current = before
         logger.setLevel(level)
         dist.destroy_process_group()
+
+
+def _new_name(store: Any, rank: int, size: int) -> str:
+    """Return a name that all processes agree on, and none that they replace has used.
+
+    After a restart, torchrun's store still has the addresses of the processes before. So each asks
+    the first by a name of its own, and is answered under that name: what is found is never old.
+    """
+    own = uuid.uuid4().hex
+    if rank:
+        store.set(f"aigc/asks/{rank}", own)
+        name: str = store.get(f"aigc/answer/{own}").decode()  # waits for it
+        store.set(f"aigc/heard/{name}/{rank}", "")
+        return name
+    others, deadline = set(range(1, size)), time.monotonic() + _ARRIVAL_S
+    while others:
+        for other in sorted(others):
+            if store.check([f"aigc/heard/{own}/{other}"]):
+                others.remove(other)
+            elif store.check([f"aigc/asks/{other}"]):  # perhaps still that of one before
+                asked = store.get(f"aigc/asks/{other}").decode()
+                store.set(f"aigc/answer/{asked}", own)
+        if time.monotonic() > deadline:
+            raise TrainingError(
+                f"Of {size} processes, {len(others)} did not arrive within half an hour: "
+                f"process {min(others)}, say."
+            )
+        time.sleep(0.01)
+    return own
 
 
 @contextlib.contextmanager

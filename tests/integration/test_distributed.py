@@ -233,10 +233,12 @@ def test_whichever_is_killed_whenever_the_bytes_are_the_same(run, undisturbed) -
 
 @on_linux
 @pytest.mark.slow
-def test_a_signal_to_one_process_stops_all_with_a_checkpoint(run, undisturbed, aigc) -> None:
+@pytest.mark.parametrize("signalled", ["one process", "the launcher"])
+def test_a_signal_stops_all_processes_with_a_checkpoint(run, undisturbed, signalled) -> None:
     process = run(command("train", *SMALL, "--out", "run", "--nproc", "2"))
     wait_for_step("run", 5, process)
-    os.kill(workers(process.pid)[1], signal.SIGTERM)
+    pid = workers(process.pid)[1] if signalled == "one process" else process.pid
+    os.kill(pid, signal.SIGTERM)
     _, err = process.communicate(timeout=250)
     assert process.returncode == 143, err
     assert err.count("a checkpoint was written. Resume with: aigc resume run") == 1
@@ -249,7 +251,8 @@ def test_a_signal_to_one_process_stops_all_with_a_checkpoint(run, undisturbed, a
 @pytest.mark.slow
 def test_any_number_of_processes_may_resume_a_run(run, undisturbed, aigc) -> None:
     made = aigc("train", *SMALL, "--out", "run", "--no-start")
-    assert (made.code, made.out) == (0, "run\n"), made.err
+    assert made.code == 0, made.err
+    assert Path(made.out.strip()).samefile("run")
     assert not list(Path("run/checkpoints").iterdir())
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     finished(run([*launcher, "--nproc-per-node=2", "-m", "aigc_core", "resume", "run"]))
@@ -314,8 +317,8 @@ def test_the_example_for_two_machines_trains_with_two_launchers(run, undisturbed
     assert aigc("train", *SMALL, "--out", "runs/big", "--no-start").code == 0
     page = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text(encoding="utf-8")
     example = page[page.index("srun torchrun") : page.index("```\n\n`--signal=TERM@60`")]
-    assert "--nproc-per-node 8" in example and "$head:29500" in example
     for old, new in (("--nproc-per-node 8", "--nproc-per-node 1"), ("29500", free_port())):
+        assert old in example
         example = example.replace(old, new)
     launcher = f'torchrun() {{ "{sys.executable}" -m torch.distributed.run "$@"; }}'
     script = f'head=localhost\nsrun() {{ "$@"; }}\n{launcher}\n{example}'
