@@ -33,10 +33,13 @@ ALIKE = {
     "engine.validation_samples": 0,
 }
 DCGAN = {"dataset.name": "digits", "model.width": 4}
+SGD = {f"trainer.{name}.name": "sgd" for name in ("generator", "discriminator")}
+SGD |= {f"trainer.{name}.lr": 0.01 for name in ("generator", "discriminator")}
 R1 = {"trainer.r1_penalty": 1.0, "trainer.r1_every": 4}
 CASES: dict[str, tuple[str, str | None, dict[str, Any]]] = {
     "dcgan": ("image/dcgan", None, {**DCGAN, **R1, "model.discriminator_normalization": "none"}),
     "batch-norm": ("image/dcgan", None, DCGAN),
+    "shared-norm": ("image/dcgan", None, {**DCGAN, **SGD, "engine.shared_batch_norm": True}),
     "wgan-gp": ("image/dcgan", "wgan-gp", DCGAN),
     "vae": ("image/vae", "tiny", {}),
     "flow": ("image/flow", "tiny", {}),
@@ -45,6 +48,8 @@ CASES: dict[str, tuple[str, str | None, dict[str, Any]]] = {
     "masked": ("text/masked", "tiny", {}),
     "joint": ("joint/flow", "tiny", {}),
 }
+EARLY = {"wgan-gp": 8, "shared-norm": 3}
+"""Cases that are also saved after so many steps, before rounding grows."""
 WITHOUT_BATCH_NORM = {"dcgan", "wgan-gp"}
 
 
@@ -100,9 +105,9 @@ def train(case: str, accumulate: int, folder: Path, processes: Processes) -> Non
     steps = range(1, STEPS + 1) if case == "batch-norm" else [STEPS]
     digests = []
     name = f"{case}-{processes.rank}"
-    if case == "wgan-gp":
-        engine.fit(until_step=8)
-        save_file(copied(engine.state().weights), folder / f"{name}-8.safetensors")
+    if case in EARLY:
+        engine.fit(until_step=EARLY[case])
+        save_file(copied(engine.state().weights), folder / f"{name}-early.safetensors")
     for step in steps:
         engine.fit(until_step=step)
         digests.append(digest(engine))

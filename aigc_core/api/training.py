@@ -34,6 +34,7 @@ from aigc_core.engine import Engine, FitResult, describe_device, renaming
 from aigc_core.engine.accountant import PrivacyAccount
 from aigc_core.engine.device import check_device
 from aigc_core.engine.distributed import current
+from aigc_core.engine.normalization import SharedBatchNorm
 from aigc_core.errors import (
     AigcError,
     ConfigError,
@@ -350,7 +351,9 @@ def _say_how_shared(engine: Engine) -> None:
     """Say how processes share batches, and what of that can change a result."""
     processes = engine.processes
     normalized = any(
-        isinstance(module, _BatchNorm) and module.training
+        isinstance(module, _BatchNorm)
+        and not isinstance(module, SharedBatchNorm)
+        and module.training
         for network in engine.networks.values()
         for module in network.modules()
     )
@@ -359,7 +362,9 @@ def _say_how_shared(engine: Engine) -> None:
         processes.size,
         engine.config.batch_size // processes.size,
         engine.config.batch_size,
-        "; batch normalisation sees only its own process's" if normalized else "",
+        "; batch normalisation sees only its own process's (engine.shared_batch_norm=true: all)"
+        if normalized
+        else "",
     )
 
 

@@ -64,6 +64,9 @@ class EngineConfig(ConfigModel):
     accumulate: int = Field(default=1, ge=1)
     """Split each batch into this many parts and add up their gradients, to save memory. Same result
     up to rounding, except with batch normalisation, which then sees the parts."""
+    shared_batch_norm: bool = False
+    """With several processes, let batch normalisation see the rows of all of them, as one process
+    would. Slower: each such layer waits for the others twice, and twice more going back."""
     device: str = Field(default="auto", json_schema_extra={"pattern": f"^({_DEVICE})$"})
     """cpu, cuda, cuda:1 or mps; auto takes CUDA, else MPS, else the CPU."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

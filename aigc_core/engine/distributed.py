@@ -107,7 +107,8 @@ class _Joined(Processes):
         from torch.distributed.nn.functional import all_reduce
 
         with _explained():
-            found: Tensor = all_reduce(tensor, group=self._group(tensor.device))
+            group = self._group(tensor.device)
+            found: Tensor = all_reduce(tensor, group=group)  # type: ignore[no-untyped-call]
         return found
 
     def largest(self, numbers: Sequence[int]) -> list[int]:

@@ -27,6 +27,7 @@ from aigc_core.engine.distributed import Processes, check_divides, current
 from aigc_core.engine.ema import ExponentialMovingAverage
 from aigc_core.engine.inputs import as_arrays, check_trainer, described, generator_of
 from aigc_core.engine.metrics import LogInterval
+from aigc_core.engine.normalization import share_batch_norm
 from aigc_core.engine.optimizers import learning_rate
 from aigc_core.engine.order import ShuffledOrder, permuted
 from aigc_core.engine.privacy import PrivateBatch, PrivateTraining
@@ -163,6 +164,8 @@ class Engine:
             network.to(self.device).train()
             if self.channels_last:
                 weights_channels_last(network)
+        if config.shared_batch_norm and self.processes.size > 1:
+            share_batch_norm(self.networks.values())
         freeze_named(self.networks, config.freeze)
         generator = generator_of(trainer).to(self.device)
         self.ema = ExponentialMovingAverage(generator, config.ema) if config.ema else None

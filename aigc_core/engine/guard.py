@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from aigc_core.engine.normalization import SharedBatchNorm
+
 
 class Guard:
     """Decides on the device whether an update may happen, and counts those that did not.
@@ -58,6 +60,8 @@ class Guard:
         for (module, name, buffer), saved, version in zip(
             present, self._saved, self._versions, strict=False
         ):
+            if isinstance(module, SharedBatchNorm):
+                continue  # alike everywhere by itself
             if isinstance(module, _NormBase):  # its kernels change no version
                 if module.training and buffer.is_floating_point():  # the count is alike everywhere
                     found.append((buffer.data, buffer / processes))

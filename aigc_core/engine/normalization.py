@@ -28,7 +28,7 @@ class SharedBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(input)
         processes = self.processes or current()
-        x = input.float()
+        x = input if input.dtype == torch.float64 else input.float()
         dims, shape = [0, *range(2, x.dim())], [1, -1, *[1] * (x.dim() - 2)]
         count = x.numel() // x.shape[1] * processes.size
         mean = processes.total(x.sum(dims)) / count  # (C,)
