@@ -18,6 +18,8 @@ from aigc_core.errors import ConfigError, Terminated, TrainingError
 from aigc_core.files import typed
 from aigc_core.runs import Run
 
+_ELASTIC = "torch.distributed.elastic"
+
 
 def check_launch(config: EngineConfig, nproc: int) -> None:
     """Check that this machine can train with ``nproc`` processes.
@@ -87,10 +89,12 @@ def launch(run: Run, nproc: int, arguments: Sequence[str], max_restarts: int = 0
         max_restarts=max_restarts,
         logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
     )
-    elastic = logging.getLogger("torch.distributed.elastic")
-    level, threads = elastic.level, os.environ.get("OMP_NUM_THREADS")
+    known = [name for name in logging.root.manager.loggerDict if name.startswith(_ELASTIC)]
+    levels = {logger: logger.level for logger in map(logging.getLogger, known)}
+    threads = os.environ.get("OMP_NUM_THREADS")
     handlers = {number: signal.getsignal(number) for number in _handled()}
-    elastic.setLevel(logging.CRITICAL)  # the processes speak for themselves
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)  # the processes speak for themselves
     os.environ["OMP_NUM_THREADS"] = str(threads_each(nproc))
     try:
         elastic_launch(config, sys.executable)("-m", "aigc_core", *arguments)
@@ -105,7 +109,8 @@ def launch(run: Run, nproc: int, arguments: Sequence[str], max_restarts: int = 0
             f"is of step {run.step}. Resume with: aigc resume {typed(run.path)} --nproc {nproc}"
         ) from None
     finally:
-        elastic.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
         if threads is None:
             del os.environ["OMP_NUM_THREADS"]
         else:

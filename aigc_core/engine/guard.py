@@ -31,6 +31,8 @@ class Guard:
         }
         self._places = list(places)
         self._saved: list[Tensor] = []
+        self.watching = False
+        """Whether ``remember_buffers`` notes which buffers there are, for ``shares``."""
         self._versions: list[tuple[int, int]] = []
 
     @torch.no_grad()
@@ -41,7 +43,8 @@ class Guard:
             self._saved = [torch.empty_like(tensor) for tensor in tensors]
         if tensors:
             torch._foreach_copy_(self._saved, tensors)
-        self._versions = [(id(tensor), tensor._version) for tensor in tensors]
+        if self.watching:
+            self._versions = [(id(tensor), tensor._version) for tensor in tensors]
 
     def shares(self, *, first: bool, processes: int) -> list[tuple[Tensor, Tensor]]:
         """Return each buffer that forward passes changed, and this process's share of it.

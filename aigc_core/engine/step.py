@@ -157,6 +157,8 @@ class StepRunner:
     ) -> None:
         self.processes = processes or Processes()
         self.all_parts = accumulate * self.processes.size
+        for runner in runners:
+            runner.guard.watching = self.processes.size > 1
         self.runners = runners
         self.after_step = after_step
         self.device = device

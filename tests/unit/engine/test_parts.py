@@ -109,6 +109,7 @@ def test_running_statistics_are_averaged_and_counts_added_up() -> None:
     for first, seen in ((True, 1.0), (False, 3.0)):
         network = nn.ModuleDict({"norm": nn.BatchNorm1d(1, momentum=1.0), "counter": Counter()})
         guard = Guard([network], torch.device("cpu"))
+        guard.watching = True
         guard.remember_buffers()
         network["norm"](torch.tensor([[seen], [seen]]))
         network["counter"].total += seen
