@@ -19,7 +19,8 @@ from aigc_core.config import (
     resolve_config,
 )
 from aigc_core.config.layers import nest
-from aigc_core.errors import ConfigError
+from aigc_core.errors import ConfigError, Interrupted, Terminated, TrainingError
+from aigc_core.files import typed
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, open_run
 from aigc_core.workers import started_processes
@@ -144,7 +145,10 @@ def train(
         )
         if start:
             quiet = [] if progress else ["--quiet"]
-            launch(run, processes, ["resume", str(run.path), *quiet], max_restarts)
+            try:
+                launch(run, processes, ["resume", str(run.path), *quiet], max_restarts)
+            except Terminated as ended:
+                raise _as_exception(run, int(str(ended.code))) from None
         return run
     with Training.start(
         blueprint,
@@ -228,6 +232,14 @@ def resume(
         ) as training:
             training.fit()
     return run
+
+
+def _as_exception(run: Run, code: int) -> BaseException:
+    """Return what a failure of other processes, which they have explained, is in this one."""
+    if code > 128:
+        message = f"Stopped at step {run.step}. Resume with: aigc resume {typed(run.path)}"
+        return Interrupted(message, code - 128, run)
+    return TrainingError(f"The training of {run.path} failed; its processes have said why.")
 
 
 def _display(progress: bool | Console) -> Progress | None:

@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file
 from together import CASES, EARLY
 
+from aigc_core import train
+
 TOGETHER = Path(__file__).parents[1] / "together.py"
 SMALL = [
     *("image/vae", "--preset", "tiny", "--device", "cpu", "--batch-size", "8", "--steps", "60"),
@@ -178,6 +180,23 @@ def undisturbed(tmp_path_factory) -> bytes:
 def test_the_run_of_two_processes_is_that_of_one_that_accumulates(run, undisturbed) -> None:
     finished(run(command("train", *SMALL, "--set", "engine.accumulate=2", "--out", "one")))
     assert weights("one") == undisturbed
+
+
+@pytest.mark.slow
+def test_in_python_too(undisturbed) -> None:
+    made = train(
+        "image/vae",
+        preset="tiny",
+        device="cpu",
+        batch_size=8,
+        steps=60,
+        overrides={"engine.validation_samples": 8, "engine.sample_every": 1000},
+        out="run",
+        nproc=2,
+        progress=False,
+    )
+    assert made.step == 60
+    assert weights("run") == undisturbed
 
 
 def workers(launcher: int) -> dict[int, int]:
