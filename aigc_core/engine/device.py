@@ -33,8 +33,7 @@ def choose_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        current = torch.cuda.current_device() if count else 0
-        index = current if name == "cuda" else device.index
+        index = _current_gpu(count) if device.index is None else device.index
         if index >= count:
             found = f"PyTorch sees {count} of them" if count else "PyTorch sees none"
             raise ConfigError(
@@ -46,6 +45,11 @@ def choose_device(name: str) -> torch.device:
             "The device 'mps' was asked for, and PyTorch sees none here. Use --device auto or cpu."
         )
     return device
+
+
+def _current_gpu(count: int) -> int:
+    """Return the number of the GPU that this process computes on; 0 without any."""
+    return torch.cuda.current_device() if count else 0
 
 
 def check_device(name: str, processes: int) -> None:
