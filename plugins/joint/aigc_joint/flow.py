@@ -34,7 +34,7 @@ from aigc_core.networks import (
     TimeEmbedding,
     UNet,
     folded,
-    initialize_as_gpt,
+    initialize_transformer,
     unfolded,
 )
 from aigc_core.solvers import solve
@@ -223,7 +223,7 @@ class JointFlow(Generator):
             nn.SiLU(),
             nn.Linear(config.trunk, config.trunk),
         )
-        initialize_as_gpt(self.blocks)
+        initialize_transformer(self.blocks)
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
