@@ -26,6 +26,7 @@ from aigc_core.api.provenance import (
     require_plugins,
 )
 from aigc_core.api.recorder import RunRecorder
+from aigc_core.api.tuning import tuned
 from aigc_core.api.unchanged import RECORD, check_files
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.durations import duration
@@ -143,15 +144,17 @@ class Training:
         checked = blueprint if nproc is None else _on_the_cpu(blueprint)
         store, assembly = _assemble(checked, progress)
         facts, notes = describe_data(store, assembly.held_out), store.notes
-        del store  # if the engine has a copy on its device, do not keep another one here
         if origins.lineage.initial is not None:
             origins.lineage.initial.check_meanings(facts)
-        engine = assembly.engine
-        engine.check_validation()
-        if engine.open_privacy_account() is not None and (nproc or 1) > 1:
+        assembly.engine.check_validation()
+        if assembly.engine.open_privacy_account() is not None and (nproc or 1) > 1:
             raise ConfigError(
                 "A private training (trainer.privacy) takes one process: leave --nproc out."
             )
+        if nproc is None:
+            blueprint, assembly = tuned(blueprint, store, assembly)
+        del store  # if the engine has a copy on its device, do not keep another one here
+        engine = assembly.engine
         kept = origins.files()
         config = origins.config(_with_steps(blueprint.config, engine), kept)
         record = record_of(config.to_dict(), facts.model_dump(mode="json"))
