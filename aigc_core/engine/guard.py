@@ -83,14 +83,15 @@ class Guard:
 
         If it is 1, the buffers are restored to what ``remember_buffers`` last saved.
         """
-        finite = torch.isfinite(torch.stack(list(values))).all()
+        none = torch.stack(list(values)).mul(0).sum()  # nan, unless all are finite
+        finite = none == 0
         buffers = [buffer for buffer in self._buffers() if buffer is not None]
         for buffer, saved in zip(buffers, self._saved, strict=False):
             if (buffer.shape, buffer.dtype) == (saved.shape, saved.dtype):
                 # .data has a version counter of its own: to autograd the buffer is untouched, since
                 # a later phase may still back-propagate through the pass that used it.
                 torch.where(finite, buffer, saved, out=buffer.data)
-        skipped = torch.logical_not(finite).float()
+        skipped = none.isnan().float()
         self.counts += skipped
         self.counts[0] *= skipped
         return skipped

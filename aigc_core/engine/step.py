@@ -34,6 +34,11 @@ class PhaseRunner:
     clipped: ClippedGradients | None = None
     """Makes the gradients of a private phase."""
 
+    def forget_gradients(self) -> None:
+        """Do what ``Optimizer.zero_grad`` does, in a tenth of its time."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
     def runs_at(self, step: int) -> bool:
         """Return whether the phase runs at a step."""
         active = self.phase.active
@@ -229,7 +234,7 @@ class StepRunner:
                 for group in runner.optimizer.param_groups:
                     group["lr"] = lr
             for repeat in range(runner.phase.repeats):
-                runner.optimizer.zero_grad(set_to_none=True)  # what a failed step left
+                runner.forget_gradients()  # what a failed step left
                 runner.guard.remember_buffers()
                 if runner.clipped is not None and private_of is not None:
                     make_state = functools.partial(state_for, repeat)
@@ -273,7 +278,8 @@ class StepRunner:
         # inputs=… accumulates gradients in this phase's parameters alone: the other networks are
         # in effect frozen, autograd skips the work for them, and graphs that a later phase of the
         # step back-propagates through stay intact.
-        (loss / self.all_parts).backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
+        share = loss if self.all_parts == 1 else loss / self.all_parts
+        share.backward(inputs=runner.parameters)  # type: ignore[no-untyped-call]
         for name, value in values.items():
             state.log(name, value)
         return loss.detach()
@@ -291,7 +297,9 @@ class StepRunner:
                     f"The loss of phase '{phase.name}' gave {type(terms).__name__}; it should give "
                     "a scalar tensor, or several by name."
                 )
-            loss = torch.stack([term.float() for term in terms.values()]).sum()
+            floats = [term.float() for term in terms.values()]
+            alone = len(floats) == 1 and floats[0].dim() == 0
+            loss = floats[0] if alone else torch.stack(floats).sum()
         values = {f"loss/{phase.name}": loss.detach()}
         if len(terms) > 1:
             values |= {f"loss/{phase.name}/{name}": term.detach() for name, term in terms.items()}
@@ -367,7 +375,7 @@ class StepRunner:
                 runner.optimizer.step()
         else:
             update(runner.optimizer, runner.parameters, skip)
-        runner.optimizer.zero_grad(set_to_none=True)
+        runner.forget_gradients()
         log(f"gradient_norm/{phase.name}", norm)
 
 
