@@ -16,6 +16,7 @@ from together import CASES, EARLY
 
 from aigc_core import train
 
+pytestmark = pytest.mark.timeout(900)  # only against hanging: each starts several processes
 TOGETHER = Path(__file__).parents[1] / "together.py"
 SMALL = [
     *("image/vae", "--preset", "tiny", "--device", "cpu", "--batch-size", "8", "--steps", "60"),
@@ -71,7 +72,7 @@ def as_two(start: Run, arguments: list[str]) -> list[subprocess.Popen[str]]:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=250)
+    out, err = process.communicate(timeout=800)
     assert process.returncode == 0, err
     return out + err
 
@@ -101,7 +102,7 @@ def trained(tmp_path_factory) -> Path:
         subprocess.Popen([*script, os.fspath(folder / "one"), "2"], env=environment),
         subprocess.Popen([*script, os.fspath(folder / "whole"), "1", *EARLY], env=environment),
     ]
-    assert [process.wait(timeout=280) for process in processes] == [0, 0, 0, 0]
+    assert [process.wait(timeout=800) for process in processes] == [0, 0, 0, 0]
     return folder
 
 
@@ -259,7 +260,7 @@ def test_a_signal_stops_all_processes_with_a_checkpoint(run, undisturbed, signal
     wait_for_step("run", 5, process)
     pid = workers(process.pid)[1] if signalled == "one process" else process.pid
     os.kill(pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=250)
+    _, err = process.communicate(timeout=800)
     assert process.returncode == 143, err
     assert err.count("a checkpoint was written. Resume with: aigc resume run") == 1
     assert "Traceback" not in err
@@ -286,7 +287,7 @@ def test_any_number_of_processes_may_resume_a_run(run, undisturbed, aigc) -> Non
 @pytest.mark.slow
 def test_what_all_processes_would_say_is_said_once(run) -> None:
     processes = as_two(run, command("resume", "nowhere"))
-    errors = [process.communicate(timeout=250)[1] for process in processes]
+    errors = [process.communicate(timeout=800)[1] for process in processes]
     assert [process.returncode for process in processes] == [2, 2]
     assert errors[0].startswith("Error: There is no run at nowhere.")
     assert errors[1] == ""
