@@ -51,7 +51,7 @@ def recipes(as_json: JsonOption = False) -> None:
 
 
 def datasets(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List what to train on, or look at some of it."""
+    """List what to train on, look at some of it, or prepare it."""
     if context.invoked_subcommand is not None:
         return
     host = get_host()

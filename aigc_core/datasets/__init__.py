@@ -7,7 +7,7 @@ from aigc_core.files import atomic_file
 
 if TYPE_CHECKING:
     from aigc_core.datasets.archives import extract_archive
-    from aigc_core.datasets.arrays import lazy_rows, read_arrays, write_arrays
+    from aigc_core.datasets.arrays import PackedArray, lazy_rows, read_arrays, write_arrays
     from aigc_core.datasets.cache import locked_cache
     from aigc_core.datasets.contents import content_digests
     from aigc_core.datasets.downloads import download
@@ -28,6 +28,7 @@ __getattr__ = lazy_exports(
         "DecodedFile": "folder_dataset",
         "FileListing": "listing",
         "FolderDataset": "folder_dataset",
+        "PackedArray": "arrays",
         "UnreadableError": "folder_dataset",
         "check_split": "words",
         "content_digests": "contents",
@@ -49,6 +50,7 @@ __all__ = [
     "DecodedFile",
     "FileListing",
     "FolderDataset",
+    "PackedArray",
     "UnreadableError",
     "atomic_file",
     "check_split",

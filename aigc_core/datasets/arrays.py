@@ -12,6 +12,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from aigc_core.files import atomic_file
+from aigc_core.storage import PackedArray as PackedArray
 from aigc_core.storage import lazy_rows as lazy_rows
 
 _KEY = "aigc"

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +35,6 @@ _MAX_THREADS = 8
 
 _GROUP = 64  # files for one call of a thread
 
-Identity = list[int]
 T = TypeVar("T")
 
 
@@ -60,26 +59,22 @@ def content_digests(base: Path, files: Sequence[DataFile], cache: Path) -> list[
     )
     known = _remembered(memory)
 
-    def digest(file: DataFile) -> tuple[str, Identity | None]:
+    def entry_of(file: DataFile) -> str:
         path = os.path.join(base, file.path)
-        before = identity(path)
+        before, changed = _identity(path)
         entry = known.get(file.path)
-        if isinstance(entry, list) and len(entry) == 2 and entry[1] == before:
-            return str(entry[0]), before
+        if isinstance(entry, str) and entry.endswith(f" {before}"):
+            return entry
         now = time.time_ns()
         found = _digest(path)
-        settled = before == identity(path) and before[-1] < now - SETTLED_NS
-        return found, before if settled else None
+        settled = (before, changed) == _identity(path) and changed < now - SETTLED_NS
+        return f"{found} {before}" if settled else found
 
-    found = _each(files, digest, threads)
-    entries = {
-        file.path: [digest, facts]
-        for file, (digest, facts) in zip(files, found, strict=True)
-        if facts is not None
-    }
+    found = _each(files, entry_of, threads)
+    entries = {file.path: e for file, e in zip(files, found, strict=True) if " " in e}
     if entries != known:
         _remember(memory, base, entries)
-    return [digest for digest, _ in found]
+    return [entry.partition(" ")[0] for entry in found]
 
 
 def _each(files: Sequence[DataFile], do: Callable[[DataFile], T], threads: int) -> list[T]:
@@ -94,22 +89,26 @@ def _each(files: Sequence[DataFile], do: Callable[[DataFile], T], threads: int) 
     return found
 
 
-def identity(path: str | Path) -> Identity:
-    """Return facts that change whenever a file's content does, even if its times are set back.
+def _identity(path: str) -> tuple[str, int]:
+    """Return what changes whenever a file's content does, even if its times are set back.
 
     A program can set the modification time (mtime), but not the inode's change time (ctime).
+
+    Returns:
+        Device, inode, size and both times, as text; and the change time in nanoseconds.
 
     Raises:
         DataError: the file is gone, or cannot be reached.
     """
     try:
-        facts = os.stat(path)
+        f = os.stat(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}.") from error
-    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+    facts = (f.st_dev, f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns)
+    return ".".join(map(str, facts)), f.st_ctime_ns
 
 
-def _digest(path: str | Path) -> str:
+def _digest(path: str) -> str:
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
@@ -128,7 +127,7 @@ def _remembered(memory: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _remember(memory: Path, base: Path, entries: dict[str, list[Any]]) -> None:
+def _remember(memory: Path, base: Path, entries: Mapping[str, str]) -> None:
     # If this fails, the files are read again: slower, but nothing worse.
     with contextlib.suppress(OSError, StorageError):
         memory.parent.mkdir(parents=True, exist_ok=True)

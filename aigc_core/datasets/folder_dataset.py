@@ -140,7 +140,7 @@ class FolderDataset(Dataset):
             )
         pack = open_pack(self._target, f"Make it again after: aigc cache clear {self.name}")
         facts = pack.facts
-        left_out = self._files.without(self._further).notes(self.hints)
+        left_out = self.files.without(self._further).notes(self.hints)
         return SampleStore(
             arrays=pack.load(self.name),
             spec=self.spec,
@@ -158,7 +158,7 @@ class FolderDataset(Dataset):
         """Decode the files that are in no finished shard yet, and finish the pack."""
         done: list[_Shard] = [_Shard(**facts) for facts in writer.facts]
         shard = _Shard()
-        files = [file.path for file in self._files]
+        files = [file.path for file in self.files]
         position = sum(len(found.counts) for found in done)
         with Progress(f"Decoding {self.kind[1]}", "files", len(files)) as progress:
             progress.skip(position)
@@ -214,7 +214,7 @@ class FolderDataset(Dataset):
         Args:
             paths: of the files that were decoded, in order.
             counts: how many samples each gave.
-            arrays: ``samples``, which are on disk (``aigc_core.storage.PackedArray``) and may be
+            arrays: ``samples``, which are on disk (``PackedArray``) and may be
                 larger than memory: ``lazy_rows`` and ``samples[:, k]`` read nothing yet; and, with
                 sub-folders, ``labels``.
             label_names: of the classes.
@@ -302,10 +302,15 @@ class FolderDataset(Dataset):
 
     @functools.cached_property
     def _further(self) -> Sequence[DataFile]:
-        return self.further_files([file.path for file in self._files])
+        return self.further_files([file.path for file in self.files])
 
     @functools.cached_property
-    def _files(self) -> FileListing:
+    def files(self) -> FileListing:
+        """The files with a suffix to read, listed once.
+
+        Raises:
+            DataError: there is none.
+        """
         files = list_files(self._root, self.suffixes)
         if not files:
             there = " ".join(files.notes(self.hints))
@@ -322,15 +327,15 @@ class FolderDataset(Dataset):
         return self._read_digests()
 
     def _read_digests(self) -> list[str]:
-        return content_digests(self._base, [*self._files, *self._further], self.folders.cache)
+        return content_digests(self._base, [*self.files, *self._further], self.folders.cache)
 
     @functools.cached_property
     def _target(self) -> Path:
-        used = [*self._files, *self._further]
-        files = [[file.path, digest] for file, digest in zip(used, self._digests, strict=True)]
-        made_from = [self.format, self.options.model_dump(), files]
-        digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-        return self.folders.cache / self.name / f"{digest[:32]}.pack"
+        used = [*self.files, *self._further]
+        digest = hashlib.sha256(json.dumps([self.format, self.options.model_dump()]).encode())
+        for file, content in zip(used, self._digests, strict=True):
+            digest.update(json.dumps([file.path, content]).encode())
+        return self.folders.cache / self.name / f"{digest.hexdigest()[:32]}.pack"
 
 
 class _Shard:
