@@ -16,7 +16,8 @@ import torch
 
 from aigc_core._version import __version__
 from aigc_core.api.blueprint import Blueprint, HeldOut
-from aigc_core.engine import choose_device, choose_precision
+from aigc_core.engine import choose_device
+from aigc_core.engine.device import choose
 from aigc_core.errors import PluginError, RunError, shown
 from aigc_core.interfaces import SampleStore
 from aigc_core.plugins import PluginHost
@@ -86,7 +87,7 @@ def describe_environment(blueprint: Blueprint) -> dict[str, Any]:
         "torch": torch.__version__,
         "platform": platform.platform(),
         "device": str(device),
-        "precision": choose_precision(config.precision, device),
+        "precision": choose(config, (), device).precision,
         "threads": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "commit": _commit(),

@@ -24,6 +24,7 @@ from aigc_core.api.provenance import (
     require_plugins,
 )
 from aigc_core.api.recorder import RunRecorder
+from aigc_core.api.tuning import tuned
 from aigc_core.api.unchanged import RECORD, check_files
 from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.durations import duration
@@ -90,12 +91,13 @@ class Training:
         blueprint = Blueprint.of(host, config, origins.lineage)
         store, assembly = _assemble(blueprint, progress)
         facts, notes = describe_data(store, assembly.held_out), store.notes
-        del store  # if the engine has a copy on its device, do not keep another one here
         if origins.lineage.initial is not None:
             origins.lineage.initial.check_meanings(facts)
+        assembly.engine.check_validation()
+        assembly.engine.open_privacy_account()
+        blueprint, assembly = tuned(blueprint, store, assembly)
+        del store  # if the engine has a copy on its device, do not keep another one here
         engine = assembly.engine
-        engine.check_validation()
-        engine.open_privacy_account()
         kept = origins.files()
         config = origins.config(_with_steps(blueprint.config, engine), kept)
         record = record_of(config.to_dict(), facts.model_dump(mode="json"))

@@ -49,6 +49,19 @@ class LoraConfig(ConfigModel):
     """Layers to adapt, such as generator.blocks.*; none for all linear layers and convolutions."""
 
 
+class TunedConfig(ConfigModel):
+    """What was fastest on a machine; ``aigc`` writes it into a run."""
+
+    machine: str
+    """Where it was measured; elsewhere it does not count."""
+    precision: Literal["fp32", "bf16"]
+    """Instead of precision=auto."""
+    channels_last: bool
+    """Instead of channels_last=null."""
+    threads: int = Field(ge=1)
+    """How many threads compute, on a CPU."""
+
+
 class EngineConfig(ConfigModel):
     """How a trainer is run, whatever the recipe."""
 
@@ -70,6 +83,11 @@ class EngineConfig(ConfigModel):
     """auto takes bf16 autocast if the device computes it natively, else fp32."""
     channels_last: bool | None = None
     """Memory format of convolution weights and images; null lets the engine choose."""
+    tune: Literal["auto", "off"] = "auto"
+    """auto tries, before a training of minutes, which precision, memory format and number of
+    threads are fastest on this machine, unless they are set; off takes what usually is."""
+    tuned: TunedConfig | None = None
+    """What was found so, or null; kept so that a resume computes the same."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of everything random: weights, order of the data, latents."""
     ema: float | None = Field(default=None, gt=0, lt=1)

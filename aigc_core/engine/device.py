@@ -6,11 +6,12 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from aigc_core.config import EngineConfig
 from aigc_core.engine.seeds import isolated_rng
 from aigc_core.errors import ConfigError
 
@@ -52,8 +53,13 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device}, {torch.cuda.get_device_name(device)}"
     if device.type == "cpu":
-        return f"cpu, {torch.get_num_threads()} threads"
+        return f"cpu, {shown_threads(torch.get_num_threads())}"
     return str(device)
+
+
+def shown_threads(count: int) -> str:
+    """Return a number of threads for people."""
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def wait_for(device: torch.device) -> None:
@@ -87,6 +93,38 @@ def choose_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]
     return "bf16" if name == "bf16" else "fp32"
 
 
+def machine_name(device: torch.device) -> str:
+    """Return what decides how fast a device computes, such as ``cpu AVX512 bf16, 2 threads``."""
+    kind = describe_device(device)
+    if device.type == "cpu":
+        kind = kind.replace("cpu", f"cpu {torch.backends.cpu.get_cpu_capability()}")
+    bf16 = ", bf16" if native_bf16(device) else ""
+    return f"{kind}{bf16}, torch {torch.__version__}"
+
+
+class Choice(NamedTuple):
+    """How to compute."""
+
+    precision: Literal["fp32", "bf16"]
+    channels_last: bool
+    threads: int | None
+    """On a CPU, if not as many as PyTorch takes by itself."""
+
+
+def choose(config: EngineConfig, networks: Iterable[nn.Module], device: torch.device) -> Choice:
+    """Return how to compute: as set, else as tuned for this machine, else as usually fastest."""
+    tuned = config.tuned
+    if tuned is None or tuned.machine != machine_name(device):
+        precision = choose_precision(config.precision, device)
+        layout = choose_channels_last(config.channels_last, networks, device, precision)
+        return Choice(precision, layout, None)
+    return Choice(
+        tuned.precision if config.precision == "auto" else config.precision,
+        tuned.channels_last if config.channels_last is None else config.channels_last,
+        tuned.threads if device.type == "cpu" else None,
+    )
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return the context in which forward passes and losses run."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -99,8 +137,12 @@ def choose_channels_last(
     pictures or volumes, and CUDA or bf16."""
     if wanted is not None:
         return wanted
-    has_some = any(isinstance(m, _CONVOLUTIONS) for network in networks for m in network.modules())
-    return has_some and (device.type == "cuda" or precision == "bf16")
+    return has_convolutions(networks) and (device.type == "cuda" or precision == "bf16")
+
+
+def has_convolutions(networks: Iterable[nn.Module]) -> bool:
+    """Return whether networks have convolutions of pictures or volumes."""
+    return any(isinstance(m, _CONVOLUTIONS) for network in networks for m in network.modules())
 
 
 @torch.no_grad()
@@ -128,17 +170,23 @@ def batch_channels_last(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def torch_settings(device: torch.device, deterministic: bool) -> Iterator[None]:
+def torch_settings(
+    device: torch.device, deterministic: bool, threads: int | None = None
+) -> Iterator[None]:
     """Choose algorithms by speed, or only deterministic ones; keep the global random state.
 
     Args:
         device: the device that the training runs on.
         deterministic: bit-for-bit repeatable on a GPU too, but slower.
+        threads: how many compute, on a CPU; None for as many as now.
     """
+    had_threads = torch.get_num_threads()
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
     try:
+        if threads is not None:
+            torch.set_num_threads(threads)
         if deterministic:
             if device.type == "cuda":  # cuBLAS needs it before its first call
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -149,3 +197,5 @@ def torch_settings(device: torch.device, deterministic: bool) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(was_deterministic, warn_only=warn_only)
         torch.backends.cudnn.benchmark = benchmark
+        if threads is not None:
+            torch.set_num_threads(had_threads)

@@ -16,9 +16,8 @@ from aigc_core.engine.accountant import PrivacyAccount
 from aigc_core.engine.data import ResidentData, Transform
 from aigc_core.engine.device import (
     batch_channels_last,
-    choose_channels_last,
+    choose,
     choose_device,
-    choose_precision,
     torch_settings,
     wait_for,
     weights_channels_last,
@@ -149,11 +148,9 @@ class Engine:
         self.config = config
         self.trainer = trainer
         self.device = choose_device(config.device)
-        self.precision = choose_precision(config.precision, self.device)
         self.networks = saved_modules(trainer)
-        self.channels_last = choose_channels_last(
-            config.channels_last, self.networks.values(), self.device, self.precision
-        )
+        chosen = choose(config, self.networks.values(), self.device)
+        self.precision, self.channels_last, self._threads = chosen
         for network in self.networks.values():
             network.to(self.device).train()
             if self.channels_last:
@@ -266,6 +263,11 @@ class Engine:
         self._observers.append(observer)
 
     @property
+    def private(self) -> bool:
+        """Whether a phase is trained with differential privacy."""
+        return self._private is not None
+
+    @property
     def generator(self) -> Generator:
         """The network that samples are drawn from: the averaged copy if there is one."""
         return self.ema.generator if self.ema else self.trainer.generator()
@@ -344,7 +346,10 @@ class Engine:
         self._stopping.ending, self._stop_reason = None, None
         limit = self.total_steps if until_step is None else min(until_step, self.total_steps)
         try:
-            with StopRequest() as stop, torch_settings(self.device, self.config.deterministic):
+            with (
+                StopRequest() as stop,
+                torch_settings(self.device, self.config.deterministic, self._threads),
+            ):
                 self._notify(lambda observer: observer.fit_started(self))
                 self._run(limit, stop)
                 if stop.received is not None and self._unfinished():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
         doubling_convolutions,
         halved_widths,
         halving_convolutions,
-        initialize_as_dcgan,
+        initialize_convolutions,
         with_label,
     )
     from aigc_core.networks.embeddings import SequenceEncoder, TimeEmbedding
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         CrossAttention,
         CrossBlock,
         attention,
-        initialize_as_gpt,
+        initialize_transformer,
     )
     from aigc_core.networks.unet import ResidualBlock, UNet
 
@@ -60,8 +60,8 @@ __getattr__ = lazy_exports(
         "folded": "patches",
         "halved_widths": "convolutions",
         "halving_convolutions": "convolutions",
-        "initialize_as_dcgan": "convolutions",
-        "initialize_as_gpt": "transformer",
+        "initialize_convolutions": "convolutions",
+        "initialize_transformer": "transformer",
         "merge_adapters": "lora",
         "unfolded": "patches",
         "with_label": "convolutions",
@@ -93,8 +93,8 @@ __all__ = [
     "folded",
     "halved_widths",
     "halving_convolutions",
-    "initialize_as_dcgan",
-    "initialize_as_gpt",
+    "initialize_convolutions",
+    "initialize_transformer",
     "merge_adapters",
     "unfolded",
     "with_label",

@@ -94,7 +94,7 @@ def doubling_convolutions(
     return nn.Sequential(*layers, conv(before, channels, 4, 2, 1), nn.Tanh())
 
 
-def initialize_as_dcgan(network: nn.Module) -> None:
+def initialize_convolutions(network: nn.Module) -> None:
     """Draw weights as Radford et al. 2016, section 4: N(0, 0.02), those of batch norms around 1."""
     weighted = (*_HALVING.values(), *_DOUBLING.values(), nn.Linear, nn.Embedding)
     norms = tuple(_BATCH_NORM.values())

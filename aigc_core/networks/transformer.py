@@ -107,7 +107,7 @@ class Block(nn.Module):
         return x + (dropout(fed, p) if p else fed)
 
 
-def initialize_as_gpt(network: nn.Module) -> None:
+def initialize_transformer(network: nn.Module) -> None:
     """Draw a transformer's matrices as GPT-2 does (Radford et al. 2019, section 2.3).
 
     With a standard deviation of 0.02, and smaller by the root of their number for the layers whose

@@ -24,7 +24,7 @@ from aigc_core.networks.embeddings import TimeEmbedding
 from aigc_core.networks.frozen import Frozen
 from aigc_core.networks.token_cache import TokenCache
 from aigc_core.networks.token_transformer import TokenTransformer
-from aigc_core.networks.transformer import initialize_as_gpt
+from aigc_core.networks.transformer import initialize_transformer
 from aigc_core.networks.unet import UNet
 from aigc_core.trainers.autoregressive import AutoregressiveTrainer
 from aigc_core.trainers.flow import FlowGenerator, FlowTrainer
@@ -85,7 +85,7 @@ class TokenPrior(TokenTransformer, AutoregressiveGenerator):
             classes=classes,
             causal=True,
         )
-        initialize_as_gpt(self)
+        initialize_transformer(self)
 
     @property
     def conditions(self) -> Mapping[str, Condition]:

@@ -20,7 +20,7 @@ from aigc_core.networks import (
     doubling_convolutions,
     halved_widths,
     halving_convolutions,
-    initialize_as_dcgan,
+    initialize_convolutions,
     with_label,
 )
 from aigc_image.dcgan_config import DCGANConfig
@@ -116,6 +116,6 @@ def build(context: RecipeContext) -> AdversarialTrainer:
         else DCGANDiscriminator(context.model, channels, height)
     )
     if context.model.initialization == "dcgan":
-        initialize_as_dcgan(generator)
-        initialize_as_dcgan(discriminator)
+        initialize_convolutions(generator)
+        initialize_convolutions(discriminator)
     return AdversarialTrainer(generator, discriminator, context.trainer)

@@ -46,7 +46,7 @@ class JointTrainingConfig(ConfigModel):
         weight_decay=0.01,
         decay_matrices_only=True,
         schedule="cosine",
-        warmup_steps=200,
+        warmup_steps=100,
         final_lr=1e-5,
         clip_grad_norm=1.0,
     )

@@ -34,7 +34,7 @@ from aigc_core.networks import (
     TimeEmbedding,
     UNet,
     folded,
-    initialize_as_gpt,
+    initialize_transformer,
     unfolded,
 )
 from aigc_core.solvers import solve
@@ -113,12 +113,18 @@ class ColumnNetwork(nn.Module, ABC):
         """Make the layers between tokens of this width and the transformer's."""
         self.norm = nn.LayerNorm(width)
         self.to_tokens = nn.Linear(width, trunk)
+        self.to_summary = nn.Linear(width, trunk)
         self.from_tokens = nn.Linear(trunk, width)
         self.positions = nn.Parameter(torch.randn(tokens, trunk) * 0.02)
 
     def tokens(self, small: Tensor, vector: Tensor) -> Tensor:
         """Return what the transformer sees: ``(B, T, W)`` to ``(B, T, trunk)``."""
         found: Tensor = self.to_tokens(small) + self.positions + vector[:, None]
+        return found
+
+    def summary(self, small: Tensor, vector: Tensor) -> Tensor:
+        """Return what all columns hear of this one as a whole: ``(B, T, W)`` to ``(B, trunk)``."""
+        found: Tensor = self.to_summary(small.mean(1)) + vector
         return found
 
     @abstractmethod
@@ -210,8 +216,14 @@ class JointFlow(Generator):
             *(Block(config.trunk, 4, causal=False) for _ in range(config.layers))
         )
         self.norm = nn.LayerNorm(config.trunk)
-        self.summary = nn.Linear(config.trunk, config.trunk)
-        initialize_as_gpt(self.blocks)
+        # What columns are about passes by the transformer: through it, what a column of few tokens
+        # says was not heard for thousands of steps.
+        self.whole = nn.Sequential(
+            nn.Linear(len(self.outputs) * config.trunk, config.trunk),
+            nn.SiLU(),
+            nn.Linear(config.trunk, config.trunk),
+        )
+        initialize_transformer(self.blocks)
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
@@ -241,8 +253,8 @@ class JointFlow(Generator):
         tokens = [column.tokens(halves[n][0], vectors[n]) for n, column in columns.items()]
         seen = self.norm(self.blocks(torch.cat(tokens, dim=1)))  # (B, all T, trunk)
         parts = torch.split(seen, [part.shape[1] for part in tokens], dim=1)
-        # Each column counts alike, however many tokens it has
-        whole = self.summary(torch.stack([part.mean(1) for part in parts]).mean(0))  # (B, trunk)
+        summaries = [column.summary(halves[n][0], vectors[n]) for n, column in columns.items()]
+        whole = self.whole(torch.cat(summaries, dim=1))  # (B, columns · trunk) -> (B, trunk)
         velocities = {}
         for (name, column), part in zip(columns.items(), parts, strict=True):
             small, kept = halves[name]

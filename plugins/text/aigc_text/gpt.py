@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from aigc_core import AutoregressiveGenerator, AutoregressiveTrainer, RecipeContext
-from aigc_core.networks import TokenCache, TokenTransformer, initialize_as_gpt
+from aigc_core.networks import TokenCache, TokenTransformer, initialize_transformer
 from aigc_text.tokenizers import tokenizer_from_json
 from aigc_text.transformer_config import GPTConfig
 
@@ -56,7 +56,7 @@ class GPT(TokenTransformer, AutoregressiveGenerator):
         )
         if config.tied_embeddings:
             self.logits.weight = self.token_embedding.weight
-        initialize_as_gpt(self)
+        initialize_transformer(self)
 
     def window(self, total: int) -> int:
         """Return how many of the newest of ``total`` tokens the next one is drawn from."""

@@ -6,7 +6,7 @@ See ``aigc_core.trainers.masked`` (Sahoo et al. 2024).
 from torch import Tensor, nn
 
 from aigc_core import MaskedGenerator, MaskedTrainer, RecipeContext
-from aigc_core.networks import TokenTransformer, initialize_as_gpt
+from aigc_core.networks import TokenTransformer, initialize_transformer
 from aigc_text.transformer_config import TransformerConfig
 
 
@@ -31,7 +31,7 @@ class MaskedTransformer(TokenTransformer, MaskedGenerator):
         # A hidden token says nothing of its own: without its neighbours, attention would first have
         # to find out which positions lie beside each other, which takes thousands of steps.
         self.neighbours = nn.Conv1d(config.width, config.width, 7, padding=3, groups=config.width)
-        initialize_as_gpt(self)
+        initialize_transformer(self)
 
     def embedded(self, tokens: Tensor) -> Tensor:
         vectors = super().embedded(tokens)

@@ -14,7 +14,7 @@ from aigc_core.networks import (
     doubling_convolutions,
     halved_widths,
     halving_convolutions,
-    initialize_as_dcgan,
+    initialize_convolutions,
     with_label,
 )
 from aigc_video.axes import ChannelsFirst
@@ -115,6 +115,6 @@ def build(context: RecipeContext) -> AdversarialTrainer:
     form, smallest = ChannelsFirst(context.sample_shape), (frames // doubled, SMALLEST, SMALLEST)
     generator = VideoGenerator(config, form, smallest, classes)
     discriminator = VideoDiscriminator(config, form, smallest, classes)
-    initialize_as_dcgan(generator)
-    initialize_as_dcgan(discriminator)
+    initialize_convolutions(generator)
+    initialize_convolutions(discriminator)
     return AdversarialTrainer(generator, discriminator, context.trainer)

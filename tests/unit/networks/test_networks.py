@@ -21,7 +21,7 @@ from aigc_core.networks import (
     folded,
     halved_widths,
     halving_convolutions,
-    initialize_as_gpt,
+    initialize_transformer,
     unfolded,
     with_label,
 )
@@ -250,7 +250,7 @@ def test_tokens_are_bits_and_tokens_again() -> None:
 def test_blocks_begin_small_and_what_they_add_smaller() -> None:
     torch.manual_seed(0)
     blocks = nn.Sequential(*(Block(64, 4) for _ in range(3)))
-    initialize_as_gpt(blocks)
+    initialize_transformer(blocks)
     for name, module in blocks.named_modules():
         if isinstance(module, nn.Linear):
             added = name.endswith(("attention_out", "mlp_out"))
