@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from aigc_core.storage.items import load_pack, pack
     from aigc_core.storage.memory import data_budget
     from aigc_core.storage.packed_array import PackedArray, lazy_rows
-    from aigc_core.storage.packs import Pack, is_packed, open_pack
+    from aigc_core.storage.packs import Pack, is_packed, kept, open_pack
     from aigc_core.storage.progress import Progress
     from aigc_core.storage.rows import RowReader, Segment
     from aigc_core.storage.writer import SHARD_BYTES, PackWriter
@@ -18,7 +18,7 @@ _WHERE = {
     "digests": ("array_digest", "array_digests", "without_overlap"),
     "items": ("load_pack", "pack"),
     "memory": ("data_budget",),
-    "packs": ("Pack", "is_packed", "open_pack"),
+    "packs": ("Pack", "is_packed", "kept", "open_pack"),
     "packed_array": ("PackedArray", "lazy_rows"),
     "progress": ("Progress",),
     "rows": ("RowReader", "Segment"),
@@ -40,6 +40,7 @@ __all__ = [
     "array_digests",
     "data_budget",
     "is_packed",
+    "kept",
     "lazy_rows",
     "load_pack",
     "open_pack",

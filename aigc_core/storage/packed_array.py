@@ -89,6 +89,13 @@ class PackedArray(Tensor):
         """Return the tensor that overlapping rows ``(N, length)`` are windows of, on disk."""
         return PackedArray(self.reader.flat())
 
+    def windows(self, length: int) -> PackedArray:
+        """Return the overlapping windows ``(N - length + 1, length)`` of this array, on disk.
+
+        As ``array.unfold(0, length, 1)``, for an array ``(N,)`` in one file.
+        """
+        return PackedArray(self.reader.windows(length))
+
     def _within(self, number: int) -> PackedArray:
         """Return element ``number`` of each row, on disk."""
         shape = self.reader.shape[1:]

@@ -112,34 +112,39 @@ class Pack:
         Args:
             what: the data's name, for the log.
         """
-        budget = left = data_budget()
-        arrays: dict[str, Tensor] = {}
-        for name, array in sorted(self.columns.items(), key=lambda item: item[1].nbytes):
-            if array.nbytes <= left:
-                left -= array.nbytes
-                arrays[name] = array.reader.read_range(0, len(array))
-            else:
-                arrays[name] = array
-        size = sum(array.nbytes for array in self.columns.values())
-        on_disk = [name for name, array in arrays.items() if isinstance(array, PackedArray)]
-        if on_disk:
-            logger.info(
-                "%s: %s of data; %s stay on disk (%s) and are read batch by batch, since data may "
-                "take %s of the memory that is free.",
-                what,
-                sized(size),
-                " and ".join(sorted(on_disk)),
-                self.folder,
-                sized(budget),
-            )
-        elif size > _SAID_BYTES:
-            logger.info(
-                "%s: %s of data, kept in memory, where data may take %s.",
-                what,
-                sized(size),
-                sized(budget),
-            )
-        return {name: arrays[name] for name in self.columns}
+        return kept(self.columns, what, self.folder)
+
+
+def kept(columns: Mapping[str, PackedArray], what: str, where: Path) -> dict[str, Tensor]:
+    """Return arrays in memory as far as they fit into the budget, the smallest first.
+
+    Args:
+        columns: arrays on disk.
+        what: the data's name, for the log.
+        where: they are, for the log.
+    """
+    budget = left = data_budget()
+    arrays: dict[str, Tensor] = {}
+    for name, array in sorted(columns.items(), key=lambda item: item[1].nbytes):
+        if array.nbytes <= left:
+            left -= array.nbytes
+            arrays[name] = array[:]
+        else:
+            arrays[name] = array
+    size = sum(array.nbytes for array in columns.values())
+    on_disk = " and ".join(sorted(n for n, a in arrays.items() if isinstance(a, PackedArray)))
+    if on_disk:
+        logger.info(
+            "%s: %s of data; %s stay on disk (%s) and are read batch by batch, since data may take "
+            "%s of the memory that is free.",
+            *(what, sized(size), on_disk, where, sized(budget)),
+        )
+    elif size > _SAID_BYTES:
+        logger.info(
+            "%s: %s of data, kept in memory, where data may take %s.",
+            *(what, sized(size), sized(budget)),
+        )
+    return {name: arrays[name] for name in columns}
 
 
 def is_packed(folder: Path) -> bool:

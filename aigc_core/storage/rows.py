@@ -185,6 +185,19 @@ class RowReader:
         whole = Segment(segment.path, segment.offset, count)
         return RowReader([whole], (), self.stored, dtype=self.dtype, files=self._files)
 
+    def windows(self, length: int) -> RowReader:
+        """Return a reader of all windows ``(length,)`` of this array of numbers ``(N,)``."""
+        (segment,) = self.segments
+        windows = Segment(segment.path, segment.offset, segment.rows - length + 1)
+        return RowReader(
+            [windows],
+            (length,),
+            self.stored,
+            dtype=self.dtype,
+            stride=self.stored.itemsize,
+            files=self._files,
+        )
+
     def _other(self, shape: tuple[int, ...], start: int, index: Tensor | None) -> RowReader:
         return RowReader(
             self.segments,
