@@ -10,6 +10,7 @@ on average at most four rounds of walking per index.
 from __future__ import annotations
 
 import functools
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
@@ -30,6 +31,10 @@ _MULTIPLIERS = (0x2545F4914F6CDD1D, 0x369DEA0F31A53F85)  # Steele & Vigna 2021, 
 @functools.cache
 def _maker() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="aigc-order")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_maker.cache_clear)
 
 
 class ShuffledOrder:

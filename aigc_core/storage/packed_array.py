@@ -14,6 +14,9 @@ from aigc_core.storage.memory import data_budget, sized
 from aigc_core.storage.rows import RowReader
 
 
+_PIECE_BYTES = 1 << 27
+
+
 class PackedArray(Tensor):
     """A read-only tensor on the CPU whose rows are on disk until they are asked for.
 
@@ -63,6 +66,9 @@ class PackedArray(Tensor):
             return self.reader.read(torch.tensor([index]))[0]
         if isinstance(index, slice):
             rows = range(len(self))[index]
+            size = len(rows) * self.reader.row_bytes
+            if size > _PIECE_BYTES:  # pieces are read even where memory is short
+                self._check_memory(size)
             if rows.step == 1:
                 return self.reader.read_range(rows.start, max(rows.start, rows.stop))
             return self.reader.read(torch.arange(rows.start, rows.stop, rows.step))
@@ -108,12 +114,15 @@ class PackedArray(Tensor):
         Raises:
             DataError: it is larger than memory.
         """
-        if self.nbytes > data_budget():
-            raise DataError(
-                f"An array of {sized(self.nbytes)} on disk is larger than the memory for "
-                "data, and was asked for as a whole. Ask for some of its rows: array[rows]"
-            )
+        self._check_memory(self.nbytes)
         return self.reader.read_range(0, len(self))
+
+    def _check_memory(self, size: int) -> None:
+        if size > data_budget():
+            raise DataError(
+                f"{sized(size)} of an array on disk were asked for at once, more than the memory "
+                "for data. Ask for some of its rows: array[rows]"
+            )
 
     def numpy(self, *, force: bool = False) -> Any:
         """Return all of it as a NumPy array."""

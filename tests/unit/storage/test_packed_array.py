@@ -2,6 +2,8 @@
 
 import copy
 import io
+import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,14 @@ import torch
 from torch import Tensor
 
 from aigc_core.errors import DataError
-from aigc_core.storage import PackedArray, RowReader, Segment, array_digest, lazy_rows
+from aigc_core.storage import (
+    PackedArray,
+    RowReader,
+    Segment,
+    array_digest,
+    lazy_rows,
+    packed_array,
+)
 
 WHOLE = torch.arange(60, dtype=torch.int16).view(10, 2, 3)
 
@@ -85,9 +94,28 @@ def test_other_operations_read_it_whole(packed) -> None:
 
 def test_what_is_larger_than_memory_is_not_read_whole(packed, monkeypatch) -> None:
     monkeypatch.setenv("AIGC_DATA_MEMORY", "100")
-    with pytest.raises(DataError, match=r"larger than the memory .*Ask for some of its rows"):
+    with pytest.raises(DataError, match=r"0\.1 kB of an array on disk .* Ask for some of its rows"):
         packed.float()
+    monkeypatch.setattr(packed_array, "_PIECE_BYTES", 100)
+    with pytest.raises(DataError, match="more than the memory"):
+        _ = packed[:]
     assert packed[2:4].tolist() == WHOLE[2:4].tolist()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_reads_with_threads_of_its_own(packed) -> None:
+    """As a worker of a ``DataLoader`` does, after its parent has read."""
+    rows = torch.arange(10)
+    assert torch.equal(packed[rows], WHOLE)
+    child = multiprocessing.get_context("fork").Process(target=packed.__getitem__, args=(rows,))
+    child.start()
+    child.join(60)
+    alive = child.is_alive()
+    if alive:
+        child.kill()
+    assert not alive
+    assert child.exitcode == 0
 
 
 def test_it_cannot_be_changed(packed) -> None:
