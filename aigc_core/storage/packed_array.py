@@ -13,7 +13,6 @@ from aigc_core.errors import DataError
 from aigc_core.storage.memory import data_budget, sized
 from aigc_core.storage.rows import RowReader
 
-
 _PIECE_BYTES = 1 << 27
 
 
