@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         hookimpl,
     )
     from aigc_core.runs import Run, find_runs, open_run
+    from aigc_core.storage import load_pack, pack
     from aigc_core.trainers import (
         AdversarialConfig,
         AdversarialTrainer,
@@ -102,6 +103,7 @@ _WHERE = {
         "generate_files",
         "generate_text",
         "load_generator",
+        "load_pack",
         "open_sampler",
         "resume",
         "stream_text",
@@ -147,6 +149,7 @@ _WHERE = {
         "hookimpl",
     ),
     "runs": ("Run", "find_runs", "open_run"),
+    "storage": ("load_pack", "pack"),
     "trainers": (
         "AdversarialConfig",
         "AdversarialTrainer",
@@ -253,8 +256,10 @@ __all__ = [
     "generate_text",
     "hookimpl",
     "load_generator",
+    "load_pack",
     "open_run",
     "open_sampler",
+    "pack",
     "resume",
     "stream_text",
     "train",

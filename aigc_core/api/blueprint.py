@@ -104,6 +104,16 @@ class Blueprint:
         modality = host.modality(dataset.modality)
         return cls(host, config, recipe, modality, dataset, lineage or Lineage())
 
+    def make_dataset(self) -> Dataset:
+        """Make the configured dataset; nothing is read yet."""
+        spec, named = self.dataset, self.config.dataset.root
+        root = data_root(named) if named or not spec.embedded else None
+        owner = self.host.owner("dataset", spec.name)
+        make = self.host.resolve(spec.code, owner)
+        dataset = make(self.config.dataset.options, DataFolders(root, cache_folder()))
+        _expect(dataset, Dataset, spec.code, owner)
+        return cast(Dataset, dataset)
+
     def load(self, split: str = "train") -> SampleStore:
         """Prepare and load a split of the configured dataset.
 
@@ -111,15 +121,11 @@ class Blueprint:
             DataError: it cannot be found, downloaded, trusted or read, or there is nothing to
                 train on.
         """
-        spec, named = self.dataset, self.config.dataset.root
-        root = data_root(named) if named or not spec.embedded else None
+        spec, dataset = self.dataset, self.make_dataset()
         owner = self.host.owner("dataset", spec.name)
-        make = self.host.resolve(spec.code, owner)
-        dataset = make(self.config.dataset.options, DataFolders(root, cache_folder()))
-        _expect(dataset, Dataset, spec.code, owner)
         try:
             dataset.prepare()
-            store = cast(SampleStore, dataset.load(split))
+            store = dataset.load(split)
         except (OSError, MemoryError) as error:
             raise DataError(f"The dataset '{spec.name}' could not be loaded: {error}.") from error
         if split == "train" and not len(store):

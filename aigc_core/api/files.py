@@ -21,8 +21,8 @@ from aigc_core.api.sampler import Kind, Sampler, open_sampler
 from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
 from aigc_core.files import atomic_folder
 from aigc_core.runs import Run
-from aigc_core.runs.digest import array_digest
 from aigc_core.runs.inside import is_real_file, is_real_folder, names_in
+from aigc_core.storage import array_digest
 
 PREVIEW_COUNT = 64
 

@@ -66,11 +66,7 @@ def preview_dataset(
     """
     if not 1 <= count <= 4096:
         raise ConfigError(f"count={count} is not valid: it must be from 1 to 4,096.")
-    host = get_host()
-    recipe = recipe or _recipe_for(host, name)
-    settings = given_settings(overrides, dataset=name, data_root=data_root)
-    layers = [Layer("given settings", nest(settings))]
-    blueprint = Blueprint.of(host, resolve_config(host, recipe, layers=layers).config)
+    blueprint = blueprint_of_dataset(name, recipe, overrides, data_root)
     splits = blueprint.dataset.splits
     if split not in splits:
         raise ConfigError(
@@ -95,6 +91,20 @@ def preview_dataset(
         counts = torch.bincount(store.arrays["labels"], minlength=len(store.label_names)).tolist()
         labels = dict(zip(store.label_names, counts, strict=True))
     return DatasetPreview(path, len(store), store.spec, labels, store.notes)
+
+
+def blueprint_of_dataset(
+    name: str,
+    recipe: str | None,
+    overrides: Mapping[str, Any] | None,
+    data_root: str | Path | None,
+) -> Blueprint:
+    """Resolve a dataset's name and settings; see ``preview_dataset`` for the arguments."""
+    host = get_host()
+    recipe = recipe or _recipe_for(host, name)
+    settings = given_settings(overrides, dataset=name, data_root=data_root)
+    layers = [Layer("given settings", nest(settings))]
+    return Blueprint.of(host, resolve_config(host, recipe, layers=layers).config)
 
 
 def _recipe_for(host: PluginHost, name: str) -> str:

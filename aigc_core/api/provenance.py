@@ -22,8 +22,9 @@ from aigc_core.errors import PluginError, RunError, shown
 from aigc_core.interfaces import SampleStore
 from aigc_core.plugins import PluginHost
 from aigc_core.runs import DatasetFacts, Run
-from aigc_core.runs.digest import array_digests, legacy_digest, text_digest
+from aigc_core.runs.digest import legacy_digest, text_digest
 from aigc_core.runs.facts import array_difference, spec_difference
+from aigc_core.storage import array_digests
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
 

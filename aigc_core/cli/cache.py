@@ -23,6 +23,7 @@ _LOCK = re.compile(r"\.(.+)\.lock")
 _HASHED = re.compile(r"[0-9a-f]{32}")
 _DIGESTS = "digests"
 _MAX_HEADER_BYTES = 1 << 20
+_MAX_INDEX_BYTES = 1 << 26
 
 
 def add_commands(app: typer.Typer, name: str) -> None:
@@ -126,6 +127,9 @@ def _source(path: Path) -> str | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         if path.suffix == ".json":
             found = json.loads(path.read_bytes()[:_MAX_HEADER_BYTES])["folder"]
+        elif path.suffix == ".pack" and not path.is_symlink():
+            with (path / "index.json").open("rb") as file:
+                found = json.loads(file.read(_MAX_INDEX_BYTES))["index"]["facts"]["source"]
         else:
             with path.open("rb") as file:
                 length = min(int.from_bytes(file.read(8), "little"), _MAX_HEADER_BYTES)

@@ -17,7 +17,7 @@ COMMANDS = {
     "runs": ("runs", "List runs, with how far they are."),
     "show": ("show", "Show what a run is, and what it can be asked for."),
     "recipes": ("listings", "List what can be trained."),
-    "datasets": ("listings", "List what to train on, or look at some of it."),
+    "datasets": ("listings", "List what to train on, look at some of it, or prepare it."),
     "modalities": ("listings", "List the kinds of content, and who brings them."),
     "metrics": ("listings", "List what `aigc evaluate` can measure."),
     "config": ("config", "What can be set, and what is."),

@@ -18,11 +18,12 @@ def add_commands(app: typer.Typer, name: str) -> None:
     """Add one of this file's commands."""
     if name == "datasets":
         group = typer.Typer(
-            help="List what to train on, or look at some of it.",
+            help="List what to train on, look at some of it, or prepare it.",
             invoke_without_command=True,
         )
         group.callback()(datasets)
         group.command()(preview)
+        group.command()(pack)
         app.add_typer(group, name="datasets")
     else:
         app.command()({"recipes": recipes, "modalities": modalities, "metrics": metrics}[name])
@@ -50,7 +51,7 @@ def recipes(as_json: JsonOption = False) -> None:
 
 
 def datasets(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List what to train on, or look at some of it."""
+    """List what to train on, look at some of it, or prepare it."""
     if context.invoked_subcommand is not None:
         return
     host = get_host()
@@ -118,6 +119,38 @@ def preview(
         rows = [{"class": label, "samples": number} for label, number in found.labels.items()]
         print_listing(rows, ["class", "samples"], False)
     say(console, f"Preview: {relative_path(found.path)}")
+
+
+def pack(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FOLDER", help="Which data, or a folder of your files.")
+    ],
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe, where several modalities have such a dataset.")
+    ] = None,
+    data_root: Annotated[str | None, typer.Option(help="Folder to read data from.")] = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare data before a training does, in the cache.
+
+    Give the same --data-root and settings (--set dataset.options.size=64) to the training, which
+    then starts at once. A preparation that was stopped continues.
+    """
+    from aigc_core.api import pack_dataset
+
+    found = pack_dataset(name, recipe=recipe, overrides=overrides_from(set_), data_root=data_root)
+    if as_json:
+        path = None if found.path is None else str(found.path)
+        columns = {column: list(shape) for column, shape in found.columns.items()}
+        facts = {"dataset": found.dataset, "path": path, "count": found.count}
+        print_json({**facts, "bytes": found.bytes, "columns": columns, "notes": list(found.notes)})
+        return
+    console = error_console()
+    for note in found.notes:
+        say(console, f"Note: {note}")
+    where = "prepared" if found.path is None else f"packed in {found.path}"
+    say(console, f"{found.dataset}: {found.count:,} samples, {found.bytes / 1e6:,.1f} MB, {where}")
 
 
 def modalities(as_json: JsonOption = False) -> None:

@@ -7,7 +7,7 @@ from aigc_core.files import atomic_file
 
 if TYPE_CHECKING:
     from aigc_core.datasets.archives import extract_archive
-    from aigc_core.datasets.arrays import read_arrays, write_arrays
+    from aigc_core.datasets.arrays import PackedArray, lazy_rows, read_arrays, write_arrays
     from aigc_core.datasets.cache import locked_cache
     from aigc_core.datasets.contents import content_digests
     from aigc_core.datasets.downloads import download
@@ -28,6 +28,7 @@ __getattr__ = lazy_exports(
         "DecodedFile": "folder_dataset",
         "FileListing": "listing",
         "FolderDataset": "folder_dataset",
+        "PackedArray": "arrays",
         "UnreadableError": "folder_dataset",
         "check_split": "words",
         "content_digests": "contents",
@@ -35,6 +36,7 @@ __getattr__ = lazy_exports(
         "extract_archive": "archives",
         "folder_labels": "listing",
         "label_notes": "listing",
+        "lazy_rows": "arrays",
         "list_files": "listing",
         "locked_cache": "cache",
         "read_arrays": "arrays",
@@ -48,6 +50,7 @@ __all__ = [
     "DecodedFile",
     "FileListing",
     "FolderDataset",
+    "PackedArray",
     "UnreadableError",
     "atomic_file",
     "check_split",
@@ -56,6 +59,7 @@ __all__ = [
     "extract_archive",
     "folder_labels",
     "label_notes",
+    "lazy_rows",
     "list_files",
     "list_some",
     "locked_cache",

@@ -12,6 +12,8 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from aigc_core.files import atomic_file
+from aigc_core.storage import PackedArray as PackedArray
+from aigc_core.storage import lazy_rows as lazy_rows
 
 _KEY = "aigc"
 """One key for all facts: the order of several keys would vary from write to write."""

@@ -12,17 +12,20 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aigc_core.datasets.listing import DataFile
 from aigc_core.errors import DataError, StorageError, reason
 from aigc_core.files import write_text_atomically
+from aigc_core.storage import Progress
 
 ALWAYS_READ_BYTES = 256 << 20
-"""Sets up to this size are read at every start, which takes a fraction of a second."""
+ALWAYS_READ_FILES = 10_000
+"""Sets up to this size, and of no more files, are read at every start, which takes a fraction of a
+second."""
 SETTLED_NS = 3 * 10**9
 """A file changed less than this before it was read might change again within one tick of the file
 system's clock, unnoticed."""
@@ -30,7 +33,9 @@ FOLDER = "digests"
 _BLOCK_BYTES = 1 << 20
 _MAX_THREADS = 8
 
-Identity = list[int]
+_GROUP = 64  # files for one call of a thread
+
+T = TypeVar("T")
 
 
 def content_digests(base: Path, files: Sequence[DataFile], cache: Path) -> list[str]:
@@ -45,56 +50,68 @@ def content_digests(base: Path, files: Sequence[DataFile], cache: Path) -> list[
         DataError: a file cannot be read, or is gone.
     """
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
-    if sum(file.bytes for file in files) <= ALWAYS_READ_BYTES or os.name == "nt":
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda file: _digest(base / file.path), files))
+    size = sum(file.bytes for file in files)
+    few = size <= ALWAYS_READ_BYTES and len(files) <= ALWAYS_READ_FILES
+    if few or os.name == "nt":
+        return _each(files, lambda file: _digest(os.path.join(base, file.path)), threads)
     memory = (
         cache / FOLDER / f"{hashlib.sha256(os.fsencode(base.absolute())).hexdigest()[:32]}.json"
     )
     known = _remembered(memory)
 
-    def digest(file: DataFile) -> tuple[str, Identity | None]:
-        path = base / file.path
-        before = identity(path)
+    def entry_of(file: DataFile) -> str:
+        path = os.path.join(base, file.path)
+        before, changed = _identity(path)
         entry = known.get(file.path)
-        if isinstance(entry, list) and len(entry) == 2 and entry[1] == before:
-            return str(entry[0]), before
+        if isinstance(entry, str) and entry.endswith(f" {before}"):
+            return entry
         now = time.time_ns()
         found = _digest(path)
-        settled = before == identity(path) and before[-1] < now - SETTLED_NS
-        return found, before if settled else None
+        settled = (before, changed) == _identity(path) and changed < now - SETTLED_NS
+        return f"{found} {before}" if settled else found
 
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(digest, files))
-    entries = {
-        file.path: [digest, facts]
-        for file, (digest, facts) in zip(files, found, strict=True)
-        if facts is not None
-    }
+    found = _each(files, entry_of, threads)
+    entries = {file.path: e for file, e in zip(files, found, strict=True) if " " in e}
     if entries != known:
         _remember(memory, base, entries)
-    return [digest for digest, _ in found]
+    return [entry.partition(" ")[0] for entry in found]
 
 
-def identity(path: Path) -> Identity:
-    """Return facts that change whenever a file's content does, even if its times are set back.
+def _each(files: Sequence[DataFile], do: Callable[[DataFile], T], threads: int) -> list[T]:
+    """Return what ``do`` gives for each file, by several threads."""
+    groups = [files[start : start + _GROUP] for start in range(0, len(files), _GROUP)]
+    found: list[T] = []
+    progress = Progress("Comparing files with those of before", total=len(files))
+    with progress, ThreadPoolExecutor(threads) as pool:
+        for group in pool.map(lambda group: [do(file) for file in group], groups):
+            found += group
+            progress.add(len(group))
+    return found
+
+
+def _identity(path: str) -> tuple[str, int]:
+    """Return what changes whenever a file's content does, even if its times are set back.
 
     A program can set the modification time (mtime), but not the inode's change time (ctime).
+
+    Returns:
+        Device, inode, size and both times, as text; and the change time in nanoseconds.
 
     Raises:
         DataError: the file is gone, or cannot be reached.
     """
     try:
-        facts = path.stat()
+        f = os.stat(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}.") from error
-    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+    facts = (f.st_dev, f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns)
+    return ".".join(map(str, facts)), f.st_ctime_ns
 
 
-def _digest(path: Path) -> str:
+def _digest(path: str) -> str:
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
     except OSError as error:
@@ -110,7 +127,7 @@ def _remembered(memory: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _remember(memory: Path, base: Path, entries: dict[str, list[Any]]) -> None:
+def _remember(memory: Path, base: Path, entries: Mapping[str, str]) -> None:
     # If this fails, the files are read again: slower, but nothing worse.
     with contextlib.suppress(OSError, StorageError):
         memory.parent.mkdir(parents=True, exist_ok=True)

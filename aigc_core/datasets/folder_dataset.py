@@ -5,20 +5,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 import os
+import shutil
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aigc_core.datasets.arrays import read_arrays, write_arrays
 from aigc_core.datasets.cache import locked_cache
 from aigc_core.datasets.contents import content_digests
 from aigc_core.datasets.listing import (
@@ -31,8 +33,14 @@ from aigc_core.datasets.listing import (
 from aigc_core.datasets.words import check_split, list_some
 from aigc_core.errors import DataError
 from aigc_core.interfaces import Column, Dataset, SampleSpec, SampleStore
+from aigc_core.storage import SHARD_BYTES, PackWriter, Progress, is_packed, open_pack
 
-_MAX_THREADS = 8
+logger = logging.getLogger("aigc")
+
+_AHEAD = 4
+"""How many files are decoded ahead for each thread."""
+_SHARD_FILES = 50_000
+"""A shard ends after this many files, even if it is small: they would be decoded again."""
 
 
 class DecodedFile(NamedTuple):
@@ -51,9 +59,10 @@ class UnreadableError(Exception):
 class FolderDataset(Dataset):
     """The files below ``--data-root``; sub-folders, if every file is in one, are classes.
 
-    Decoded samples are kept in ``<cache>/<name>/<hash>.safetensors``. The hash covers the options
-    and every file's path and content, so a folder that is moved or copied is not decoded again, but
-    one that has changed in any way is. Every file is used, or counted in a note.
+    Decoded samples are kept in ``<cache>/<name>/<hash>.pack`` (``aigc_core.storage``), and read
+    from there batch by batch if they are larger than memory. The hash covers the options and every
+    file's path and content, so a folder that is moved or copied is not decoded again, but one that
+    has changed in any way is. Every file is used, or counted in a note.
     """
 
     name: ClassVar[str]
@@ -88,69 +97,110 @@ class FolderDataset(Dataset):
     def prepare(self) -> None:
         """Decode the files unless they are in the cache.
 
+        A preparation that was killed continues after the last shard that it finished.
+
         Raises:
             DataError: no folder was given, it holds no file with a suffix to read or none that can
                 be read, or a file changed meanwhile.
         """
-        target = self._target
-        if read_arrays(target) is not None:
+        if self._is_prepared():
             return
         with locked_cache(self.folders, self.name):
-            if read_arrays(target) is not None:  # another process was faster
+            if self._is_prepared():  # another process was faster
                 return
-            arrays, facts = self.decode_all()
-            if self._read_digests() != self._digests:
-                raise DataError(
-                    f"Files in {self._base} were changed while they were read. Try again when "
-                    "nothing writes there."
-                )
-            write_arrays(target, arrays, facts)
+            try:
+                with PackWriter(self._target) as writer:
+                    self.decode_all(writer)
+            except DataError:  # once it is put right, the files are others
+                shutil.rmtree(self._target, ignore_errors=True)
+                raise
+
+    def _is_prepared(self) -> bool:
+        if not is_packed(self._target):
+            return False
+        try:
+            open_pack(self._target)
+        except DataError as error:
+            logger.warning("%s What is damaged is made again.", error)
+            return False
+        return True
 
     def load(self, split: str) -> SampleStore:
-        """Return ``samples`` and, with sub-folders, ``labels`` int64 ``(N,)``."""
+        """Return ``samples`` and, with sub-folders, ``labels`` int64 ``(N,)``.
+
+        Arrays for which there is no memory stay on disk.
+
+        Raises:
+            DataError: there is no such split, or what is in the cache is damaged.
+        """
         check_split(self.name, split, ("train",))
-        found = read_arrays(self._target)
-        if found is None:
+        if not is_packed(self._target):
             raise DataError(
                 f"'{self.name}' is not in {self._target}: call prepare() before load()."
             )
-        arrays, facts = found
-        left_out = self._files.without(self._further).notes(self.hints)
+        pack = open_pack(self._target, f"Make it again after: aigc cache clear {self.name}")
+        facts = pack.facts
+        left_out = self.files.without(self._further).notes(self.hints)
         return SampleStore(
-            arrays=arrays,
+            arrays=pack.load(self.name),
             spec=self.spec,
             label_names=tuple(facts["label_names"]),
             columns={n: Column(**found) for n, found in facts.get("columns", {}).items()},
             notes=(*facts["notes"], *left_out),
         )
 
-    def decode_all(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Decode the files in threads: libraries release the interpreter lock while decoding."""
-        threads = min(_MAX_THREADS, os.cpu_count() or 1)
-        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-            warnings.simplefilter("ignore")  # from libraries, about odd but readable files
-            results = list(pool.map(self._decoded, [file.path for file in self._files]))
-        pairs = list(zip(self._files, results, strict=True))
-        found = [(file.path, r) for file, r in pairs if isinstance(r, DecodedFile)]
-        skipped = [f"{file.path} ({r})" for file, r in pairs if isinstance(r, str)]
-        if not found:
+    @property
+    def pack(self) -> Path:
+        """The folder of the decoded samples."""
+        return self._target
+
+    def decode_all(self, writer: PackWriter) -> None:
+        """Decode the files that are in no finished shard yet, and finish the pack."""
+        done: list[_Shard] = [_Shard(**facts) for facts in writer.facts]
+        shard = _Shard()
+        files = [file.path for file in self.files]
+        position = sum(len(found.counts) for found in done)
+        with Progress(f"Decoding {self.kind[1]}", "files", len(files)) as progress:
+            progress.skip(position)
+            with closing(self._decoded(files[position:])) as results:
+                for result in results:
+                    if isinstance(result, DecodedFile):
+                        writer.append({"samples": torch.from_numpy(result.samples)})
+                    shard.add(result)
+                    progress.add()
+                    if writer.size >= SHARD_BYTES or len(shard.counts) >= _SHARD_FILES:
+                        writer.end_shard(shard.facts())
+                        done, shard = [*done, shard], _Shard()
+            if shard.counts:
+                writer.end_shard(shard.facts())
+                done.append(shard)
+        skipped, remarks, counts = [], [], []
+        for path, count, why, keys in zip(files, *_Shard.joined(done), strict=True):
+            if count:
+                remarks.append((path, keys))
+                counts.append(count)
+            else:
+                skipped.append(f"{path} ({why})")
+        if self._read_digests() != self._digests:
+            raise DataError(
+                f"Files in {self._base} were changed while they were read. Try again when nothing "
+                "writes there."
+            )
+        if not counts:
             raise DataError(self._nothing(skipped))
-        counts = [len(result.samples) for _, result in found]
-        remarks = [(path, result.remarks) for path, result in found]
-        arrays = {"samples": torch.from_numpy(_joined(results, sum(counts)))}
-        labels, names = folder_labels([path for path, _ in remarks])
+        arrays: dict[str, Tensor] = {"samples": writer.array("samples")}
+        paths = [path for path, _ in remarks]
+        labels, names = folder_labels(paths)
         if names:
             arrays["labels"] = torch.tensor(labels).repeat_interleave(torch.tensor(counts))
-        arrays, names, columns, more = self.arrange(
-            [path for path, _ in remarks], counts, arrays, names
-        )
+        arrays, names, columns, more = self.arrange(paths, counts, arrays, names)
         notes = [f"Skipped files that cannot be read: {list_some(skipped)}."] if skipped else []
         notes += self._remarks(remarks) + more + label_notes(names)
         source = os.fsencode(self._root.absolute()).decode(errors="replace")
         facts: dict[str, Any] = {"label_names": names, "notes": notes, "source": source}
         if columns:
             facts["columns"] = {name: c.model_dump(mode="json") for name, c in columns.items()}
-        return arrays, facts
+        writer.finish(arrays, facts)
 
     def arrange(
         self,
@@ -164,7 +214,9 @@ class FolderDataset(Dataset):
         Args:
             paths: of the files that were decoded, in order.
             counts: how many samples each gave.
-            arrays: ``samples`` and, with sub-folders, ``labels``.
+            arrays: ``samples``, which are on disk (``PackedArray``) and may be
+                larger than memory: ``lazy_rows`` and ``samples[:, k]`` read nothing yet; and, with
+                sub-folders, ``labels``.
             label_names: of the classes.
 
         Returns:
@@ -175,7 +227,26 @@ class FolderDataset(Dataset):
         """
         return arrays, label_names, {}, []
 
-    def _decoded(self, path: str) -> DecodedFile | str:
+    def _decoded(self, paths: Sequence[str]) -> Generator[DecodedFile | str, None, None]:
+        """Yield each file's samples or why it is skipped, in order, decoded by several threads.
+
+        Libraries release the interpreter's lock while they decode.
+        """
+        threads = _cores()
+        waiting: deque[Future[DecodedFile | str]] = deque()
+        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+            warnings.simplefilter("ignore")  # from libraries, about odd but readable files
+            try:
+                for path in paths:
+                    waiting.append(pool.submit(self._decode_one, path))
+                    if len(waiting) > _AHEAD * threads:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _decode_one(self, path: str) -> DecodedFile | str:
         try:
             return self.decode(self._base / path)
         except UnreadableError as error:
@@ -231,10 +302,15 @@ class FolderDataset(Dataset):
 
     @functools.cached_property
     def _further(self) -> Sequence[DataFile]:
-        return self.further_files([file.path for file in self._files])
+        return self.further_files([file.path for file in self.files])
 
     @functools.cached_property
-    def _files(self) -> FileListing:
+    def files(self) -> FileListing:
+        """The files with a suffix to read, listed once.
+
+        Raises:
+            DataError: there is none.
+        """
         files = list_files(self._root, self.suffixes)
         if not files:
             there = " ".join(files.notes(self.hints))
@@ -251,27 +327,60 @@ class FolderDataset(Dataset):
         return self._read_digests()
 
     def _read_digests(self) -> list[str]:
-        return content_digests(self._base, [*self._files, *self._further], self.folders.cache)
+        return content_digests(self._base, [*self.files, *self._further], self.folders.cache)
 
     @functools.cached_property
     def _target(self) -> Path:
-        used = [*self._files, *self._further]
-        files = [[file.path, digest] for file, digest in zip(used, self._digests, strict=True)]
-        made_from = [self.format, self.options.model_dump(), files]
-        digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-        return self.folders.cache / self.name / f"{digest[:32]}.safetensors"
+        used = [*self.files, *self._further]
+        digest = hashlib.sha256(json.dumps([self.format, self.options.model_dump()]).encode())
+        for file, content in zip(used, self._digests, strict=True):
+            digest.update(json.dumps([file.path, content]).encode())
+        return self.folders.cache / self.name / f"{digest.hexdigest()[:32]}.pack"
 
 
-def _joined(results: list[DecodedFile | str], count: int) -> NDArray[Any]:
-    """Join all samples into one array, freeing each file's own on the way."""
-    whole: NDArray[Any] | None = None
-    start = 0
-    for index, result in enumerate(results):
-        results[index] = ""
-        if isinstance(result, DecodedFile):
-            if whole is None:
-                whole = np.empty((count, *result.samples.shape[1:]), result.samples.dtype)
-            whole[start : start + len(result.samples)] = result.samples
-            start += len(result.samples)
-    assert whole is not None, "there is a file that was decoded"
-    return whole
+class _Shard:
+    """What a shard was made from."""
+
+    def __init__(
+        self,
+        counts: Sequence[int] = (),
+        skipped: Mapping[str, str] | None = None,
+        remarks: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.counts = list(counts)
+        """How many samples each file gave, in order; 0 if it was skipped."""
+        self.skipped = dict(skipped or {})
+        """Why, by the file's number in the shard."""
+        self.remarks = dict(remarks or {})
+
+    def add(self, result: DecodedFile | str) -> None:
+        """Add the next file."""
+        number = str(len(self.counts))
+        if isinstance(result, str):
+            self.skipped[number] = result
+            self.counts.append(0)
+            return
+        self.counts.append(len(result.samples))
+        if result.remarks:
+            self.remarks[number] = result.remarks
+
+    def facts(self) -> dict[str, Any]:
+        """Return JSON data that makes an equal one."""
+        return dict(vars(self))
+
+    @staticmethod
+    def joined(
+        shards: Sequence[_Shard],
+    ) -> tuple[list[int], list[str], list[tuple[str, ...]]]:
+        """Return for all files how many samples, why none, and remarks."""
+        counts = [count for shard in shards for count in shard.counts]
+        whys = [s.skipped.get(str(n), "") for s in shards for n in range(len(s.counts))]
+        remarks = [tuple(s.remarks.get(str(n), ())) for s in shards for n in range(len(s.counts))]
+        return counts, whys, remarks
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from aigc_core.datasets.words import list_some
 from aigc_core.errors import DataError, reason
+from aigc_core.storage import Progress
 
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "eval", "dev"}
 
@@ -90,31 +91,33 @@ def list_files(root: Path, suffixes: Collection[str]) -> FileListing:
     try:
         if root.is_file():
             return FileListing([_described(root, root.name)])
-        for folder, subfolders, names in os.walk(root, onerror=left, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:  # a link to a folder above would never end
-                subfolders.clear()
-                continue
-            seen.add(real)
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            for name in names:
-                path = Path(folder, name)
-                relative = path.relative_to(root).as_posix()
-                if name.startswith("."):
-                    found.left_out["hidden"] += 1
-                elif not name.lower().endswith(endings):
-                    found.left_out[_suffix(name)] += 1
-                else:
-                    _add(found, path, relative)
+        with Progress(f"Looking for files in {root}") as progress:
+            for folder, subfolders, names in os.walk(root, onerror=left, followlinks=True):
+                real = os.path.realpath(folder)
+                if real in seen:  # a link to a folder above would never end
+                    subfolders.clear()
+                    continue
+                seen.add(real)
+                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+                within = os.path.relpath(folder, root).replace(os.sep, "/")
+                prefix = "" if within == "." else f"{within}/"
+                for name in names:  # strings, as there may be millions
+                    if name.startswith("."):
+                        found.left_out["hidden"] += 1
+                    elif not name.lower().endswith(endings):
+                        found.left_out[_suffix(name)] += 1
+                    else:
+                        _add(found, os.path.join(folder, name), prefix + name)
+                    progress.add()
     except OSError as error:
         raise DataError(f"{error.filename or root} cannot be read: {reason(error)}.") from error
     found.sort()
     return found
 
 
-def _add(found: FileListing, path: Path, relative: str) -> None:
+def _add(found: FileListing, path: str, relative: str) -> None:
     try:
-        facts = path.stat()
+        facts = os.stat(path)
     except OSError as error:
         found.unreadable.append(f"{relative} ({reason(error).lower()})")
         return

@@ -1,21 +1,34 @@
-"""Batches from data held whole in memory, in its stored form, on the device if it fits."""
+"""Batches from data in its stored form: on the device if it fits, in memory, or on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from aigc_core.errors import DataError
 from aigc_core.interfaces import Batch
+from aigc_core.storage import PackedArray
+from aigc_core.storage.rows import Reading
 
 Transform = Callable[[Tensor], Tensor]
 """Maps a batch of one array in its stored form to the model's form, on the device."""
 
 
+@dataclass(frozen=True)
+class Fetch:
+    """Rows of a batch, of which some may still be on their way from disk."""
+
+    rows: Mapping[str, Tensor]
+    """Which rows ``(B,)`` of each array."""
+    readings: Mapping[str, Reading]
+    """Of the arrays that are on disk."""
+
+
 class ResidentData:
-    """Named arrays, on the device where they fit, else in host memory.
+    """Named arrays, on the device where they fit, else in host memory, or on disk.
 
     Arrays of one stream have one length, and a batch takes the same rows of each.
     """
@@ -30,7 +43,8 @@ class ResidentData:
         """Take the arrays.
 
         Samples may overlap in memory, as windows of one long tensor do
-        (``tokens.unfold(0, length, 1)``): they are kept as they are, and not written out.
+        (``tokens.unfold(0, length, 1)``): they are kept as they are, and not written out. A
+        ``PackedArray`` stays on disk; then the others stay in host memory.
 
         Args:
             arrays: ``samples`` and any others, such as ``labels``; first dimensions >= 1.
@@ -56,8 +70,11 @@ class ResidentData:
                     f"1; found {lengths or 'no array'}."
                 )
             self.lengths[stream] = found.pop()
-        size = sum(_bytes(array) for array in arrays.values())
-        self.on_device = device.type == "cpu" or size <= _memory_for_data(device)
+        self.on_disk = any(isinstance(array, PackedArray) for array in arrays.values())
+        self.on_device = not self.on_disk and (
+            device.type == "cpu"
+            or sum(_bytes(array) for array in arrays.values()) <= _memory_for_data(device)
+        )
         self._device = device
         self._transforms = dict(transforms or {})
         if self.on_device:
@@ -91,13 +108,37 @@ class ResidentData:
             others: as many of each other stream; where not given, the same ones, from its start
                 again where it is shorter.
         """
-        batch: dict[str, Tensor] = {}
+        return self.finish(self.begin({"samples": indices, **others}))
+
+    def begin(self, indices: Mapping[str, Tensor]) -> Fetch:
+        """Begin to read what of a batch is on disk, and return at once.
+
+        Args:
+            indices: rows ``(B,)`` by stream, as for ``take``.
+        """
+        rows, readings = {}, {}
         for name, array in self._arrays.items():
             stream = self._streams[name]
-            rows = indices if stream == "samples" else others.get(stream)
-            if rows is None:
-                rows = indices % self.lengths[stream]
-            if self.on_device:
+            wanted = indices.get(stream)
+            rows[name] = indices["samples"] % self.lengths[stream] if wanted is None else wanted
+            if isinstance(array, PackedArray):
+                pinned = self._device.type == "cuda"
+                readings[name] = array.reader.begin(rows[name], pinned=pinned)
+        return Fetch(rows, readings)
+
+    def finish(self, fetch: Fetch) -> Batch:
+        """Return a batch, on the device, in the model's form.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        batch: dict[str, Tensor] = {}
+        for name, array in self._arrays.items():
+            rows = fetch.rows[name]
+            if name in fetch.readings:
+                # Pinned memory is not used again before the copy is done: PyTorch sees to that.
+                batch[name] = fetch.readings[name].wait().to(self._device, non_blocking=True)
+            elif self.on_device:
                 batch[name] = _select(array, rows)
             else:
                 staging = self._staging.setdefault(name, _Staging())
@@ -105,6 +146,11 @@ class ResidentData:
             if name in self._transforms:
                 batch[name] = self._transforms[name](batch[name])
         return batch
+
+    def batch_bytes(self, size: int) -> int:
+        """Return how many bytes of a batch are read from disk."""
+        packed = [array for array in self._arrays.values() if isinstance(array, PackedArray)]
+        return size * sum(array.reader.row_bytes for array in packed)
 
 
 class _Staging:
@@ -134,6 +180,8 @@ class _Staging:
 
 def _select(array: Tensor, rows: Tensor) -> Tensor:
     """Return rows of an array; uint16 as int16 of the same bits, which every device knows."""
+    if isinstance(array, PackedArray):
+        return array[rows]
     if array.dtype == torch.uint16:
         return array.view(torch.int16).index_select(0, rows).view(torch.uint16)
     return array.index_select(0, rows)

@@ -24,6 +24,7 @@ from aigc_core.engine.device import (
 )
 from aigc_core.engine.distributed import Processes, check_divides, current
 from aigc_core.engine.ema import ExponentialMovingAverage
+from aigc_core.engine.feed import Feed
 from aigc_core.engine.inputs import as_arrays, check_trainer, described, generator_of
 from aigc_core.engine.metrics import LogInterval
 from aigc_core.engine.normalization import share_batch_norm
@@ -179,7 +180,7 @@ class Engine:
             config, (*trainer.higher_is_better, *higher), compares=bool(comparisons)
         )
         self._checked = config.needs_validation is None
-        self._orders = {
+        orders = {
             stream: ShuffledOrder(
                 length,
                 config.seed if stream == "samples" else derive_seed(config.seed, f"order-{stream}"),
@@ -200,6 +201,7 @@ class Engine:
         freeze(self.networks, trainer.frozen(), phases)
         repeats = max((runner.phase.repeats for runner in phases), default=1)
         self.samples_per_step = config.batch_size * repeats
+        self._feed = Feed(self.data, orders, self.samples_per_step)
         self.total_steps = config.steps or max(
             1, math.ceil((config.epochs or 0) * len(self.data) / self.samples_per_step)
         )
@@ -509,8 +511,7 @@ class Engine:
 
         def batch_of(repeat: int, part: int) -> Batch:
             start = step * self.samples_per_step + repeat * config.batch_size + part * part_size
-            rows = {name: o.indices(start, part_size) for name, o in self._orders.items()}
-            batch = self.data.take(rows.pop("samples"), **rows)
+            batch = self._feed.batch(start, part_size)
             return batch_channels_last(batch) if self.channels_last else batch
 
         def nothing_of(repeat: int, part: int) -> Batch:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from aigc_core.config import EngineConfig
-from aigc_core.errors import ConfigError, DataError, raised_at
+from aigc_core.errors import ConfigError, DataError
 from aigc_core.interfaces import Generator, Trainer
+from aigc_core.storage.items import read_items
 
 
 def check_trainer(trainer: object, config: object) -> None:
@@ -64,7 +63,8 @@ def as_arrays(data: object) -> dict[str, Tensor]:
     Args:
         data: tensors or NumPy arrays by name; one of them, which is then ``samples``; or a
             map-style ``torch.utils.data.Dataset`` whose items, all of one shape, fit in memory
-            together. An item is a sample, a pair of a sample and its label, or a mapping.
+            together, or else go through ``aigc_core.pack``. An item is a sample, a pair of a sample
+            and its label, or a mapping.
 
     Raises:
         DataError: it is something else; says what to pass instead.
@@ -84,8 +84,10 @@ def as_arrays(data: object) -> dict[str, Tensor]:
             "resume exactly, and an IterableDataset has no numbers. Read it into one array first: "
             'Engine(trainer, {"samples": torch.stack(list(dataset))}, config)'
         )
+    if isinstance(data, TensorDataset) and len(data.tensors) <= 2:
+        return dict(zip(("samples", "labels"), data.tensors, strict=False))
     if isinstance(data, Dataset):
-        return _read_dataset(data)
+        return read_items(data)
     raise DataError(
         f"The engine cannot take a {type(data).__name__} as its data. Give it a tensor or NumPy "
         "array of samples (N, ...), a mapping such as {'samples': samples, 'labels': labels}, or a "
@@ -104,69 +106,3 @@ def _as_tensor(name: str, array: object) -> Tensor:
             f"'{name}' should be a tensor or a NumPy array, and is a {type(array).__name__}."
         )
     return array
-
-
-def _read_dataset(dataset: Dataset[Any]) -> dict[str, Tensor]:
-    """Read a whole map-style dataset into memory."""
-    name = type(dataset).__name__
-    if isinstance(dataset, TensorDataset) and len(dataset.tensors) <= 2:
-        return dict(zip(("samples", "labels"), dataset.tensors, strict=False))
-    try:
-        count = len(dataset)  # type: ignore[arg-type]
-    except TypeError:
-        raise DataError(f"The dataset {name} has no length, which the engine needs.") from None
-    if not count:
-        raise DataError(f"The dataset {name} is empty.")
-    first = _item(dataset, 0)
-    needed = count * sum(part.numel() * part.element_size() for part in first.values())
-    if needed > _host_memory() // 2:
-        raise DataError(
-            f"The dataset {name} would take {needed / 1e9:,.1f} GB, more than half of this "
-            "machine's memory. Give the engine fewer or smaller samples, or keep them in their "
-            "stored form (uint8, say) and convert them with transform=…"
-        )
-    arrays = {
-        key: torch.empty((count, *part.shape), dtype=part.dtype) for key, part in first.items()
-    }
-    for index in range(count):
-        item = first if index == 0 else _item(dataset, index)
-        for key, array in arrays.items():
-            part = item.get(key)
-            if part is None or part.shape != array.shape[1:]:
-                found = "missing" if part is None else f"of the shape {tuple(part.shape)}"
-                raise DataError(
-                    f"Item {index} of the dataset {name}: '{key}' is {found}, and that of item 0 "
-                    f"has {tuple(array.shape[1:])}. Let its transform give all items one shape."
-                )
-            array[index] = part
-    return arrays
-
-
-def _item(dataset: Dataset[Any], index: int) -> dict[str, Tensor]:
-    name = type(dataset).__name__
-    try:
-        item = dataset[index]
-    except Exception as error:
-        raise DataError(f"Item {index} of the dataset {name}: {raised_at(error)}.") from error
-    if isinstance(item, tuple | list) and 1 <= len(item) <= 2:
-        item = dict(zip(("samples", "labels"), item, strict=False))
-    elif not isinstance(item, Mapping):
-        item = {"samples": item}
-    parts = {}
-    for key, part in item.items():
-        if not isinstance(part, Tensor | np.ndarray | np.generic | int | float):
-            raise DataError(
-                f"Item {index} of the dataset {name}: '{key}' is a {type(part).__name__}, not a "
-                "tensor. Give the dataset a transform that makes one, such as torchvision's "
-                "PILToTensor()."
-            )
-        parts[str(key)] = torch.as_tensor(part)
-    return parts
-
-
-def _host_memory() -> int:
-    """Return how many bytes of memory this machine has; 16 GiB if unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return 16 << 30

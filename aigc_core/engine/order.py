@@ -9,6 +9,10 @@ on average at most four rounds of walking per index.
 
 from __future__ import annotations
 
+import functools
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import torch
 from torch import Tensor
 
@@ -17,8 +21,20 @@ from aigc_core.engine.seeds import derive_seed
 MAX_KEPT = 1 << 24
 """Permutations of more samples than this (128 MiB) are not kept but computed on demand."""
 _BLOCK = 1 << 16
+_MADE_AHEAD = 1 << 16
+"""From this size on, a piece is made by a thread before it is needed: 16 million samples take more
+than a second."""
 _ROUNDS = 6
 _MULTIPLIERS = (0x2545F4914F6CDD1D, 0x369DEA0F31A53F85)  # Steele & Vigna 2021, odd and well mixed
+
+
+@functools.cache
+def _maker() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="aigc-order")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_maker.cache_clear)
 
 
 class ShuffledOrder:
@@ -33,46 +49,58 @@ class ShuffledOrder:
         self.count = count
         self._seed = seed
         self._device = device
-        self._epoch = -1
-        self._block = (-1, -1)
-        self._permutation = torch.empty(0, dtype=torch.int64)
+        self._size = count if count <= MAX_KEPT else _BLOCK  # of a piece
+        self._pieces: dict[tuple[int, int], Tensor] = {}
+        self._coming: dict[tuple[int, int], Future[Tensor]] = {}
 
     def indices(self, position: int, size: int) -> Tensor:
         """Return the ``(size,)`` indices from ``position``, counted from the run's start."""
-        pieces = []
+        found = []
         while size:
             epoch, offset = divmod(position, self.count)
-            if self.count > MAX_KEPT:
-                piece = self._computed(epoch, offset, size)
-            else:
-                piece = self._of_epoch(epoch)[offset : offset + size]
-            pieces.append(piece)
-            position += len(piece)
-            size -= len(piece)
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+            number, start = divmod(offset, self._size)
+            piece = self._piece(epoch, number)
+            if start >= len(piece) // 2:
+                self._make_next(epoch, number)
+            part = piece[start : start + size]
+            found.append(part)
+            position += len(part)
+            size -= len(part)
+        return found[0] if len(found) == 1 else torch.cat(found)
 
-    def _of_epoch(self, epoch: int) -> Tensor:
-        if epoch != self._epoch:
-            rng = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
-            self._permutation = self._moved(torch.randperm(self.count, generator=rng))
-            self._epoch = epoch
-        return self._permutation
+    def _piece(self, epoch: int, number: int) -> Tensor:
+        """Return piece ``number`` of an epoch's permutation, on the device.
 
-    def _computed(self, epoch: int, offset: int, size: int) -> Tensor:
-        """Return up to ``size`` indices, from a block that is computed at once."""
-        block, start = divmod(offset, _BLOCK)
-        if (epoch, block) != self._block:
-            first = block * _BLOCK
-            positions = torch.arange(first, min(first + _BLOCK, self.count))
-            seed = derive_seed(self._seed, "order", epoch)
-            self._permutation = self._moved(permuted(positions, self.count, seed))
-            self._block = (epoch, block)
-        return self._permutation[start : start + size]
+        Two are kept: who reads ahead asks for the next one while this one is in use.
+        """
+        key = (epoch, number)
+        if key not in self._pieces:
+            coming = self._coming.pop(key, None)
+            piece = coming.result() if coming else self._made(epoch, number)
+            self._coming = {}
+            while len(self._pieces) > 1:
+                self._pieces.pop(next(iter(self._pieces)))
+            self._pieces[key] = piece.to(self._device, non_blocking=True)
+        return self._pieces[key]
 
-    def _moved(self, indices: Tensor) -> Tensor:
-        if self._device.type == "cuda":  # pinned, the copy does not make the host wait
-            indices = indices.pin_memory()
-        return indices.to(self._device, non_blocking=True)
+    def _make_next(self, epoch: int, number: int) -> None:
+        """Let a thread make the next piece."""
+        last = (number + 1) * self._size >= self.count
+        key = (epoch + 1, 0) if last else (epoch, number + 1)
+        if self._size >= _MADE_AHEAD and key not in self._pieces and key not in self._coming:
+            self._coming[key] = _maker().submit(self._made, *key)
+
+    def _made(self, epoch: int, number: int) -> Tensor:
+        seed = derive_seed(self._seed, "order", epoch)
+        if self._size == self.count:
+            rng = torch.Generator().manual_seed(seed)
+            piece = torch.randperm(self.count, generator=rng)
+        else:
+            first = number * self._size
+            positions = torch.arange(first, min(first + self._size, self.count))
+            piece = permuted(positions, self.count, seed)
+        # Pinned, the copy does not make the host wait.
+        return piece.pin_memory() if self._device.type == "cuda" else piece
 
 
 def permuted(positions: Tensor, count: int, seed: int) -> Tensor:

@@ -102,6 +102,11 @@ class Dataset(ABC):
         with a message that says what the user can do.
         """
 
+    @property
+    def pack(self) -> Path | None:
+        """The folder of what ``prepare`` packed (``aigc_core.storage``); None if it does not."""
+        return None
+
     @abstractmethod
     def load(self, split: str) -> SampleStore:
         """Return the samples of one of the splits that the dataset's spec declares."""

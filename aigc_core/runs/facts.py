@@ -25,7 +25,7 @@ class DatasetFacts(ConfigModel):
     digest: str | None = None
     """Of the samples alone: the only digest in runs of version 0.1."""
     digests: Digests = {}
-    """Of every array that is trained on; see ``aigc_core.runs.digest``."""
+    """Of every array that is trained on; see ``aigc_core.storage.array_digest``."""
     columns: dict[str, Column] = {}
     """What arrays besides samples and labels are, by name."""
     held_out: dict[str, Digests] = {}

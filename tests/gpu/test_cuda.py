@@ -114,6 +114,26 @@ def test_levels_of_sixteen_bits_are_the_same_as_on_a_cpu(monkeypatch, fits: bool
     assert torch.equal(modality.to_stored(taken).cpu(), store.arrays["samples"][rows])
 
 
+def test_rows_from_disk_are_those_in_memory(tmp_path) -> None:
+    from aigc_core.engine import data
+    from aigc_core.storage import PackWriter, open_pack
+
+    samples = torch.arange(64 * 6, dtype=torch.uint8).view(64, 2, 3)
+    with PackWriter(tmp_path / "a.pack") as writer:
+        writer.finish({"samples": samples, "labels": torch.arange(64)}, {})
+    columns = dict(open_pack(tmp_path / "a.pack").columns)
+    columns["labels"] = columns["labels"][:]
+    packed = data.ResidentData(columns, torch.device("cuda"))
+    assert packed.on_disk
+    rows = [torch.randint(64, (16,), device=packed.index_device) for _ in range(20)]
+    ahead = [packed.begin({"samples": chosen}) for chosen in rows]
+    for chosen, fetch in zip(rows, ahead, strict=True):
+        batch = packed.finish(fetch)
+        assert batch["samples"].device.type == "cuda"
+        assert torch.equal(batch["samples"].cpu(), samples[chosen])
+        assert torch.equal(batch["labels"].cpu(), chosen)
+
+
 def test_a_poisoned_batch_is_skipped_on_the_device() -> None:
     ours = engine(precision="fp32", ema=None)
     before = {n: v.clone() for n, v in ours.state().weights.items()}

@@ -22,6 +22,7 @@ REPORT = (
         ["plugins", "list"],
         ["recipes"],
         ["datasets", "--json"],
+        ["datasets", "pack", "--help"],
         ["modalities"],
         ["runs"],
         ["config", "show", "image/dcgan"],

@@ -250,7 +250,7 @@ def test_options_have_their_own_cache_files(root, cache):
 def test_a_damaged_cache_file_is_made_again(root, cache):
     picture(root / "a.png")
     load(root, cache)
-    (path,) = (cache / "image-folder").iterdir()
+    (path,) = cache.rglob("samples-*.safetensors")
     path.write_bytes(path.read_bytes()[:-1])
     assert centre(load(root, cache)) == [255, 0, 0]
 
@@ -283,7 +283,7 @@ def test_two_threads_that_prepare_at_once_decode_once(root, cache, monkeypatch):
     for thread in threads:
         thread.join()
     assert len(calls) == 1
-    assert [path.suffix for path in (cache / "image-folder").iterdir()] == [".safetensors"]
+    assert [path.suffix for path in (cache / "image-folder").iterdir()] == [".pack"]
 
 
 def test_no_folder_given_is_an_error_that_says_how_to_give_one(no_root):

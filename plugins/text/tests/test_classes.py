@@ -9,6 +9,7 @@ import torch
 
 from aigc_core import DataError, DataFolders
 from aigc_core.api import stream_text, train
+from aigc_core.datasets import PackedArray
 from aigc_text.datasets import _classes
 from aigc_text.datasets.files import TextFiles
 from aigc_text.options import TextFilesOptions
@@ -70,14 +71,14 @@ def test_wherever_blocks_end_samples_are_the_same(root, cache, monkeypatch, size
     assert len(loaded(root, cache, "validation", validation=0.0)) == 0
 
 
-def test_samples_and_labels_are_mapped_not_read(root, cache) -> None:
-    made = TextFiles(TextFilesOptions(context=8), DataFolders(root, cache))
-    made.prepare()
-    for path in cache.rglob("*train.*s"):
-        dtype = np.int64 if path.suffix == ".labels" else np.int16
-        np.memmap(path, dtype, mode="r+")[:] = 1
-    arrays = made.load("train").arrays
-    assert bool((arrays["samples"] == 1).all() and (arrays["labels"] == 1).all())
+def test_samples_that_are_larger_than_memory_stay_on_disk(root, cache, monkeypatch) -> None:
+    in_memory = loaded(root, cache, context=8).arrays
+    monkeypatch.setenv("AIGC_DATA_MEMORY", "10")
+    on_disk = loaded(root, cache, context=8).arrays
+    for name, array in in_memory.items():
+        assert isinstance(on_disk[name], PackedArray)
+        assert on_disk[name].dtype == array.dtype
+        assert torch.equal(on_disk[name][torch.arange(len(array))], array)
 
 
 def test_pairs_are_learned_from_every_class(root, cache) -> None:

@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from aigc_core import DataError, DataFolders
+from aigc_core.datasets import PackedArray
+from aigc_core.storage import array_digest
 from aigc_text.datasets import _source
+from aigc_text.datasets._tokens import TextPart, read_tokens, write_tokens
 from aigc_text.datasets.files import TextFiles
 from aigc_text.options import TextFilesOptions
-from aigc_text.tokenizers import tokenizer_from_json
+from aigc_text.tokenizers import Characters, tokenizer_from_json
 
 TEXT = "The quick brown fox jumps over the lazy dog.\n" * 10
 
@@ -250,7 +253,8 @@ def peak_kib(tmp_path: Path, cache: Path, tokenizer: str, mebibytes: int) -> int
         for _ in range(mebibytes):
             out.write(rng.choice(np.frombuffer(b"abcdefgh .\n", np.uint8), 1 << 20).tobytes())
     command = [sys.executable, "-c", MEASURE, str(root), str(cache), tokenizer]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "AIGC_DATA_MEMORY": "10M"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     grown, count = map(int, done.stdout.split())
     if tokenizer == "characters":
         assert count == int((mebibytes << 20) * 0.9) - 64
@@ -264,5 +268,34 @@ def test_memory_does_not_grow_with_the_text(tmp_path, cache) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", ["characters", "bytes"])
 def test_memory_does_not_grow_with_a_long_text(tmp_path, cache, tokenizer) -> None:
-    """What there is of 900 MiB is mostly pages of the map that were touched, which can go again."""
-    assert peak_kib(tmp_path, cache, tokenizer, 300) < 150_000
+    assert peak_kib(tmp_path, cache, tokenizer, 300) < 60_000  # of 600 MiB, text and tokens
+
+
+def test_windows_on_disk_are_those_in_memory(file, cache, monkeypatch) -> None:
+    """Tokens are stored in the smallest type that holds the vocabulary."""
+    in_memory = loaded(file, cache, context=3).arrays["samples"]
+    (tokens,) = cache.rglob("*.tokens")
+    assert tokens.stat().st_size == len(TEXT)
+    monkeypatch.setenv("AIGC_DATA_MEMORY", "4")
+    on_disk = loaded(file, cache, context=3).arrays["samples"]
+    assert isinstance(on_disk, PackedArray)
+    assert (on_disk.shape, on_disk.dtype) == (in_memory.shape, in_memory.dtype)
+    assert on_disk.dtype == torch.int16
+    rows = torch.tensor([0, 5, len(in_memory) - 1])
+    assert torch.equal(on_disk[rows], in_memory[rows])
+    assert array_digest(on_disk) == array_digest(in_memory)
+
+
+@pytest.mark.parametrize(
+    ("size", "stored", "wanted"),
+    [(256, "uint8", torch.int16), (257, "uint16", torch.int16), (40_000, "uint16", torch.int32)],
+)
+def test_tokens_take_no_more_room_than_they_need(tmp_path, size, stored, wanted) -> None:
+    tokenizer = Characters("".join(chr(0x4E00 + n) for n in range(size)))
+    text = chr(0x4E00 + size - 1) + chr(0x4E00)
+    part = TextPart("", lambda: [text], 6)
+    write_tokens(tokenizer, [part], tmp_path / "a.tokens")
+    found = read_tokens(tmp_path / "a.tokens")
+    assert found.stored.name == stored
+    assert found.part(0, 2).dtype == wanted
+    assert found.part(0, 2).tolist() == [size - 1, 0]

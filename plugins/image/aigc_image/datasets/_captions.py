@@ -20,6 +20,7 @@ from aigc_core.datasets import list_some
 from aigc_core.datasets.listing import DataFile, list_files
 from aigc_core.errors import DataError, reason
 
+CAPTION_SUFFIXES = {".jsonl", ".csv", ".txt"}
 TABLES = ("metadata.jsonl", "metadata.csv")
 _MULTIPLE = 8
 """Lengths are multiples of this, so that a few more letters do not change a model's shape."""
@@ -35,7 +36,7 @@ def caption_files(root: Path, images: Sequence[str]) -> list[DataFile]:
     stems = {os.path.splitext(path)[0] for path in images}
     return [
         file
-        for file in list_files(root, (".jsonl", ".csv", ".txt"))
+        for file in list_files(root, CAPTION_SUFFIXES)
         if os.path.basename(file.path).lower() in TABLES
         or (file.path.lower().endswith(".txt") and os.path.splitext(file.path)[0] in stems)
     ]

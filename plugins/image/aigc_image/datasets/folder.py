@@ -10,7 +10,12 @@ from torch import Tensor
 from aigc_core import Column, SampleSpec
 from aigc_core.datasets import DecodedFile, FolderDataset
 from aigc_core.datasets.listing import DataFile
-from aigc_image.datasets._captions import caption_column, caption_files, read_captions
+from aigc_image.datasets._captions import (
+    CAPTION_SUFFIXES,
+    caption_column,
+    caption_files,
+    read_captions,
+)
 from aigc_image.datasets._decode import HINTS, REMARKS, SUFFIXES, decode
 from aigc_image.options import ImageFolderOptions
 
@@ -47,7 +52,7 @@ class ImageFolder(FolderDataset):
 
     def further_files(self, paths: Sequence[str]) -> Sequence[DataFile]:
         """Return the tables and texts that hold captions."""
-        if self.folders.root is None or self.folders.root.is_file():
+        if self.folders.root is None or not self.files.left_out.keys() & CAPTION_SUFFIXES:
             return ()
         return caption_files(self.folders.root, paths)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aigc_core import Column
-from aigc_core.datasets import folder_labels, list_some
+from aigc_core.datasets import folder_labels, lazy_rows, list_some
 from aigc_core.datasets.listing import DataFile
 from aigc_core.errors import DataError
 from aigc_image.datasets.folder import Arranged, ImageFolder
@@ -93,8 +93,8 @@ class PairedFolder(_TwoFolders):
             notes.append(f"Left out, since they have no partner: {list_some(alone)}.")
         samples = arrays["samples"]
         found = {
-            "samples": samples[torch.cat([targets[name] for name in both])],
-            "input": samples[torch.cat([inputs[name] for name in both])],
+            "samples": lazy_rows(samples, torch.cat([targets[name] for name in both])),
+            "input": lazy_rows(samples, torch.cat([inputs[name] for name in both])),
         }
         labels, names = folder_labels(both)
         if names:
@@ -118,8 +118,8 @@ class UnpairedFolder(_TwoFolders):
     ) -> Arranged:
         a, b = self.rows(paths, counts)
         found = {
-            "samples": arrays["samples"][torch.cat(list(b.values()))],
-            "input": arrays["samples"][torch.cat(list(a.values()))],
+            "samples": lazy_rows(arrays["samples"], torch.cat(list(b.values()))),
+            "input": lazy_rows(arrays["samples"], torch.cat(list(a.values()))),
         }
         column = Column(modality="image", spec=self.spec, stream="input")
         return found, [], {"input": column}, self.others(paths)

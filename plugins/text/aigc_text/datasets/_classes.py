@@ -2,7 +2,7 @@
 
 Overlapping windows are cheap only in one unbroken text, and every border breaks it, between classes
 or between training and held-out text. So each class is cut into consecutive samples, which are
-written to disk with their labels and memory-mapped. Only text with classes pays for this: as much
+written to disk with their labels. Only text with classes pays for this: as much
 disk as its tokens, and eight bytes for each sample.
 """
 
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from aigc_core.datasets import atomic_file
-from aigc_text.datasets._tokens import EncodedText, map_array
+from aigc_core.datasets import PackedArray, atomic_file
+from aigc_core.storage import RowReader, Segment
+from aigc_text.datasets._tokens import EncodedText, holds, torch_type
 
 _BLOCK = 1 << 20  # tokens or labels copied at once
 _LABEL = np.dtype(np.int64)
@@ -31,7 +32,7 @@ class ClassedSamples:
     ) -> None:
         """Take the tokens, their file ``target`` and how to cut them; write nothing yet."""
         self._tokens_file = target
-        self._dtype: np.dtype[Any] = text.tokens.numpy().dtype
+        self._dtype, self._wanted = text.stored, text.dtype
         self._length = length
         self._spans = list(_spans(text.counts, split, length, validation))
         stem = f"{target.stem}-{length}-{validation:g}-{split}"
@@ -45,18 +46,28 @@ class ClassedSamples:
 
     def write(self) -> None:
         """Write both files unless they exist."""
-        if self.read() is None:
+        if not self.is_there():
             _write(self._samples_file, self._sample_blocks())
             _write(self._labels_file, self._label_blocks())
 
-    def read(self) -> tuple[Tensor, Tensor] | None:
-        """Map samples ``(N, length)`` and labels int64 ``(N,)``; None unless both files exist."""
+    def is_there(self) -> bool:
+        """Return whether both files exist."""
         count = sum(self.counts)
-        samples = map_array(self._samples_file, self._dtype, count * self._length)
-        labels = map_array(self._labels_file, _LABEL, count)
-        if samples is None or labels is None:
-            return None
-        return samples.view(count, self._length), labels
+        return holds(self._samples_file, self._dtype, count * self._length) and holds(
+            self._labels_file, _LABEL, count
+        )
+
+    def read(self) -> tuple[PackedArray, PackedArray]:
+        """Return samples ``(N, length)`` and labels int64 ``(N,)``, on disk."""
+        count = sum(self.counts)
+        samples, labels = (
+            [Segment(file, 0, count)] for file in (self._samples_file, self._labels_file)
+        )
+        stored = torch_type(self._dtype)
+        return (
+            PackedArray(RowReader(samples, (self._length,), stored, dtype=self._wanted)),
+            PackedArray(RowReader(labels, (), torch.int64)),
+        )
 
     def _sample_blocks(self) -> Iterator[NDArray[Any]]:
         for first, samples in self._spans:

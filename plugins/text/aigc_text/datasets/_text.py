@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from aigc_core import DataError, Dataset, SampleSpec, SampleStore
-from aigc_core.datasets import check_split, locked_cache
+from aigc_core.datasets import PackedArray, check_split, locked_cache
+from aigc_core.storage import kept
 from aigc_text.datasets._classes import ClassedSamples
 from aigc_text.datasets._tokens import (
     EncodedText,
@@ -34,8 +35,8 @@ class TextDataset(Dataset):
     """Windows of one long text: a sample begins at every token except the last ``context``.
 
     The tokens are kept in ``<cache>/<name>/<hash>.tokens``, where the hash covers what the text is
-    (``identity``) and how it is encoded. They are memory-mapped, so text may be larger than
-    memory. A text with classes is cut differently: see ``_classes``.
+    (``identity``) and how it is encoded. If they are larger than memory, they stay there and
+    windows are read from disk. A text with classes is cut differently: see ``_classes``.
     """
 
     name: ClassVar[str]
@@ -96,13 +97,13 @@ class TextDataset(Dataset):
         arrays = (
             self._labelled(found, split)
             if names
-            else {"samples": self._windows(found.tokens, split, length)}
+            else {"samples": self._windows(found, split, length)}
         )
         return SampleStore(
             arrays=arrays,
             spec=SampleSpec(
                 shape=(length,),
-                dtype="int16" if found.tokens.dtype == torch.int16 else "int32",
+                dtype="int16" if found.dtype == torch.int16 else "int32",
                 units={"vocabulary_size": found.tokenizer.vocabulary_size},
                 assets={"tokenizer": found.tokenizer.to_json()},
             ),
@@ -114,7 +115,7 @@ class TextDataset(Dataset):
         text = read_tokens(self._target)
         if text is None or not self._label_names:
             return text is not None
-        return all(self._classed(text, split).read() is not None for split in SPLITS)
+        return all(self._classed(text, split).is_there() for split in SPLITS)
 
     def _classed(self, text: EncodedText, split: str) -> ClassedSamples:
         length, validation = self.options.context + 1, self.options.validation
@@ -138,19 +139,19 @@ class TextDataset(Dataset):
                 f"of its samples of {self.options.context + 1:,} tokens. Set a smaller "
                 "dataset.options.context, give more text, or dataset.options.validation=0 for none."
             )
-        found = classed.read()
-        assert found is not None  # it is prepared
-        return {"samples": found[0], "labels": found[1]}
+        arrays = dict(zip(("samples", "labels"), classed.read(), strict=True))
+        return kept(arrays, self.name, self._target.parent)
 
     @functools.cached_property
     def _label_names(self) -> tuple[str, ...]:
         return tuple(part.label for part in self.parts() if part.label)
 
-    def _windows(self, tokens: Tensor, split: str, length: int) -> Tensor:
-        border = int(len(tokens) * (1 - self.options.validation))
-        part = tokens[:border] if split == "train" else tokens[border:]
+    def _windows(self, text: EncodedText, split: str, length: int) -> Tensor:
+        count = sum(text.counts)
+        border = int(count * (1 - self.options.validation))
+        part = text.part(0, border) if split == "train" else text.part(border, count)
         if split == "validation" and self.options.validation == 0:
-            return tokens.new_empty(0, length)
+            return torch.empty(0, length, dtype=text.dtype)
         if len(part) < length:
             otherwise = "" if split == "train" else ", or dataset.options.validation=0 for none"
             raise DataError(
@@ -158,7 +159,10 @@ class TextDataset(Dataset):
                 f"after), and the {split} part of '{self.name}' has {len(part):,}. Set a smaller "
                 f"context, or give more text{otherwise}."
             )
-        return part.unfold(0, length, 1)  # (T,) -> (T - context, context + 1)
+        tokens = kept({"samples": part}, self.name, self._target)["samples"]
+        if isinstance(tokens, PackedArray):
+            return tokens.windows(length)
+        return tokens.unfold(0, length, 1)  # (T,) -> (T - context, context + 1)
 
     @functools.cached_property
     def _target(self) -> Path:

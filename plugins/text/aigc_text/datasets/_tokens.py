@@ -1,9 +1,8 @@
-"""Files of tokens: written while the text is read, then memory-mapped instead of read."""
+"""Files of tokens: written while the text is read, in the smallest type that holds them."""
 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from aigc_core.datasets import atomic_file
+from aigc_core.datasets import PackedArray, atomic_file
+from aigc_core.storage import Progress, RowReader, Segment
 from aigc_text.options import TextOptions
 from aigc_text.tokenizer import Tokenizer
 from aigc_text.tokenizers import Bytes, Characters, tokenizer_from_json
@@ -26,11 +25,23 @@ Pieces = Callable[[], Iterable[str]]
 class EncodedText:
     """A whole text as tokens."""
 
-    tokens: Tensor
-    """``(T,)``, int16 or int32: a memory-mapped file, which must not be written to."""
+    file: Path
+    """Of the tokens."""
+    stored: np.dtype[Any]
+    """Their type in the file."""
     tokenizer: Tokenizer
     counts: tuple[int, ...]
     """Number of tokens in each part of the text, in order."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the tokens as samples: int16, or int32 for more than 32,768."""
+        return torch.int16 if self.tokenizer.vocabulary_size <= 2**15 else torch.int32
+
+    def part(self, first: int, last: int) -> PackedArray:
+        """Return the tokens from ``first`` to before ``last``, on disk."""
+        segment = Segment(self.file, first * self.stored.itemsize, last - first)
+        return PackedArray(RowReader([segment], (), torch_type(self.stored), dtype=self.dtype))
 
 
 @dataclass(frozen=True)
@@ -74,50 +85,52 @@ def write_tokens(tokenizer: Tokenizer, parts: Sequence[TextPart], path: Path) ->
     The JSON is written last: if it exists, the tokens are complete. Memory use does not grow with
     the text.
     """
-    dtype = np.dtype(np.int16 if tokenizer.vocabulary_size <= 2**15 else np.int32)
+    dtype = np.dtype(_smallest(tokenizer.vocabulary_size))
     counts = [0] * len(parts)
-    with atomic_file(path) as scratch, scratch.open("wb") as file:
+    with (
+        atomic_file(path) as scratch,
+        scratch.open("wb") as file,
+        Progress("Encoding text", "tokens") as progress,
+    ):
         for number, part in enumerate(parts):
             for tokens in tokenizer.encode_pieces(part.pieces()):
                 file.write(tokens.astype(dtype).tobytes())
                 counts[number] += len(tokens)
+                progress.add(len(tokens))
     facts = {"counts": counts, "dtype": dtype.name, "tokenizer": tokenizer.to_json()}
     with atomic_file(_facts_of(path)) as scratch:
         scratch.write_text(json.dumps(facts), encoding="utf-8")
 
 
+def _smallest(vocabulary_size: int) -> type[np.integer[Any]]:
+    if vocabulary_size <= 2**16:
+        return np.uint8 if vocabulary_size <= 2**8 else np.uint16
+    return np.int32
+
+
 def read_tokens(path: Path) -> EncodedText | None:
-    """Map what ``write_tokens`` wrote; None if it is missing or damaged."""
+    """Find what ``write_tokens`` wrote; None if it is missing or damaged."""
     try:
         facts = json.loads(_facts_of(path).read_text(encoding="utf-8"))
         dtype, counts = np.dtype(facts["dtype"]), tuple(map(int, facts["counts"]))
         tokenizer = tokenizer_from_json(facts["tokenizer"])
-        tokens = map_array(path, dtype, sum(counts))
+        there = holds(path, dtype, sum(counts))
     except (OSError, KeyError, TypeError, ValueError):
         return None
-    return None if tokens is None else EncodedText(tokens, tokenizer, counts)
+    return EncodedText(path, dtype, tokenizer, counts) if there else None
 
 
-def map_array(path: Path, dtype: np.dtype[Any], count: int) -> Tensor | None:
-    """Map a file of ``count`` numbers; None if it is missing or of another size."""
+def holds(path: Path, dtype: np.dtype[Any], count: int) -> bool:
+    """Return whether a file is there and has the size of so many numbers."""
     try:
-        if path.stat().st_size != count * dtype.itemsize:
-            return None
-        # Read-only: torch.from_file maps for writing, which the kernel refuses for files that are
-        # larger than the memory.
-        mapped = np.memmap(path, dtype, mode="r") if count else np.empty(0, dtype)
-    except FileNotFoundError:
-        return None
-    except OSError:  # a file system without memory maps: read the file
-        try:
-            mapped = np.fromfile(path, dtype)
-        except OSError:
-            return None
-        if len(mapped) != count:
-            return None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not writable")
-        return torch.from_numpy(mapped)
+        return path.stat().st_size == count * dtype.itemsize
+    except OSError:
+        return False
+
+
+def torch_type(dtype: np.dtype[Any]) -> torch.dtype:
+    """Return PyTorch's name of a type."""
+    return torch.from_numpy(np.empty(0, dtype)).dtype
 
 
 def _facts_of(path: Path) -> Path:

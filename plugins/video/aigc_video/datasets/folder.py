@@ -49,5 +49,5 @@ class VideoFolder(FolderDataset):
     ) -> tuple[dict[str, Tensor], list[str], dict[str, Column], list[str]]:
         """Add the first frames."""
         samples = arrays["samples"]
-        arrays = {**arrays, "first_frame": samples[:, 0].clone()}
+        arrays = {**arrays, "first_frame": samples[:, 0]}
         return arrays, label_names, {"first_frame": first_frame_column(samples)}, []

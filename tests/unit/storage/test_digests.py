@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from aigc_core.runs import digest
-from aigc_core.runs.digest import array_digest, array_digests
+from aigc_core.storage import array_digest, array_digests, digests
 
 
 def test_windows_are_known_by_the_text_they_are_cut_from() -> None:
@@ -29,7 +28,7 @@ def test_windows_of_another_length_are_another_array() -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 29, 30, 58, 59])
 def test_one_changed_value_anywhere_is_seen(monkeypatch, place) -> None:
-    monkeypatch.setattr(digest, "_PIECE_BYTES", 40)  # so that there are several pieces
+    monkeypatch.setattr(digests, "_PIECE_BYTES", 40)  # so that there are several pieces
     samples = torch.arange(60, dtype=torch.int16).view(6, 10)
     changed = samples.clone()
     changed.view(-1)[place] += 1
@@ -38,7 +37,7 @@ def test_one_changed_value_anywhere_is_seen(monkeypatch, place) -> None:
 
 
 def test_the_order_of_rows_counts_across_pieces(monkeypatch) -> None:
-    monkeypatch.setattr(digest, "_PIECE_BYTES", 8)
+    monkeypatch.setattr(digests, "_PIECE_BYTES", 8)
     labels = torch.tensor([0, 0, 1, 1])
     assert array_digest(labels) != array_digest(labels.flip(0))
 
