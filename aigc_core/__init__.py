@@ -17,6 +17,7 @@ from aigc_core.errors import (
 
 if TYPE_CHECKING:
     from aigc_core.api import (
+        Origin,
         Request,
         Sampler,
         evaluate,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         generate_text,
         load_generator,
         open_sampler,
+        origin_of,
         resume,
         stream_text,
         train,
@@ -95,6 +97,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "api": (
+        "Origin",
         "Request",
         "Sampler",
         "evaluate",
@@ -103,6 +106,7 @@ _WHERE = {
         "generate_text",
         "load_generator",
         "open_sampler",
+        "origin_of",
         "resume",
         "stream_text",
         "train",
@@ -218,6 +222,7 @@ __all__ = [
     "Modality",
     "ModalitySpec",
     "OptimizerConfig",
+    "Origin",
     "Parent",
     "ParentSpec",
     "Phase",
@@ -255,6 +260,7 @@ __all__ = [
     "load_generator",
     "open_run",
     "open_sampler",
+    "origin_of",
     "resume",
     "stream_text",
     "train",

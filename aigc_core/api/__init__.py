@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aigc_core.api.evaluation import Evaluation, evaluate
     from aigc_core.api.files import GeneratedFiles, generate_files
     from aigc_core.api.generation import generate, generate_text, load_generator, stream_text
+    from aigc_core.api.made_by import Origin, origin_of
     from aigc_core.api.preview import DatasetPreview, preview_dataset
     from aigc_core.api.request import Request, RequestValidator
     from aigc_core.api.sampler import Sampler, open_sampler
@@ -19,6 +20,7 @@ _WHERE = {
     "blueprint": ("Blueprint",),
     "evaluation": ("Evaluation", "evaluate"),
     "generation": ("generate", "generate_text", "load_generator", "stream_text"),
+    "made_by": ("Origin", "origin_of"),
     "preview": ("DatasetPreview", "preview_dataset"),
     "files": ("GeneratedFiles", "generate_files"),
     "request": ("Request", "RequestValidator"),
@@ -34,6 +36,7 @@ __all__ = [
     "DatasetPreview",
     "Evaluation",
     "GeneratedFiles",
+    "Origin",
     "Request",
     "RequestValidator",
     "Sampler",
@@ -44,6 +47,7 @@ __all__ = [
     "generate_text",
     "load_generator",
     "open_sampler",
+    "origin_of",
     "preview_dataset",
     "resume",
     "stream_text",

@@ -15,7 +15,7 @@ COMMANDS = {
     "generate": ("generate", "Draw samples from a trained run."),
     "evaluate": ("evaluate", "Compare samples of a run with its data, by metrics."),
     "runs": ("runs", "List runs, with how far they are."),
-    "show": ("show", "Show what a run is, and what it can be asked for."),
+    "show": ("show", "Show what a run can be asked for, or how a generated file was made."),
     "recipes": ("listings", "List what can be trained."),
     "datasets": ("listings", "List what to train on, or look at some of it."),
     "modalities": ("listings", "List the kinds of content, and who brings them."),

@@ -93,6 +93,26 @@ def verify(folder: Path, names: tuple[str, ...]) -> None:
             raise ValueError(f"{name} does not match its checksum")
 
 
+def weights_digest(checkpoints: Path, step: int) -> str:
+    """Return the SHA-256 of a checkpoint's weights, by which a run's samples name it.
+
+    As its manifest says: nothing is read but that. Of an imported run, it is the digest of the
+    weights that were exported.
+
+    Raises:
+        RunError: there is no such checkpoint, or its manifest is damaged.
+    """
+    folder = checkpoint_folder(checkpoints, step)
+    try:
+        weights = _entries(folder).get("weights.safetensors")
+    except ValueError as error:
+        raise RunError(f"The checkpoint {folder} is damaged ({error}).") from None
+    digest = weights.get("origin", weights.get("sha256")) if isinstance(weights, dict) else None
+    if not isinstance(digest, str):
+        raise RunError(f"The checkpoint {folder} is damaged ({MANIFEST} is incomplete).")
+    return digest
+
+
 def _entries(folder: Path) -> dict[str, object]:
     is_real_folder(folder)
     try:

@@ -16,6 +16,7 @@ SHARED = {"complaints", "errors", "files", "state", "_lazy", "_version", "strict
 MAY_IMPORT = {
     "interfaces": set(),
     "datasets": {"interfaces"},
+    "notes": {"interfaces"},
     "plugins": {"interfaces"},
     "config": {"plugins", "interfaces"},
     "losses": {"interfaces"},
