@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Compare samples of a run with its data, by metrics."),
     "runs": ("runs", "List runs, with how far they are."),
     "show": ("show", "Show what a run can be asked for, or how a generated file was made."),
+    "report": ("report", "Write a page on a run, or one that compares several."),
     "recipes": ("listings", "List what can be trained."),
     "datasets": ("listings", "List what to train on, or look at some of it."),
     "modalities": ("listings", "List the kinds of content, and who brings them."),

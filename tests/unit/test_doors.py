@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "runs": {"config", "interfaces"},
     "observers": {"plugins", "runs", "engine", "config", "interfaces"},
     "evaluation": {"interfaces"},
+    "report": {"runs", "config", "plugins", "interfaces"},
     "api": {"observers", "runs", "engine", "networks", "config", "plugins", "interfaces"},
     "testing": {
         "api",
@@ -40,6 +41,7 @@ MAY_IMPORT = {
     },
     "scaffold": {"plugins", "interfaces"},
     "cli": {
+        "report",
         "scaffold",
         "testing",
         "api",
