@@ -182,7 +182,6 @@ def record_of(
         "recipe": sampler.run.recipe,
         **({"plugin": f"{plugin} {status.version}"} if status and plugin else {}),
         "run": {
-            "name": _name(sampler.run),
             "step": sampler.step,
             "digest": weights_digest(sampler.run.checkpoints, sampler.step),
         },
@@ -190,13 +189,6 @@ def record_of(
         "device": sampler.device.type,
         "torch": torch.__version__,
     }
-
-
-def _name(run: Run) -> str:
-    """Return the run's path below the last folder ``runs``, by which commands find it."""
-    parts = run.path.parts
-    after = len(parts) - parts[::-1].index("runs") if "runs" in parts[:-1] else len(parts) - 1
-    return "/".join(parts[after:])
 
 
 def _kept(text: str) -> Any:
@@ -220,11 +212,10 @@ def command_of(record: Mapping[str, Any], run: str | None = None) -> str | None:
 
     Args:
         record: of ``record_of``, or read from a file.
-        run: the run, as it is to be typed; None for its name as it was.
+        run: the run, as it is to be typed; None for ``RUN``, where it is not known.
     """
     request, made_by = record["request"], record["run"]
-    name = str(made_by.get("name", "RUN"))
-    words = ["aigc generate", run or shlex.quote(name if name[:1] != "-" else "RUN")]
+    words = ["aigc generate", run or "RUN"]
     words.append(f"--checkpoint {made_by['step']}")
     kinds = {"interpolation": "--interpolate", "reconstructions": "--reconstruct"}
     words += [kinds[request["kind"]]] if request.get("kind") in kinds else []

@@ -17,6 +17,8 @@ COMMANDS = {
     "runs": ("runs", "List runs, with how far they are."),
     "show": ("show", "Show what a run can be asked for, or how a generated file was made."),
     "report": ("report", "Write a page on a run, or one that compares several."),
+    "export": ("export", "Write a run's generator for other programs and other people."),
+    "import": ("export", "Make a run of an exported folder, after verifying it."),
     "recipes": ("listings", "List what can be trained."),
     "datasets": ("listings", "List what to train on, or look at some of it."),
     "modalities": ("listings", "List the kinds of content, and who brings them."),

@@ -106,9 +106,8 @@ def _show_origin(path: str, as_json: bool) -> None:
         return
     console = Console(highlight=False, soft_wrap=True)
     say(console, f"Made by {record['made_by']}: {record.get('recipe')}, {record.get('program')}")
-    say(console, f"  run: {made_by.get('name')}, step {made_by.get('step')}")
+    say(console, f"  step {made_by['step']} of {run or 'a run that is not here'}")
     say(console, f"  digest of its weights: {made_by.get('digest')}")
-    say(console, f"  here it is: {run}" if run else "  that run is not here")
     for name, value in record["request"].items():
         say(console, f"  {name}: {value}")
     if "sample" in record:

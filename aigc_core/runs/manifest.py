@@ -113,6 +113,17 @@ def weights_digest(checkpoints: Path, step: int) -> str:
     return digest
 
 
+def is_excerpt(checkpoints: Path) -> bool:
+    """Whether the newest checkpoint is of an imported run: weights without the training's state."""
+    step = max(checkpoint_steps(checkpoints), default=None)
+    try:
+        entries = {} if step is None else _entries(checkpoint_folder(checkpoints, step))
+    except (ValueError, RunError):
+        return False
+    weights = entries.get("weights.safetensors")
+    return isinstance(weights, dict) and "origin" in weights
+
+
 def _entries(folder: Path) -> dict[str, object]:
     is_real_folder(folder)
     try:

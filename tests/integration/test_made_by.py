@@ -95,7 +95,7 @@ def test_the_run_is_found_again_by_its_digest(aigc, tmp_path) -> None:
     moved = tmp_path / "moved.png"
     moved.write_bytes(made.files[0].read_bytes())
     shown = aigc("show", moved).out
-    assert f"here it is: {run.path.relative_to(tmp_path)}" in shown
+    assert f"step 1 of {run.path.relative_to(tmp_path)}" in shown
     assert f"aigc generate {run.path.relative_to(tmp_path)} --checkpoint 1 " in shown
 
 

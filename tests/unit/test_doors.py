@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "observers": {"plugins", "runs", "engine", "config", "interfaces"},
     "evaluation": {"interfaces"},
     "report": {"runs", "config", "plugins", "interfaces"},
-    "api": {"observers", "runs", "engine", "networks", "config", "plugins", "interfaces"},
+    "api": {"observers", "report", "runs", "engine", "networks", "config", "plugins", "interfaces"},
     "testing": {
         "api",
         "observers",
