@@ -15,6 +15,7 @@ import safetensors.torch
 from aigc_core._version import __version__
 from aigc_core.api.card import model_card
 from aigc_core.api.files import write_samples
+from aigc_core.api.graphs import export_onnx, export_pt2
 from aigc_core.api.portable import Portable, on_cpu, portable
 from aigc_core.api.request import Request
 from aigc_core.api.sampler import Sampler, open_sampler
@@ -54,7 +55,8 @@ def export_run(
         run: a run or the path of one.
         format: ``safetensors`` for the weights alone, averaged where there are any;
             ``hf-folder`` for a folder with a model card, which ``import_run`` reads; ``script``
-            for a folder with one Python file that draws samples.
+            for a folder with one Python file that draws samples; ``onnx`` and ``pt2``, for
+            networks that draw in one pass, whose outputs are compared first.
         out: what to write: a file that is missing, or a folder that is missing or empty. None for
             the run's name in the current folder.
         checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
@@ -68,10 +70,11 @@ def export_run(
         raise ConfigError(f"There is no format '{format}'.{did_you_mean(format, FORMATS)}")
     sampler = open_sampler(run, checkpoint=checkpoint, device="cpu")
     name = f"{sampler.run.path.name}-{sampler.step}"
-    default = f"{name}.safetensors" if format == "safetensors" else f"{name}-{format}"
+    is_file = format in ("safetensors", "onnx", "pt2")
+    default = f"{name}.{format}" if is_file else f"{name}-{format}"
     target = Path(os.path.expanduser(default if out is None else out))
     try:
-        _check_free(target, is_file=format == "safetensors")
+        _check_free(target, is_file=is_file)
         FORMATS[format](sampler, target)
     except OSError as error:
         raise StorageError(f"Could not write {target}: {reason(error)}.") from error
@@ -87,14 +90,16 @@ def _check_free(target: Path, *, is_file: bool) -> None:
 def generator_weights(sampler: Sampler) -> bytes:
     """Return the generator's weights as a safetensors file: names are those within it."""
     weights = {name: on_cpu(value) for name, value in sampler.generator.state_dict().items()}
-    about = {
-        "format": "pt",
+    return safetensors.torch.save(weights, metadata={"format": "pt", **_about(sampler)})
+
+
+def _about(sampler: Sampler) -> dict[str, str]:
+    return {
         "recipe": sampler.run.recipe,
         "step": str(sampler.step),
         "digest": weights_digest(sampler.run.checkpoints, sampler.step),
         "program": f"aigc {__version__}",
     }
-    return safetensors.torch.save(weights, metadata=about)
 
 
 def _export_safetensors(sampler: Sampler, target: Path) -> None:
@@ -148,13 +153,7 @@ def _manifest(sampler: Sampler, files: dict[str, bytes]) -> str:
         path: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for path, data in sorted(files.items())
     }
-    about = {
-        "schema_version": 1,
-        "program": f"aigc {__version__}",
-        "recipe": sampler.run.recipe,
-        "step": sampler.step,
-        "digest": weights_digest(sampler.run.checkpoints, sampler.step),
-    }
+    about = {"schema_version": 1, **_about(sampler), "step": sampler.step}
     return json.dumps({**about, "files": entries}, indent=2) + "\n"
 
 
@@ -162,4 +161,6 @@ FORMATS: dict[str, Callable[[Sampler, Path], None]] = {
     "safetensors": _export_safetensors,
     "hf-folder": _export_folder,
     "script": _export_script,
+    "onnx": lambda sampler, target: export_onnx(sampler, target, _about(sampler)),
+    "pt2": lambda sampler, target: export_pt2(sampler, target, _about(sampler)),
 }

@@ -19,7 +19,7 @@ def add_commands(app: typer.Typer, name: str) -> None:
 
 def export(
     run: RunArgument,
-    format: Annotated[str, typer.Option(help="safetensors, hf-folder or script.")],
+    format: Annotated[str, typer.Option(help="safetensors, hf-folder, script, onnx or pt2.")],
     out: Annotated[
         Path | None, typer.Option(help="A new file or folder; otherwise one of the run's name.")
     ] = None,

@@ -271,6 +271,12 @@ def test_bad_input_is_a_sentence_and_writes_nothing(aigc, dcgan, arguments, said
     assert Path("there").read_text() == "mine"
 
 
+def test_who_takes_an_exported_folder_for_a_run_is_told_to_import_it(aigc, exported) -> None:
+    done = aigc("generate", exported)
+    assert done.code == 2
+    assert f"aigc import {exported}" in " ".join(done.err.split())
+
+
 def test_a_folder_that_was_not_exported_is_refused(aigc, dcgan) -> None:
     assert "was not exported" in aigc("import", dcgan.path).err
     assert "no folder" in aigc("import", "nothing").err
@@ -297,3 +303,67 @@ def test_a_private_seed_is_not_exported(tmp_path) -> None:
             assert str(seed).encode() not in path.read_bytes()
     again = import_run(folder, out=tmp_path / "imported")
     assert torch.equal(generate(run, count=3), generate(again, count=3))
+
+
+def session(path: Path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("recipe", ["image/dcgan", "audio/wavegan", "image/vae"])
+def test_onnx_gives_what_the_network_gives(runs, tmp_path, recipe) -> None:
+    pytest.importorskip("onnxscript")
+    path = export_run(runs(recipe), format="onnx", out=tmp_path / "g.onnx").path
+    assert [found.name for found in tmp_path.iterdir() if found.name[:1] == "g"] == ["g.onnx"]
+    onnx, generator = session(path), load_generator(runs(recipe), device="cpu")
+    assert onnx.get_modelmeta().custom_metadata_map["recipe"] == recipe
+    for count in (2, 5):
+        latents = generator.sample_latents(count, rng=torch.Generator().manual_seed(1))
+        (found,) = onnx.run(["samples"], {"latents": latents.numpy()})
+        expected = generator(latents)
+        assert torch.from_numpy(found).allclose(expected, rtol=0, atol=1e-5)
+        assert float(expected.std()) > 0
+
+
+def test_onnx_takes_labels(tmp_path) -> None:
+    pytest.importorskip("onnxscript")
+    run = train(
+        "image/dcgan",
+        preset="tiny",
+        steps=1,
+        overrides={"model.conditional": True},
+        out=tmp_path / "run",
+        progress=False,
+    )
+    onnx = session(export_run(run, format="onnx", out=tmp_path / "g.onnx").path)
+    assert [given.name for given in onnx.get_inputs()] == ["latents", "label"]
+
+
+def test_what_a_graph_cannot_hold_is_said(aigc, runs) -> None:
+    done = aigc("export", runs("audio/specgan").path, "--format", "pt2", "--out", "g.pt2")
+    assert done.code == 0, done.err
+    assert "SpecGANGenerator.restore, which makes samples of it, is not part of the graph" in (
+        " ".join(done.err.split())
+    )
+    assert "holds a pickle" in done.err
+    done = aigc("export", runs("text/gpt").path, "--format", "pt2", "--out", "text.pt2")
+    assert done.code == 2
+    assert "draws in many steps" in done.err
+    assert not Path("text.pt2").exists()
+
+
+def test_pt2_is_a_program_of_torch(dcgan, tmp_path) -> None:
+    path = export_run(dcgan, format="pt2", out=tmp_path / "g.pt2").path
+    program = torch.export.load(path)  # our own file, a moment old
+    generator = load_generator(dcgan, device="cpu")
+    latents = generator.sample_latents(5, rng=torch.Generator().manual_seed(1))
+    assert torch.allclose(program.module()(latents), generator(latents), rtol=0, atol=1e-5)
+
+
+def test_a_graph_that_gives_something_else_is_not_written(dcgan, tmp_path, monkeypatch) -> None:
+    from aigc_core.api import graphs
+
+    monkeypatch.setattr(graphs, "TOLERANCE", -1.0)
+    with pytest.raises(RunError, match="gives other samples"):
+        export_run(dcgan, format="pt2", out=tmp_path / "g.pt2")
+    assert not (tmp_path / "g.pt2").exists()
