@@ -8,8 +8,11 @@ from aigc_core.api.commands import resume, train
 if TYPE_CHECKING:
     from aigc_core.api.blueprint import Blueprint
     from aigc_core.api.evaluation import Evaluation, evaluate
+    from aigc_core.api.exporting import Exported, export_run
     from aigc_core.api.files import GeneratedFiles, generate_files
     from aigc_core.api.generation import generate, generate_text, load_generator, stream_text
+    from aigc_core.api.importing import import_run
+    from aigc_core.api.made_by import Origin, origin_of
     from aigc_core.api.packing import PackedDataset, pack_dataset
     from aigc_core.api.preview import DatasetPreview, preview_dataset
     from aigc_core.api.request import Request, RequestValidator
@@ -19,8 +22,11 @@ if TYPE_CHECKING:
 _WHERE = {
     "blueprint": ("Blueprint",),
     "evaluation": ("Evaluation", "evaluate"),
+    "exporting": ("Exported", "export_run"),
     "generation": ("generate", "generate_text", "load_generator", "stream_text"),
     "packing": ("PackedDataset", "pack_dataset"),
+    "importing": ("import_run",),
+    "made_by": ("Origin", "origin_of"),
     "preview": ("DatasetPreview", "preview_dataset"),
     "files": ("GeneratedFiles", "generate_files"),
     "request": ("Request", "RequestValidator"),
@@ -35,18 +41,23 @@ __all__ = [
     "Blueprint",
     "DatasetPreview",
     "Evaluation",
+    "Exported",
     "GeneratedFiles",
+    "Origin",
     "PackedDataset",
     "Request",
     "RequestValidator",
     "Sampler",
     "Training",
     "evaluate",
+    "export_run",
     "generate",
     "generate_files",
     "generate_text",
+    "import_run",
     "load_generator",
     "open_sampler",
+    "origin_of",
     "pack_dataset",
     "preview_dataset",
     "resume",

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Unpack
@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aigc_core.api.made_by import Marking, NoteWriter, record_of
 from aigc_core.api.request import Request, RequestOptions
 from aigc_core.api.sampler import Kind, Sampler, open_sampler
 from aigc_core.errors import ConfigError, StorageError, UserError, did_you_mean, reason
 from aigc_core.files import atomic_folder
+from aigc_core.interfaces import Modality
 from aigc_core.runs import Run
 from aigc_core.runs.inside import is_real_file, is_real_folder, names_in
 from aigc_core.storage import array_digest
@@ -52,6 +54,9 @@ def generate_files(
     checkpoint: str | int | None = None,
     data_root: str | Path | None = None,
     device: str = "auto",
+    metadata: bool = True,
+    mark: str | None = None,
+    producer: str | None = None,
     **request: Unpack[RequestOptions],
 ) -> GeneratedFiles:
     """Draw samples into a new folder: all of them or, on an error, none.
@@ -67,6 +72,10 @@ def generate_files(
         checkpoint: ``"best"`` or the step of a kept checkpoint; None for the newest.
         data_root: for reconstructions: where the data is now, if it was moved.
         device: as for training.
+        metadata: whether files say, in their format's own metadata or in a file beside them, how
+            they were made, and the folder gets a ``manifest.json``; ``origin_of`` reads that.
+        mark: ``"cn"`` to write the implicit label of GB 45438-2025 too.
+        producer: with that mark: who offers the service.
         request: the fields of ``Request``; memory use does not grow with ``count``.
 
     Raises:
@@ -74,8 +83,9 @@ def generate_files(
         StorageError: the files could not be written.
     """
     asked = Request(**request)
+    marking = Marking(metadata, mark, producer)
     sampler = open_sampler(run, checkpoint=checkpoint, data_root=data_root, device=device)
-    return write_samples(sampler, asked, kind=kind, format=format, out=out)
+    return write_samples(sampler, asked, kind=kind, format=format, out=out, marking=marking)
 
 
 def write_samples(
@@ -85,8 +95,10 @@ def write_samples(
     kind: Kind = "samples",
     format: str | None = None,
     out: str | Path | None = None,
+    marking: Marking | None = None,
 ) -> GeneratedFiles:
     """Write what a sampler draws; see ``generate_files``."""
+    marking = marking or Marking()
     formats = _formats(sampler, asked, format)
     drawn = _drawn(sampler, asked, kind)
     drawn = itertools.chain([next(drawn)], drawn)  # raise errors before a folder is created
@@ -98,9 +110,15 @@ def write_samples(
     try:
         if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder. Choose another one with --out.")
-        with atomic_folder(folder, replace=out is None, durable=False) as scratch:
-            total = 2 * asked.count if kind == "reconstructions" else asked.count
-            names, previews = _write(sampler, drawn, scratch, total, formats)
+        with (
+            atomic_folder(folder, replace=out is None, durable=False) as scratch,
+            contextlib.ExitStack() as stack,
+        ):
+            annotate = _unnoted
+            if marking.metadata:
+                record = record_of(sampler, asked, kind, formats, marking)
+                annotate = stack.enter_context(NoteWriter(scratch, record, marking)).add
+            names, previews = _write(sampler, asked, kind, drawn, scratch, formats, annotate)
     except OSError as error:
         raise StorageError(f"Could not write samples in {folder}: {reason(error)}.") from error
     shown = {column: folder / name for column, name in previews.items()}
@@ -165,14 +183,28 @@ def _check_replaceable(folder: Path) -> None:
         is_real_file(folder / name)
 
 
+Annotate = Callable[[Path, Modality, Mapping[str, Any], bool], None]
+"""What is done to each file once it is written: ``NoteWriter.add``."""
+
+
+def _unnoted(path: Path, modality: Modality, about: Mapping[str, Any], made: bool) -> None:
+    """Leave a file as it is."""
+
+
 def _write(
     sampler: Sampler,
+    asked: Request,
+    kind: Kind,
     drawn: Iterator[dict[str, Tensor]],
     folder: Path,
-    count: int,
     formats: Mapping[str, str],
+    annotate: Annotate,
 ) -> tuple[list[str], dict[str, str]]:
     """Write the samples chunk by chunk; return the files' names, and the previews' by output."""
+    pairs = kind == "reconstructions"
+    count = 2 * asked.count if pairs else asked.count
+    outputs = {column: {"output": column} if len(formats) > 1 else {} for column in formats}
+    given = sampler.validator.given_columns(asked)
     modalities, main = sampler.parts.modalities, next(iter(formats))
     shared = {f for f in formats.values() if list(formats.values()).count(f) > 1}
     names: list[str] = []
@@ -195,13 +227,22 @@ def _write(
                     if format in shared:  # two outputs would have files of one name
                         saved = [p.rename(p.with_stem(f"{p.stem}-{column}")) for p in saved]
                     names += [path.name for path in saved]
+                    for number, path in enumerate(saved, start):
+                        about = {"sample": number, **outputs[column]}
+                        is_data = column in given or (pairs and number % 2 == 0)
+                        annotate(path, modalities[column], about, not is_data)
                 if start < PREVIEW_COUNT:
                     first.setdefault(column, []).append(stored[: PREVIEW_COUNT - start])
             start += len(next(iter(chunk.values())))
+    for column, file in arrays.items():
+        annotate(Path(file.name), modalities[column], {"output": column}, column not in given)
     previews = {}
     for column, pieces in first.items():
         path = folder / ("preview" if column == main else f"preview-{column}")
         previews[column] = modalities[column].preview(torch.cat(pieces), path).name
+        for name in sorted(os.listdir(folder)):
+            if name.startswith(f"{path.name}."):  # there may be a sound beside a picture
+                annotate(folder / name, modalities[column], {}, column not in given)
     return names, previews
 
 

@@ -31,7 +31,7 @@ from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.schema import InitialRef, ParentRef
 from aigc_core.engine import load_weights, renaming, saved_modules, saved_state
 from aigc_core.errors import ConfigError, RunError, did_you_mean
-from aigc_core.interfaces import Generator
+from aigc_core.interfaces import Discriminator, Generator
 from aigc_core.interfaces.recipe import Parent
 from aigc_core.plugins import PluginHost, RecipeSpec, get_host
 from aigc_core.runs import DatasetFacts, Run, choose_checkpoint, open_run
@@ -62,6 +62,8 @@ class Trained(NamedTuple):
     generator: Generator
     """With averaged weights, if there are any."""
     checkpoint: Checkpoint
+    left_out: frozenset[str] = frozenset()
+    """Discriminators that the checkpoint is without, as those of imported runs are: random."""
 
 
 def blueprint_of(run: Run, layers: Sequence[Layer] = ()) -> Blueprint:
@@ -118,17 +120,27 @@ def load_trained(
     header = found.header()
     if any(name.startswith("ema.") for name in header):
         own |= {f"ema.{key}": value for key, value in saved_state(generator).items()}
+    left_out = _left_out(modules, header)
+    own = {name: value for name, value in own.items() if name.partition(".")[0] not in left_out}
     check_header(header, own, found.path)
     weights = found.weights
     _warn_of_nan(run, found, weights)
     averaged = {n: w for n, w in weights.items() if n.startswith("ema.")}
-    load_weights(modules, {n: w for n, w in weights.items() if n not in averaged})
+    there = {name: module for name, module in modules.items() if name not in left_out}
+    load_weights(there, {n: w for n, w in weights.items() if n not in averaged})
     if averaged:
         load_weights({"ema": generator}, averaged)
     blueprint.merge(trainer)
     for module in (*modules.values(), generator):
         module.to(device).eval().requires_grad_(False)  # once, so that threads may share it
-    return Trained(parts, generator, found)
+    return Trained(parts, generator, found, left_out)
+
+
+def _left_out(modules: Mapping[str, torch.nn.Module], header: Header) -> frozenset[str]:
+    """Return the names of discriminators of which a checkpoint has no weight."""
+    there = {name.partition(".")[0] for name in header}
+    judges = {name for name, module in modules.items() if isinstance(module, Discriminator)}
+    return frozenset(judges - there)
 
 
 def whole_header(run: Run, config: RunConfig, found: Checkpoint) -> Header:
@@ -426,7 +438,10 @@ def _initial(given: Given) -> tuple[dict[str, Tensor], InitialRef, DatasetFacts 
     loaded = load_trained(source.run, blueprint_of(source.run), _CPU, source.step)
     networks = loaded.parts.trainer.networks()  # the generator's weights are the averaged ones
     weights = {
-        f"{n}.{k}": v for n, found in networks.items() for k, v in found.state_dict().items()
+        f"{n}.{k}": v
+        for n, found in networks.items()
+        if n not in loaded.left_out
+        for k, v in found.state_dict().items()
     }
     reference = InitialRef(source=str(source.run.path), step=source.step, sha256="")
     return weights, reference, source.run.dataset

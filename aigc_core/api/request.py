@@ -206,6 +206,13 @@ class RequestValidator:
         """Names of the conditions that are files."""
         return [name for name, found in self._conditions.items() if self._kind(found) == "file"]
 
+    def given_columns(self, request: Request) -> set[str]:
+        """Return the columns that a request gives whole: as outputs they come back unchanged."""
+        given = {*request.inputs, *(["label"] if request.label is not None else [])}
+        given |= {self._text_condition()} if request.prompt else set()
+        found = [self._conditions[name] for name in given if name in self._conditions]
+        return {c.column for c in found if not c.gaps and not c.is_beginning}
+
     def named_files(self, texts: Sequence[str]) -> dict[str, Given]:
         """Return what several ``NAME=FILE`` give, by the condition; see ``named_file``.
 

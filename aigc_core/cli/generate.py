@@ -71,12 +71,27 @@ def generate(
     data_root: Annotated[
         str | None, typer.Option(help="With --reconstruct: where the data is now.")
     ] = None,
+    metadata: Annotated[
+        bool,
+        typer.Option(
+            "--metadata/--no-metadata",
+            help="Whether files say how they were made: see `aigc show FILE`.",
+        ),
+    ] = True,
+    mark: Annotated[
+        str | None,
+        typer.Option(metavar="cn", help="A label that a law asks for: cn is GB 45438-2025's."),
+    ] = None,
+    producer: Annotated[
+        str | None, typer.Option(help="With --mark cn: name or code of who offers the service.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Draw samples from a trained run."""
     from aigc_core.api import Request, open_sampler
     from aigc_core.api.files import write_samples
+    from aigc_core.api.made_by import Marking
     from aigc_core.api.sampler import Kind
 
     if interpolate and reconstruct:
@@ -85,6 +100,7 @@ def generate(
         raise UserError("--prompt does not go with --interpolate and --reconstruct.")
     if data_root is not None and not reconstruct:
         raise UserError("--data-root goes with --reconstruct: nothing else reads data.")
+    marking = Marking(metadata, mark, producer)
     assigned = dict(parse_assignment(text) for text in set_ or ())
     controls = {key.removeprefix("controls."): value for key, value in assigned.items()}
     if tokens is not None:
@@ -114,7 +130,7 @@ def generate(
     kind: Kind = "samples"
     if interpolate or reconstruct:
         kind = "interpolation" if interpolate else "reconstructions"
-    files = write_samples(sampler, asked, kind=kind, format=format, out=out)
+    files = write_samples(sampler, asked, kind=kind, format=format, out=out, marking=marking)
     if as_json:
         print_json(
             {

@@ -47,7 +47,8 @@ def _complete_presets(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in (spec.presets if spec else ()) if name.startswith(incomplete)]
 
 
-def _complete_runs(incomplete: str) -> list[str]:
+def complete_runs(incomplete: str) -> list[str]:
+    """Return the runs whose path begins so."""
     from aigc_core.files import relative_path
     from aigc_core.runs import find_runs
 
@@ -78,7 +79,7 @@ RecipeArgument = Annotated[
 ]
 RunArgument = Annotated[
     str,
-    typer.Argument(help="The run's folder: see `aigc runs`.", autocompletion=_complete_runs),
+    typer.Argument(help="The run's folder: see `aigc runs`.", autocompletion=complete_runs),
 ]
 DatasetOption = Annotated[
     str | None,

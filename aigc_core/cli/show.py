@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from aigc_core.cli.output import JsonOption, print_json, say
-from aigc_core.cli.settings import CheckpointOption, RunArgument
+from aigc_core.cli.settings import CheckpointOption, complete_runs
+from aigc_core.errors import UserError
+from aigc_core.files import relative_path
+
+RunOrFileArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|FILE",
+        help="A run's folder: see `aigc runs`. Or a file or folder that `aigc generate` wrote.",
+        autocompletion=complete_runs,
+    ),
+]
 
 
 def add_commands(app: typer.Typer, name: str) -> None:
@@ -17,9 +30,14 @@ def add_commands(app: typer.Typer, name: str) -> None:
 
 
 def show(
-    run: RunArgument, checkpoint: CheckpointOption = None, as_json: JsonOption = False
+    run: RunOrFileArgument, checkpoint: CheckpointOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show what a run is, and what it can be asked for."""
+    """Show what a run can be asked for, or how a generated file was made."""
+    if _is_generated(Path(os.path.expanduser(run))):
+        if checkpoint is not None:
+            raise UserError("--checkpoint goes with a run, and a file is of one.")
+        _show_origin(run, as_json)
+        return
     from aigc_core.api import open_sampler
 
     sampler = open_sampler(run, checkpoint=checkpoint, device="cpu")
@@ -67,3 +85,40 @@ def _show_controls(console: Console, controls: dict[str, Any]) -> None:
     for name, field in controls.items():
         value = "null" if field.get("default") is None else field["default"]
         say(console, f"  {f'{name}={value}':24} {field.get('description', '')}")
+
+
+def _is_generated(path: Path) -> bool:
+    """Whether a path is that of a file, or of a folder that has a manifest and is no run."""
+    if path.is_file():
+        return True
+    return (path / "manifest.json").is_file() and not (path / "config.yaml").exists()
+
+
+def _show_origin(path: str, as_json: bool) -> None:
+    from aigc_core.api.made_by import origin_of
+
+    origin = origin_of(path)
+    record, made_by = origin.record, origin.record["run"]
+    run = None if origin.run is None else relative_path(origin.run.path)
+    if as_json:
+        found = {"source": str(origin.source), "found_run": run, "command": origin.command}
+        print_json({**record, **found, "label": origin.label})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    say(console, f"Made by {record['made_by']}: {record.get('recipe')}, {record.get('program')}")
+    say(console, f"  step {made_by['step']} of {run or 'a run that is not here'}")
+    say(console, f"  digest of its weights: {made_by.get('digest')}")
+    for name, value in record["request"].items():
+        say(console, f"  {name}: {value}")
+    if "sample" in record:
+        say(console, f"  this is its sample {record['sample']} {record.get('output', '')}".rstrip())
+    say(console, f"  on {record.get('device')}, with torch {record.get('torch')}")
+    if origin.label is not None:
+        say(console, f"  AIGC: {origin.label}")
+    if origin.source != Path(os.path.expanduser(path)):
+        say(console, f"  as said by {relative_path(origin.source)}")
+    if origin.command is None:
+        say(console, "No command makes it again: an array or long text it was given is not kept.")
+    else:
+        say(console, "The same bytes again, with these versions on such a machine:")
+        say(console, f"  {origin.command}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from aigc_core.interfaces.note import NoteFormat
 from aigc_core.interfaces.sample import SampleSpec
 
 
@@ -41,6 +43,10 @@ class Modality(ABC):
     lossy_formats: tuple[str, ...] = ()
     """Those of ``formats`` from which ``read`` restores the saved sample only approximately; an
     instance may set its own, if that depends on the data."""
+    notes: ClassVar[Mapping[str, NoteFormat]] = {}
+    """Where files that ``save`` and ``preview`` write keep a note of how they were made, by
+    suffix without its dot. What is not here gets a file of its own beside it: see
+    ``aigc_core.notes``, which has some formats."""
     sample_dtype: ClassVar[torch.dtype] = torch.float32
     """Type of samples in the model's form."""
     sample_range: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from aigc_core.runs.manifest import (
     checkpoint_steps,
     describe_files,
     incomplete,
+    is_excerpt,
     verify,
 )
 from aigc_core.runs.outcome import SCALARS
@@ -135,6 +137,12 @@ def load_checkpoint(checkpoints: Path, warn: Callable[[str], None]) -> Checkpoin
         RunError: the folder is gone, no checkpoint in it verifies, or one cannot be read; none was
             moved.
     """
+    if is_excerpt(checkpoints):
+        raise RunError(
+            f"{checkpoints.parent} was imported, without what its training would need, so it "
+            "cannot be resumed. Start a new run from its weights with: aigc train RECIPE "
+            f"--init-from {shlex.quote(str(checkpoints.parent))}"
+        )
     found = _newest_whole(checkpoints, (WEIGHTS, TENSORS, SCALARS))
     if found is None:
         if not is_real_folder(checkpoints):

@@ -333,6 +333,8 @@ def open_run(name: str | Path, parent: Path = Path("runs")) -> Run:
                 return run
     known = [str(run.path) for run in find_runs(parent)]
     hint = did_you_mean(str(name), known) if known else " There is no run in ./runs yet."
+    if os.path.exists(os.path.join(name, "aigc.yaml")):
+        raise RunError(f"{name} was exported. Make a run of it with: aigc import {name}")
     if os.path.exists(name):
         raise RunError(f"{name} is not a run folder: it has no {CONFIG}.{hint}")
     raise RunError(f"There is no run at {name}.{hint}")

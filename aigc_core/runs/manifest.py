@@ -93,6 +93,37 @@ def verify(folder: Path, names: tuple[str, ...]) -> None:
             raise ValueError(f"{name} does not match its checksum")
 
 
+def weights_digest(checkpoints: Path, step: int) -> str:
+    """Return the SHA-256 of a checkpoint's weights, by which a run's samples name it.
+
+    As its manifest says: nothing is read but that. Of an imported run, it is the digest of the
+    weights that were exported.
+
+    Raises:
+        RunError: there is no such checkpoint, or its manifest is damaged.
+    """
+    folder = checkpoint_folder(checkpoints, step)
+    try:
+        weights = _entries(folder).get("weights.safetensors")
+    except ValueError as error:
+        raise RunError(f"The checkpoint {folder} is damaged ({error}).") from None
+    digest = weights.get("origin", weights.get("sha256")) if isinstance(weights, dict) else None
+    if not isinstance(digest, str):
+        raise RunError(f"The checkpoint {folder} is damaged ({MANIFEST} is incomplete).")
+    return digest
+
+
+def is_excerpt(checkpoints: Path) -> bool:
+    """Whether the newest checkpoint is of an imported run: weights without the training's state."""
+    step = max(checkpoint_steps(checkpoints), default=None)
+    try:
+        entries = {} if step is None else _entries(checkpoint_folder(checkpoints, step))
+    except (ValueError, RunError):
+        return False
+    weights = entries.get("weights.safetensors")
+    return isinstance(weights, dict) and "origin" in weights
+
+
 def _entries(folder: Path) -> dict[str, object]:
     is_real_folder(folder)
     try:

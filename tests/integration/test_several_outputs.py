@@ -200,7 +200,8 @@ def test_each_sample_is_a_file_of_each_output_with_one_number(aigc, run) -> None
     assert done.code == 0, done.err
     names = sorted(path.name for path in Path("made").iterdir())
     numbered = [f"{n:06d}.{suffix}" for n in range(4) for suffix in ("png", "txt", "wav")]
-    assert [name for name in names if not name.startswith("preview")] == numbered
+    assert [name for name in names if name[:1] == "0" and name[-5:] != ".json"] == numbered
+    assert "manifest.json" in names
     assert {name for name in names if name.startswith("preview")} >= {
         "preview.png",
         "preview-sound.wav",
@@ -285,6 +286,7 @@ def test_files_of_two_outputs_of_one_kind_bear_their_names(tmp_path: Path, aigc)
     names = {path.name for path in Path("made").iterdir()}
     assert names == {
         *(f"{n:06d}-{column}.png" for n in (0, 1) for column in ("samples", "mirrored")),
+        "manifest.json",
         "preview.png",
         "preview-mirrored.png",
     }

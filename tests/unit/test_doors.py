@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "interfaces": set(),
     "storage": set(),
     "datasets": {"storage", "interfaces"},
+    "notes": {"interfaces"},
     "plugins": {"interfaces"},
     "config": {"plugins", "interfaces"},
     "losses": {"interfaces"},
@@ -27,8 +28,10 @@ MAY_IMPORT = {
     "runs": {"config", "storage", "interfaces"},
     "observers": {"plugins", "runs", "engine", "config", "interfaces"},
     "evaluation": {"interfaces"},
+    "report": {"runs", "config", "plugins", "interfaces"},
     "api": {
         "observers",
+        "report",
         "runs",
         "engine",
         "networks",
@@ -49,6 +52,7 @@ MAY_IMPORT = {
     },
     "scaffold": {"plugins", "interfaces"},
     "cli": {
+        "report",
         "scaffold",
         "testing",
         "api",

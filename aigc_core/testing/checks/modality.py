@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from aigc_core.interfaces import Modality
+from aigc_core.interfaces.note import Note
 from aigc_core.testing.checks.check import Checks, fail_unless
 from aigc_core.testing.results import CheckFailed
 from aigc_core.testing.subjects import MANY, ModalityOnDataset, ModalitySubject
@@ -161,6 +162,26 @@ def save_and_read(subject: ModalityOnDataset) -> None:
                 f"{what} called sample {number} '{path.name}'; its name should hold its number.",
             )
             _check_read(modality, path, sample, exact=format not in modality.lossy_formats)
+        if format in modality.notes:
+            _check_note(modality, paths[0], format)
+
+
+def _check_note(modality: Modality, path: Path, format: str) -> None:
+    """Check that a note comes back, and that the sample reads as it did without."""
+    before, place = modality.read(path), modality.notes[format]
+    note = Note('{"made_by": "AI", "prompt": "\\u00e4 <&>"}', '{"Label":"1"}')
+    try:
+        path.write_bytes(place.write(path.read_bytes(), note))
+        found = place.read(path.read_bytes())
+    except ValueError as error:
+        raise CheckFailed(f"notes['{format}'] cannot write into {path.name}: {error}.") from None
+    fail_unless(
+        found == note, f"notes['{format}'] wrote {note} into {path.name}, and read {found}."
+    )
+    fail_unless(
+        torch.equal(modality.read(path), before),
+        f"{path.name} holds another sample once notes['{format}'] wrote into it.",
+    )
 
 
 def _check_read(modality: Modality, path: Path, sample: Tensor, *, exact: bool) -> None:

@@ -3,7 +3,7 @@
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,10 +11,12 @@ import soundfile
 import torch
 from torch import Tensor
 
+from aigc_audio.notes import FLAC, WAV
 from aigc_audio.preview import clips_in_a_row, spectrogram_sheet
 from aigc_core import ConfigError, DataError, Modality, Representation, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
 from aigc_core.errors import did_you_mean, reason
+from aigc_core.notes import PNG, NoteFormat
 
 logger = logging.getLogger("aigc")
 FULL_SCALE = 32768
@@ -32,6 +34,7 @@ class AudioModality(Modality):
     """
 
     formats: ClassVar[tuple[str, ...]] = ("wav", "flac")
+    notes: ClassVar[Mapping[str, NoteFormat]] = {"wav": WAV, "flac": FLAC, "png": PNG}
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__(spec)

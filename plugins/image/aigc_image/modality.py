@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from torchvision.utils import make_grid
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
 from aigc_core.errors import did_you_mean
+from aigc_core.notes import PNG, NoteFormat
 
 logger = logging.getLogger("aigc")
 MIN_MODEL_SIZE = 32
@@ -39,6 +41,7 @@ class ImageModality(Modality):
     """
 
     formats: ClassVar[tuple[str, ...]] = ("png",)
+    notes: ClassVar[Mapping[str, NoteFormat]] = {"png": PNG}
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__(spec)

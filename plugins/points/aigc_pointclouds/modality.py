@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +14,9 @@ from torch import Tensor
 from aigc_core import ConfigError, DataError, Modality, Representation, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
 from aigc_core.errors import did_you_mean
+from aigc_core.notes import GIF, PNG, NoteFormat
 from aigc_pointclouds.geometry import RADIUS
+from aigc_pointclouds.notes import GLB, PLY
 from aigc_pointclouds.preview import sheet, turning
 
 logger = logging.getLogger("aigc")
@@ -29,6 +32,7 @@ class PointCloudModality(Modality):
     """
 
     formats: ClassVar[tuple[str, ...]] = ("ply", "glb")
+    notes: ClassVar[Mapping[str, NoteFormat]] = {"ply": PLY, "glb": GLB, "png": PNG, "gif": GIF}
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__(spec)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,9 @@ from torchvision.utils import make_grid
 from aigc_core import ConfigError, DataError, Modality, Representation, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
 from aigc_core.errors import did_you_mean
+from aigc_core.notes import GIF, PNG, NoteFormat
 from aigc_video.axes import ChannelsFirst
+from aigc_video.notes import MP4
 from aigc_video.options import MAX_RATE_HZ
 
 logger = logging.getLogger("aigc")
@@ -38,6 +41,7 @@ class VideoModality(Modality):
     """
 
     formats: ClassVar[tuple[str, ...]] = ("mp4", "gif")
+    notes: ClassVar[Mapping[str, NoteFormat]] = {"mp4": MP4, "gif": GIF, "png": PNG}
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__(spec)
