@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aigc_core.api.blueprint import Blueprint
 from aigc_core.api.lineage import blueprint_of, load_trained
@@ -28,8 +28,11 @@ from aigc_core.engine import (
 from aigc_core.errors import ConfigError, RunError
 from aigc_core.interfaces import (
     AutoregressiveGenerator,
+    Generator,
     LatentGenerator,
+    Phase,
     Reconstructs,
+    Trainer,
 )
 from aigc_core.runs import Run, open_run
 from aigc_core.runs.checkpoint import Checkpoint
@@ -121,6 +124,11 @@ class Sampler:
             **self.validator.describe(),
         }
 
+    def forget_training(self) -> None:
+        """Let go of networks that only training needs; nothing can be reconstructed afterwards."""
+        self.trainer = _Untrained(self.generator)
+        self.parts = self.parts._replace(trainer=self.trainer)
+
     def _warn_of_changes(self, checkpoint: Checkpoint) -> None:
         record = read_record(checkpoint.scalars, self.run)
         changes = sampling_changes(self.run, record) if record is not None else []
@@ -151,9 +159,10 @@ class Sampler:
             ConfigError: the run cannot be asked for that.
             DataError: a file that is given cannot be read.
         """
-        return self._drawn(self.validator.checked(request))
+        return self.draw_checked(self.validator.checked(request))
 
-    def _drawn(self, asked: CheckedRequest) -> Iterator[dict[str, Tensor]]:
+    def draw_checked(self, asked: CheckedRequest) -> Iterator[dict[str, Tensor]]:
+        """Return the samples of a request that ``validator.checked``; see ``draw_columns``."""
         chunks = draw_chunks(
             self.generator,
             asked.count,
@@ -209,7 +218,7 @@ class Sampler:
         if isinstance(self.generator, AutoregressiveGenerator):
             return drawn_pieces(self.generator, codec, asked, stops, self.device)
         main = self.generator.outputs[0]
-        return whole_pieces(codec, (drawn[main] for drawn in self._drawn(asked)), stops)
+        return whole_pieces(codec, (drawn[main] for drawn in self.draw_checked(asked)), stops)
 
     def interpolate(self, request: Request) -> Iterator[Tensor]:
         """Yield samples that interpolate between two latents.
@@ -264,6 +273,22 @@ class Sampler:
                 again = trainer.reconstruct(to_model(stored.to(self.device)), labels)
             pairs = torch.stack([stored, to_stored(again).cpu()], dim=1)  # (n, 2, *shape)
             yield pairs.flatten(0, 1)  # -> (2 n, *shape)
+
+
+class _Untrained(Trainer):
+    """Stands for the trainer of a generator that is not trained any more."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self._generator}
+
+    def generator(self) -> Generator:
+        return self._generator
+
+    def phases(self) -> Sequence[Phase]:
+        return []
 
 
 def _privacy(run: Run) -> dict[str, float] | None:

@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "plugins",
         "interfaces",
     },
+    "serving": {"api", "engine", "interfaces"},
     "scaffold": {"plugins", "interfaces"},
     "cli": {
         "scaffold",
