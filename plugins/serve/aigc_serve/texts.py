@@ -208,11 +208,12 @@ class _Asked:
         self.count = 1 if body.n is None else body.n
         self.seed = new_seed(body.seed)
         self.tokens = tokens
-        given = {"tokens": tokens, "temperature": body.temperature, "top_p": body.top_p}
-        self.params = {"count": "n", "prompt": prompt_field} | {
-            name: f"controls.{name}" for name, value in given.items() if value is None
-        }
-        self.params.setdefault("tokens", tokens_field)
+        self.params = {"count": "n", "prompt": prompt_field}
+        if tokens is not None:
+            self.params["tokens"] = tokens_field
+        for name in ("temperature", "top_p"):
+            if getattr(body, name) is not None:
+                self.params[name] = name
         if self.model.codec is None:
             raise ApiError(
                 400,
