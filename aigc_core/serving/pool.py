@@ -30,6 +30,8 @@ class ServedModel:
         self.name, self.sampler, self.worker, self.limits = name, sampler, worker, limits
         self.modalities: Mapping[str, Modality] = sampler.parts.modalities
         self._batcher = batcher_for(sampler)
+        self.description = self._described()
+        """What it is and can be asked for, as JSON data without any path."""
         _stop_within(sampler.generator, worker.check)
 
     @property
@@ -43,8 +45,7 @@ class ServedModel:
         modality = self.modalities[self.outputs[0]]
         return modality if isinstance(modality, TextCodec) else None
 
-    def describe(self) -> dict[str, Any]:
-        """Return what it is and can be asked for, as JSON data without any path."""
+    def _described(self) -> dict[str, Any]:
         known = self.sampler.describe()
         outputs = {}
         for column, described in known["outputs"].items():

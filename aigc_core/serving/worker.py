@@ -194,7 +194,8 @@ class Worker:
                 self._turn()
             except Exception as error:  # of this file; the thread must live
                 logger.error("A request failed: %s", raised_at(error))
-                self._end(self._active[0], error)
+                for task in list(self._active)[:1]:
+                    self._end(task, error)
         with self._changed:
             left = [*self._active, *self._waiting]
             self._waiting.clear()
@@ -242,8 +243,9 @@ class Worker:
         except Exception as error:
             self._fail(task, error)
         else:
-            if self._active[0] is task:
-                self._active.rotate(-1)
+            with self._changed:
+                if self._active[0] is task:
+                    self._active.rotate(-1)
             try:
                 if piece is not None:
                     task.on_piece(piece)

@@ -69,7 +69,7 @@ def _about(service: Service, model: ServedModel) -> dict[str, Any]:
         "object": "model",
         "created": service.started,
         "owned_by": "aigc",
-        "aigc": {**model.describe(), "endpoints": sorted(answers), "notes": notes},
+        "aigc": {**model.description, "endpoints": sorted(answers), "notes": notes},
     }
 
 

@@ -53,7 +53,7 @@ def new_seed(seed: int | None) -> int:
 
 def conditions_of(model: ServedModel) -> dict[str, dict[str, Any]]:
     """Return a model's conditions, as ``RequestValidator.describe`` does."""
-    found: dict[str, dict[str, Any]] = model.sampler.validator.describe()["conditions"]
+    found: dict[str, dict[str, Any]] = model.description["conditions"]
     return found
 
 

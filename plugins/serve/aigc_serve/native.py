@@ -119,7 +119,7 @@ async def _result(service: Service, asked: Asked) -> dict[str, Any]:
         media_type = modality.media_type(format)
         is_text = media_type.startswith("text/")
         outputs[column] = {
-            "modality": asked.model.sampler.validator.describe()["outputs"][column]["modality"],
+            "modality": asked.model.description["outputs"][column]["modality"],
             "format": format,
             "media_type": media_type,
             "encoding": "utf-8" if is_text else "base64",

@@ -60,7 +60,8 @@ class Answer:
         """
         while True:
             try:
-                item, ended = await asyncio.wait_for(self._found.get(), pause_s)
+                async with asyncio.timeout(pause_s):  # wait_for of 3.11 may lose a cancellation
+                    item, ended = await self._found.get()
             except TimeoutError:
                 yield None
                 continue

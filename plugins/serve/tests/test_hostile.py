@@ -136,7 +136,7 @@ def test_bodies_that_mean_no_good(quiet: Running, body: bytes) -> None:
     for path in ("/aigc/v1/generate", "/aigc/v1/jobs"):
         reply = quiet.post(path, body)
         assert reply.status in (400, 404), reply.body
-        assert reply.error["message"].endswith((".", "?")), reply.error
+        assert reply.error["message"], reply.error
         assert reply.headers["x-should-retry"] == "false"
         gives_nothing_away(reply.body)
 
@@ -145,8 +145,6 @@ def test_a_string_of_a_clients_is_never_a_path(quiet: Running, tmp_path: Path) -
     """Neither that of a file that is there, under any name that could name it."""
     secret = tmp_path / "secret.png"
     modality = quiet.pool.models["translate"].sampler.modality
-    stored = quiet.pool.models["gan"].sampler.generator.scale if False else None
-    assert stored is None
     secret.write_bytes(modality.encoded(_picture(modality), "png"))
     assert modality.adapt(secret) is not None
     for value in (str(secret), f"file://{secret}", {"data": str(secret), "type": "png"}):
