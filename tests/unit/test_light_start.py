@@ -1,4 +1,4 @@
-"""Commands that only list answer without torch, which takes seconds to import."""
+"""Commands that only list answer without torch and servers, which take long to import."""
 
 import json
 import subprocess
