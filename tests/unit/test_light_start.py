@@ -7,7 +7,8 @@ import sys
 import pytest
 
 REPORT = (
-    "import sys, atexit, json; HEAVY = ('torch', 'starlette', 'uvicorn'); from aigc_core.cli import main; "
+    "import sys, atexit, json; from aigc_core.cli import main; "
+    "HEAVY = ('torch', 'starlette', 'uvicorn'); "
     "atexit.register(lambda: sys.stderr.write('\\n' + json.dumps(sorted("
     "m for m in sys.modules if m.split('.')[0].startswith(HEAVY))))); "
     "sys.argv = ['aigc', *sys.argv[1:]]; main()"
