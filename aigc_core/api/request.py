@@ -77,6 +77,19 @@ class Request:
         return self.prompt is None and not self.inputs and not self.controls and not self.want
 
 
+@dataclass(frozen=True)
+class CheckedRequest:
+    """A request that a run can answer, as its generator takes it."""
+
+    count: int
+    seed: int
+    wanted: tuple[str, ...]
+    """The outputs that are wanted, by column."""
+    conditions: Mapping[str, Tensor]
+    """In the model's form, each ``(count, ...)`` or ``(1, ...)``, on the CPU."""
+    controls: ConfigModel
+
+
 class RequestValidator:
     """Checks requests against the conditions and controls that a generator declares."""
 
@@ -105,6 +118,21 @@ class RequestValidator:
         self._controls = generator.controls
         self._modalities = modalities
         self._label_names = label_names
+
+    def checked(self, request: Request) -> CheckedRequest:
+        """Return a request as a generator takes it; files are read, and not needed afterwards.
+
+        Raises:
+            ConfigError: the run cannot be asked for that.
+            DataError: a file that is given cannot be read.
+        """
+        return CheckedRequest(
+            request.count,
+            request.seed,
+            self.wanted(request),
+            self.conditions(request),
+            self.controls(request),
+        )
 
     def conditions(self, request: Request) -> dict[str, Tensor]:
         """Return a request's conditions as a generator takes them, on the CPU.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aigc_core.api.blueprint import Blueprint
 from aigc_core.api.lineage import blueprint_of, load_trained
-from aigc_core.api.request import Request, RequestValidator
+from aigc_core.api.request import CheckedRequest, Request, RequestValidator
+from aigc_core.api.text_stream import TextPiece, drawn_pieces, whole_pieces
 from aigc_core.api.unchanged import read_record, sampling_changes
 from aigc_core.config import Layer, given_settings
 from aigc_core.config.layers import nest
@@ -26,9 +28,11 @@ from aigc_core.engine import (
 from aigc_core.errors import ConfigError, RunError
 from aigc_core.interfaces import (
     AutoregressiveGenerator,
+    Generator,
     LatentGenerator,
+    Phase,
     Reconstructs,
-    TokenControls,
+    Trainer,
 )
 from aigc_core.runs import Run, open_run
 from aigc_core.runs.checkpoint import Checkpoint
@@ -36,7 +40,6 @@ from aigc_core.runs.record import listed
 
 logger = logging.getLogger("aigc")
 Kind = Literal["samples", "interpolation", "reconstructions"]
-_UNFINISHED = "\ufffd"  # what half a character decodes to
 
 
 def open_sampler(
@@ -121,6 +124,11 @@ class Sampler:
             **self.validator.describe(),
         }
 
+    def forget_training(self) -> None:
+        """Let go of networks that only training needs; nothing can be reconstructed afterwards."""
+        self.trainer = _Untrained(self.generator)
+        self.parts = self.parts._replace(trainer=self.trainer)
+
     def _warn_of_changes(self, checkpoint: Checkpoint) -> None:
         record = read_record(checkpoint.scalars, self.run)
         changes = sampling_changes(self.run, record) if record is not None else []
@@ -132,17 +140,18 @@ class Sampler:
             )
 
     def draw(self, request: Request) -> Iterator[Tensor]:
-        """Yield the samples of a request, chunk by chunk: those of the first output it wants.
+        """Return the samples of a request, chunk by chunk: those of the first output it wants.
+
+        The request is checked at once, and each chunk is computed when it is taken.
 
         Raises:
             ConfigError: the run cannot be asked for that.
             DataError: a file that is given cannot be read.
         """
-        for drawn in self.draw_columns(request):
-            yield next(iter(drawn.values()))
+        return (next(iter(drawn.values())) for drawn in self.draw_columns(request))
 
     def draw_columns(self, request: Request) -> Iterator[dict[str, Tensor]]:
-        """Yield the samples of a request, chunk by chunk, for each output it wants.
+        """Return the samples of a request, chunk by chunk, for each output it wants.
 
         Row *i* of each belongs to sample *i*.
 
@@ -150,19 +159,24 @@ class Sampler:
             ConfigError: the run cannot be asked for that.
             DataError: a file that is given cannot be read.
         """
-        wanted = self.validator.wanted(request)
+        return self.draw_checked(self.validator.checked(request))
+
+    def draw_checked(self, asked: CheckedRequest) -> Iterator[dict[str, Tensor]]:
+        """Return the samples of a request that ``validator.checked``; see ``draw_columns``."""
         chunks = draw_chunks(
             self.generator,
-            request.count,
-            seed=request.seed,
+            asked.count,
+            seed=asked.seed,
             device=self.device,
-            conditions=self.validator.conditions(request),
-            controls=self.validator.controls(request),
+            conditions=asked.conditions,
+            controls=asked.controls,
         )
-        for drawn in chunks:
-            yield {
-                name: self.parts.modalities[name].to_stored(drawn[name]).cpu() for name in wanted
-            }
+        return (self.stored(drawn, asked.wanted) for drawn in chunks)
+
+    def stored(self, drawn: Mapping[str, Tensor], wanted: Sequence[str]) -> dict[str, Tensor]:
+        """Return what was drawn of each wanted output in its stored form, on the CPU."""
+        modalities = self.parts.modalities
+        return {name: modalities[name].to_stored(drawn[name]).cpu() for name in wanted}
 
     def samples(self, request: Request) -> Tensor:
         """Return ``(count, *spec.shape)`` samples at once; see ``draw``."""
@@ -182,32 +196,29 @@ class Sampler:
         Raises:
             ConfigError: the run makes no text, or cannot answer the request.
         """
-        generator, codec = self.generator, self.validator.codec()
-        if not isinstance(generator, AutoregressiveGenerator):
+        if not isinstance(self.generator, AutoregressiveGenerator):
+            self.validator.codec()  # what makes no text has no pieces either
             raise ConfigError(f"{self.run.recipe} makes no text piece by piece.")
-        controls, conditions = self.validator.controls(request), self.validator.conditions(request)
-        if generator.label_count:
-            conditions.setdefault("label", torch.tensor([0]))
-        on_device = {name: value.to(self.device) for name, value in conditions.items()}
-        length = cast(TokenControls, controls).tokens or generator.sample_length
-        rng = torch.Generator(self.device).manual_seed(derive_seed(request.seed, "text"))
-        steps = generator.stream(1, rng=rng, conditions=on_device, controls=controls)
-        unsettled: list[int] = []  # tokens that end in half a character
-        held = ""  # text not yielded yet: it may be the beginning of stop
-        for number in range(length):
-            last = number == length - 1
-            unsettled.append(int(next(steps)))
-            text = held + codec.decode(torch.tensor(unsettled))
-            if text.endswith(_UNFINISHED) and not last:
-                continue
-            unsettled = []
-            if stop and stop in text:
-                yield text[: text.index(stop)]
-                return
-            kept = 0 if last else _overlap(text, stop or "")
-            held = text[len(text) - kept :]
-            if kept < len(text):
-                yield text[: len(text) - kept]
+        pieces = self.stream_texts(replace(request, count=1), [stop] if stop else [])
+        return (piece.text for piece in pieces if piece.text)
+
+    def stream_texts(self, request: Request, stops: Sequence[str] = ()) -> Iterator[TextPiece]:
+        """Yield texts in pieces: as they are drawn, or each at once if the generator cannot that.
+
+        Text *i* is sample *i* of the same request.
+
+        Args:
+            request: asks for ``count`` texts of ``tokens`` tokens, or of the length of a sample.
+            stops: a text ends before the first of these that it would contain.
+
+        Raises:
+            ConfigError: the run makes no text, or cannot answer the request.
+        """
+        codec, asked = self.validator.codec(), self.validator.checked(request)
+        if isinstance(self.generator, AutoregressiveGenerator):
+            return drawn_pieces(self.generator, codec, asked, stops, self.device)
+        main = self.generator.outputs[0]
+        return whole_pieces(codec, (drawn[main] for drawn in self.draw_checked(asked)), stops)
 
     def interpolate(self, request: Request) -> Iterator[Tensor]:
         """Yield samples that interpolate between two latents.
@@ -264,6 +275,22 @@ class Sampler:
             yield pairs.flatten(0, 1)  # -> (2 n, *shape)
 
 
+class _Untrained(Trainer):
+    """Stands for the trainer of a generator that is not trained any more."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"generator": self._generator}
+
+    def generator(self) -> Generator:
+        return self._generator
+
+    def phases(self) -> Sequence[Phase]:
+        return []
+
+
 def _privacy(run: Run) -> dict[str, float] | None:
     """Return epsilon and delta of a private run, as last logged; None for any other."""
     try:
@@ -274,9 +301,3 @@ def _privacy(run: Run) -> dict[str, float] | None:
     values = {name: last.get(f"privacy/{name}") for name in names}
     found = {name: value for name, value in values.items() if value is not None}
     return found or None
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Return how many characters at the end of ``text`` could be the beginning of ``stop``."""
-    longest = min(len(stop) - 1, len(text))
-    return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)

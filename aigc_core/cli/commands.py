@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from aigc_core.errors import ConfigError
+
 COMMANDS = {
     "train": ("train", "Train a recipe in a new run."),
     "resume": ("train", "Resume a run exactly, from its newest checkpoint."),
@@ -52,6 +54,13 @@ class LazyGroup(TyperGroup):
             return super().get_command(ctx, cmd_name)
         return load_command(cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is called; say which plugin brings one that is not there."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            _explain_missing(name)
+        return super().resolve_command(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the program's own help."""
         self._lists = True
@@ -59,6 +68,19 @@ class LazyGroup(TyperGroup):
             super().format_help(ctx, formatter)
         finally:
             self._lists = False
+
+
+def _explain_missing(name: str) -> None:
+    """Raise if a plugin brings a command of that name: not one that is installed and works."""
+    from aigc_core.plugins import get_host, load_catalogue
+    from aigc_core.plugins.missing import missing
+
+    try:
+        is_known = load_catalogue().provider_of("command", name) is not None
+    except ConfigError:  # a faulty catalogue must not hide that there is no such command
+        return
+    if is_known:
+        raise missing("command", name, {}, get_host().statuses)
 
 
 def load_command(name: str) -> Any:

@@ -6,6 +6,7 @@ from aigc_core.engine.engine import Engine, EngineObserver
 from aigc_core.engine.inputs import as_arrays
 from aigc_core.engine.sampling import (
     by_output,
+    chunk_inputs,
     draw_chunks,
     draw_samples,
     evaluation_mode,
@@ -29,6 +30,7 @@ __all__ = [
     "by_output",
     "choose_device",
     "choose_precision",
+    "chunk_inputs",
     "derive_seed",
     "describe_device",
     "draw_chunks",

@@ -83,18 +83,37 @@ def draw_chunks(
         ConfigError: the generator does not give what its ``outputs`` declare.
     """
     size = generator.sample_chunk
-    given = {name: value.to(device) for name, value in (conditions or {}).items()}
-    if generator.label_count and "label" not in given:
-        given["label"] = torch.arange(generator.label_count, device=device)  # each in turn
     controls = generator.controls() if controls is None else controls
-    for chunk, start in enumerate(range(0, count, size)):
-        rng = torch.Generator(device).manual_seed(derive_seed(seed, "samples", chunk))
-        places = torch.arange(start, start + size, device=device)
-        rows = {name: value[places % len(value)] for name, value in given.items()}
+    inputs = chunk_inputs(generator, count, seed=seed, device=device, conditions=conditions)
+    for start, rng, rows in inputs:
         with torch.no_grad():
             drawn = generator.sample(size, rng=rng, conditions=rows, controls=controls)
         found = by_output(generator, drawn)
         yield {name: samples[: count - start] for name, samples in found.items()}
+
+
+def chunk_inputs(
+    generator: Generator,
+    count: int,
+    *,
+    seed: int,
+    device: torch.device,
+    conditions: Mapping[str, Tensor] | None = None,
+) -> Iterator[tuple[int, torch.Generator, dict[str, Tensor]]]:
+    """Yield what each chunk of samples follows from; for the arguments see ``draw_chunks``.
+
+    Yields:
+        The number of its first sample, its random generator, and the conditions of its
+        ``sample_chunk`` rows.
+    """
+    size = generator.sample_chunk
+    given = {name: value.to(device) for name, value in (conditions or {}).items()}
+    if generator.label_count and "label" not in given:
+        given["label"] = torch.arange(generator.label_count, device=device)  # each in turn
+    for chunk, start in enumerate(range(0, count, size)):
+        rng = torch.Generator(device).manual_seed(derive_seed(seed, "samples", chunk))
+        places = torch.arange(start, start + size, device=device)
+        yield start, rng, {name: value[places % len(value)] for name, value in given.items()}
 
 
 def by_output(generator: Generator, drawn: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:

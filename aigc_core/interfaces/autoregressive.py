@@ -120,11 +120,25 @@ class AutoregressiveGenerator(Generator):
         controls: ConfigModel | None = None,
     ) -> Tensor:
         """Draw samples of ``controls.tokens`` tokens, or else ``sample_length``."""
+        steps = self.sample_in_steps(count, rng=rng, conditions=conditions, controls=controls)
+        return next(samples for samples in steps if samples is not None)
+
+    def sample_in_steps(
+        self,
+        count: int,
+        *,
+        rng: torch.Generator,
+        conditions: Mapping[str, Tensor] | None = None,
+        controls: ConfigModel | None = None,
+    ) -> Iterator[Tensor | None]:
+        """Draw samples as ``sample`` does: yields None after each token, and the samples last."""
         steps = self.stream(count, rng=rng, conditions=conditions, controls=controls)
         wanted = controls.tokens if isinstance(controls, TokenControls) else None
-        length = wanted or self.sample_length
-        tokens = [next(steps) for _ in range(length)]
-        return self.from_tokens(torch.stack(tokens, dim=1))  # (count, T)
+        tokens = []
+        for _ in range(wanted or self.sample_length):
+            tokens.append(next(steps))
+            yield None
+        yield self.from_tokens(torch.stack(tokens, dim=1))  # (count, T)
 
 
 def _token_controls(controls: ConfigModel | None) -> ChoiceControls:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from aigc_core.errors import ConfigError, did_you_mean
 from aigc_core.interfaces.note import NoteFormat
 from aigc_core.interfaces.sample import SampleSpec
 
@@ -40,6 +42,8 @@ class Modality(ABC):
 
     formats: ClassVar[tuple[str, ...]]
     """File formats that ``save`` writes, the default first, such as ``("png",)``."""
+    media_types: ClassVar[Mapping[str, str]] = {}
+    """Media type (RFC 6838) of each of ``formats``, such as ``{"png": "image/png"}``."""
     lossy_formats: tuple[str, ...] = ()
     """Those of ``formats`` from which ``read`` restores the saved sample only approximately; an
     instance may set its own, if that depends on the data."""
@@ -86,12 +90,46 @@ class Modality(ABC):
     def to_stored(self, samples: Tensor) -> Tensor:
         """Map samples in the model's form back to stored ones, clamped and rounded."""
 
-    @abstractmethod
+    def media_type(self, format: str) -> str:
+        """Return the media type of a format; ``application/octet-stream`` if none is declared."""
+        return self.media_types.get(format, "application/octet-stream")
+
+    def encoded(self, stored: Tensor, format: str) -> bytes:
+        """Return one stored sample, ``spec.shape``, as the bytes of a file.
+
+        A modality implements this or ``save``; here it is what ``save`` writes.
+
+        Raises:
+            ConfigError: there is no such format, or the sample cannot be saved so.
+        """
+        if type(self).save is Modality.save:
+            raise NotImplementedError(f"{type(self).__name__} implements neither encoded nor save.")
+        with tempfile.TemporaryDirectory(prefix="aigc-") as folder:
+            [path] = self.save(stored[None], Path(folder), format=format)
+            return path.read_bytes()
+
     def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
         """Write stored samples ``(N, *spec.shape)`` into an existing folder, one file each.
 
-        Files are numbered from ``start``. Returns their paths in order.
+        Files are numbered from ``start``: ``000000.png``, ``000001.png``, … Returns their paths
+        in order.
+
+        Raises:
+            ConfigError: as for ``encoded``.
         """
+        paths = []
+        for number, sample in enumerate(stored.cpu(), start):
+            path = folder / f"{number:06d}.{format}"
+            path.write_bytes(self.encoded(sample, format))
+            paths.append(path)
+        return paths
+
+    def check_format(self, format: str) -> None:
+        """Raise ``ConfigError`` unless a format is one of ``formats``."""
+        if format not in self.formats:
+            raise ConfigError(
+                f"A sample cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
+            )
 
     @abstractmethod
     def read(self, path: Path) -> Tensor:

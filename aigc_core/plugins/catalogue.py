@@ -17,7 +17,7 @@ from aigc_core.strict_yaml import load_yaml
 
 FILE_NAME = "registry.yaml"
 SCHEMA_VERSION = 1
-Kind = Literal["modality", "dataset", "recipe", "metric"]
+Kind = Literal["modality", "dataset", "recipe", "metric", "command"]
 
 
 class CataloguePlugin(ConfigModel):
@@ -30,6 +30,8 @@ class CataloguePlugin(ConfigModel):
     datasets: tuple[Name, ...] = ()
     recipes: tuple[RecipeName, ...] = ()
     metrics: tuple[Name, ...] = ()
+    commands: tuple[Name, ...] = ()
+    """Commands that it adds to ``aigc``."""
 
 
 class Slot(ConfigModel):
@@ -66,6 +68,7 @@ class Catalogue(ConfigModel):
                 "dataset": plugin.datasets,
                 "recipe": plugin.recipes,
                 "metric": plugin.metrics,
+                "command": plugin.commands,
             }
             if name in brings[kind]:
                 return plugin_name

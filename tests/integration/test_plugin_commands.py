@@ -524,3 +524,29 @@ def test_a_hundred_plugins_are_listed_quickly(fake_plugins: FakePlugins) -> None
     assert (done.code, done.err) == (0, "")
     assert len([line for line in done.out.splitlines() if " active " in line]) > 100
     assert done.seconds < 5
+
+
+def test_a_command_of_a_plugin_that_is_not_there_says_which_one_to_install(
+    aigc,
+) -> None:
+    catalogue = CATALOGUE.format(slot="scent").replace(
+        "[song/net]}", "[song/net], commands: [sing]}"
+    )
+    Path("registry.yaml").write_text(catalogue)
+    done = aigc("sing", "loudly")
+    assert done.code == 2
+    assert "The command 'sing' needs the plugin aigc-song, which is not installed." in done.err
+    assert "aigc plugins install aigc-song" in done.err
+    assert "No such command 'sin'" in aigc("sin").err
+    Path("registry.yaml").write_text("not: [a catalogue")
+    assert "No such command 'sing'" in aigc("sing").err
+
+
+def test_a_command_of_a_plugin_that_is_switched_off_says_so(
+    aigc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aigc_serve")
+    monkeypatch.setenv("AIGC_PLUGINS", "image")
+    done = aigc("serve", "run")
+    assert done.code == 2
+    assert "The command 'serve' needs the plugin 'serve', which is disabled." in done.err

@@ -15,7 +15,7 @@ ROOT = Path(aigc_core.__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGES = [
     "aigc_core", "aigc_core.datasets", "aigc_core.losses", "aigc_core.networks", "aigc_core.notes",
-    "aigc_core.testing",
+    "aigc_core.serving", "aigc_core.testing",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="only a checkout has its docs")

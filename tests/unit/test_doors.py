@@ -50,6 +50,7 @@ MAY_IMPORT = {
         "plugins",
         "interfaces",
     },
+    "serving": {"api", "engine", "interfaces"},
     "scaffold": {"plugins", "interfaces"},
     "cli": {
         "report",

@@ -1,4 +1,4 @@
-"""Commands that only list answer without torch, which takes seconds to import."""
+"""Commands that only list answer without torch and servers, which take long to import."""
 
 import json
 import subprocess
@@ -8,8 +8,9 @@ import pytest
 
 REPORT = (
     "import sys, atexit, json; from aigc_core.cli import main; "
+    "HEAVY = ('torch', 'starlette', 'uvicorn'); "
     "atexit.register(lambda: sys.stderr.write('\\n' + json.dumps(sorted("
-    "m for m in sys.modules if m.split('.')[0].startswith('torch'))))); "
+    "m for m in sys.modules if m.split('.')[0].startswith(HEAVY))))); "
     "sys.argv = ['aigc', *sys.argv[1:]]; main()"
 )
 

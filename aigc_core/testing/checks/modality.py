@@ -141,6 +141,12 @@ def save_and_read(subject: ModalityOnDataset) -> None:
     fail_unless(modality.formats, "formats is empty; name at least one format that save writes.")
     odd = set(modality.lossy_formats) - set(modality.formats)
     fail_unless(not odd, f"lossy_formats names {sorted(odd)}, which formats does not.")
+    for format, media_type in modality.media_types.items():
+        fail_unless(
+            format in modality.formats and re.match(r"[a-z]+/[a-z0-9.+-]+(;|$)", media_type),
+            f"media_types has '{format}': '{media_type}'; it should give the media type of one of "
+            "formats, such as 'png': 'image/png'.",
+        )
     for format in modality.formats:
         folder = subject.folder / "saved" / format
         folder.mkdir(parents=True)
@@ -162,6 +168,10 @@ def save_and_read(subject: ModalityOnDataset) -> None:
                 f"{what} called sample {number} '{path.name}'; its name should hold its number.",
             )
             _check_read(modality, path, sample, exact=format not in modality.lossy_formats)
+            fail_unless(
+                modality.encoded(sample, format) == path.read_bytes(),
+                f"encoded(sample, '{format}') gave other bytes than save wrote in {path.name}.",
+            )
         if format in modality.notes:
             _check_note(modality, paths[0], format)
 

@@ -15,7 +15,7 @@ from aigc_audio.notes import FLAC, WAV
 from aigc_audio.preview import clips_in_a_row, spectrogram_sheet
 from aigc_core import ConfigError, DataError, Modality, Representation, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
-from aigc_core.errors import did_you_mean, reason
+from aigc_core.errors import reason
 from aigc_core.notes import PNG, NoteFormat
 
 logger = logging.getLogger("aigc")
@@ -35,6 +35,7 @@ class AudioModality(Modality):
 
     formats: ClassVar[tuple[str, ...]] = ("wav", "flac")
     notes: ClassVar[Mapping[str, NoteFormat]] = {"wav": WAV, "flac": FLAC, "png": PNG}
+    media_types: ClassVar[Mapping[str, str]] = {"wav": "audio/wav", "flac": "audio/flac"}
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__(spec)
@@ -81,22 +82,25 @@ class AudioModality(Modality):
         scaled = samples.float().mul(FULL_SCALE).round()
         return scaled.clamp(-FULL_SCALE, FULL_SCALE - 1).to(torch.int16)
 
-    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
-        """Write int16 ``(N, C, L)`` as ``000000.wav``, ``000001.wav``, … from ``start``."""
-        if format not in self.formats:
-            raise ConfigError(
-                f"Sound cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
-            )
+    def encoded(self, stored: Tensor, format: str) -> bytes:
+        """Return int16 ``(C, L)`` as the bytes of a WAV or FLAC.
+
+        In memory, since on a full disk libsndfile would not raise an ``OSError``.
+        """
+        self.check_format(format)
         if format == "flac" and self.sample_rate_hz > 0xFFFF and self.sample_rate_hz % 10:
             raise ConfigError(
                 f"A FLAC cannot have {self.sample_rate_hz:,} samples per second. Save as 'wav'."
             )
-        paths = []
-        for number, clip in enumerate(stored.cpu(), start):
-            path = folder / f"{number:06d}.{format}"
-            path.write_bytes(self._encoded(clip, format))
-            paths.append(path)
-        return paths
+        file = io.BytesIO()
+        soundfile.write(
+            file,
+            stored.cpu().T.numpy(),
+            self.sample_rate_hz,
+            format=format.upper(),
+            subtype="PCM_16",
+        )
+        return file.getvalue()
 
     def read(self, path: Path) -> Tensor:
         """Read a 16-bit WAV or FLAC as int16 ``(C, L)``.
@@ -201,7 +205,7 @@ class AudioModality(Modality):
         ``<path>.wav`` beside it holds the same clips, separated by short silences.
         """
         clips = stored.cpu()
-        sound = self._encoded(clips_in_a_row(clips, self.sample_rate_hz), "wav")
+        sound = self.encoded(clips_in_a_row(clips, self.sample_rate_hz), "wav")
         sheet = spectrogram_sheet(clips, self.sample_rate_hz)
         # Not with_suffix: the name may contain dots, such as "step-000500.seed-1".
         with atomic_file(path.with_name(path.name + ".wav")) as scratch:
@@ -210,17 +214,6 @@ class AudioModality(Modality):
         with atomic_file(picture) as scratch:
             sheet.save(scratch, format="PNG")
         return picture
-
-    def _encoded(self, clip: Tensor, format: str) -> bytes:
-        """Encode int16 ``(C, L)`` as the bytes of a file.
-
-        In memory, since on a full disk libsndfile would not raise an ``OSError``.
-        """
-        file = io.BytesIO()
-        soundfile.write(
-            file, clip.T.numpy(), self.sample_rate_hz, format=format.upper(), subtype="PCM_16"
-        )
-        return file.getvalue()
 
 
 def _whole_rate(spec: SampleSpec) -> int:

@@ -1,5 +1,6 @@
 """Images: 8 bits or 16, padded to a power of two in [-1, 1] for networks, saved as PNG."""
 
+import io
 import logging
 import math
 import os
@@ -14,9 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.utils import make_grid
 
-from aigc_core import ConfigError, DataError, Modality, SampleSpec
+from aigc_core import DataError, Modality, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
-from aigc_core.errors import did_you_mean
 from aigc_core.notes import PNG, NoteFormat
 
 logger = logging.getLogger("aigc")
@@ -42,6 +42,7 @@ class ImageModality(Modality):
 
     formats: ClassVar[tuple[str, ...]] = ("png",)
     notes: ClassVar[Mapping[str, NoteFormat]] = {"png": PNG}
+    media_types: ClassVar[Mapping[str, str]] = {"png": "image/png"}
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__(spec)
@@ -84,21 +85,15 @@ class ImageModality(Modality):
         levels = image.add(1).mul(self._largest / 2).round().clamp(0, self._largest)
         return levels.to(self._dtype)
 
-    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
-        """Write stored ``(N, C, H, H)`` as ``000000.png``, ``000001.png``, … from ``start``."""
-        if format not in self.formats:
-            raise ConfigError(
-                f"Images cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
-            )
-        pixels = stored.permute(0, 2, 3, 1).cpu().numpy()  # (N, C, H, H) -> (N, H, H, C)
+    def encoded(self, stored: Tensor, format: str) -> bytes:
+        """Return stored ``(C, H, H)`` as the bytes of a PNG."""
+        self.check_format(format)
+        pixels = stored.permute(1, 2, 0).cpu().numpy()  # (C, H, H) -> (H, H, C)
         if self._channels == 1:
-            pixels = pixels[..., 0]  # -> (N, H, H), which pillow takes as grey of their depth
-        paths = []
-        for number, image in enumerate(pixels, start):
-            path = folder / f"{number:06d}.png"
-            Image.fromarray(image).save(path)
-            paths.append(path)
-        return paths
+            pixels = pixels[..., 0]  # -> (H, H), which pillow takes as grey of its depth
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format=format)
+        return file.getvalue()
 
     def read(self, path: Path) -> Tensor:
         """Read a PNG as stored ``(C, H, H)``.

@@ -11,9 +11,8 @@ import torch
 import trimesh
 from torch import Tensor
 
-from aigc_core import ConfigError, DataError, Modality, Representation, SampleSpec
+from aigc_core import DataError, Modality, Representation, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
-from aigc_core.errors import did_you_mean
 from aigc_core.notes import GIF, PNG, NoteFormat
 from aigc_pointclouds.geometry import RADIUS
 from aigc_pointclouds.notes import GLB, PLY
@@ -33,6 +32,7 @@ class PointCloudModality(Modality):
 
     formats: ClassVar[tuple[str, ...]] = ("ply", "glb")
     notes: ClassVar[Mapping[str, NoteFormat]] = {"ply": PLY, "glb": GLB, "png": PNG, "gif": GIF}
+    media_types: ClassVar[Mapping[str, str]] = {"glb": "model/gltf-binary"}  # PLY has none
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__(spec)
@@ -61,18 +61,11 @@ class PointCloudModality(Modality):
         """Map float ``(B, N, 3)`` to float32, clamped to [-1, 1]; NaN becomes 0."""
         return samples.float().nan_to_num(0.0).clamp(-1, 1)
 
-    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
-        """Write float32 ``(B, N, 3)`` as ``000000.ply``, ``000001.ply``, … from ``start``."""
-        if format not in self.formats:
-            raise ConfigError(
-                f"Point clouds cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
-            )
-        paths = []
-        for number, cloud in enumerate(stored.cpu().numpy(), start):
-            path = folder / f"{number:06d}.{format}"
-            path.write_bytes(trimesh.PointCloud(cloud).export(file_type=format))
-            paths.append(path)
-        return paths
+    def encoded(self, stored: Tensor, format: str) -> bytes:
+        """Return float32 ``(N, 3)`` as the bytes of a PLY or GLB."""
+        self.check_format(format)
+        exported: bytes = trimesh.PointCloud(stored.cpu().numpy()).export(file_type=format)
+        return exported
 
     def read(self, path: Path) -> Tensor:
         """Read a PLY or GLB of N points as float32 ``(N, 3)``.

@@ -1,5 +1,6 @@
 """Text: stored as tokens, saved as UTF-8."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,7 +9,6 @@ from torch import Tensor
 
 from aigc_core import ConfigError, DataError, Modality, SampleSpec
 from aigc_core.datasets import atomic_file
-from aigc_core.errors import did_you_mean
 from aigc_text.tokenizer import UnknownCharacterError
 from aigc_text.tokenizers import tokenizer_from_json
 
@@ -23,6 +23,7 @@ class TextModality(Modality):
     """
 
     formats: ClassVar[tuple[str, ...]] = ("txt",)
+    media_types: ClassVar[Mapping[str, str]] = {"txt": "text/plain; charset=utf-8"}
     sample_dtype: ClassVar[torch.dtype] = torch.int64
     sample_range: ClassVar[tuple[float, float] | None] = None
 
@@ -91,18 +92,10 @@ class TextModality(Modality):
         """Return the text of tokens ``(T,)``; an incomplete character becomes U+FFFD."""
         return self.tokenizer.decode(tokens.cpu().numpy())
 
-    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
-        """Write tokens ``(N, T)`` as ``000000.txt``, ``000001.txt``, … from ``start``."""
-        if format not in self.formats:
-            raise ConfigError(
-                f"Text cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
-            )
-        paths = []
-        for number, tokens in enumerate(stored, start):
-            path = folder / f"{number:06d}.txt"
-            path.write_bytes(self.decode(tokens).encode())  # bytes: keeps line endings as they are
-            paths.append(path)
-        return paths
+    def encoded(self, stored: Tensor, format: str) -> bytes:
+        """Return the text of tokens ``(T,)`` in UTF-8, its line endings as they are."""
+        self.check_format(format)
+        return self.decode(stored).encode()
 
     def read(self, path: Path) -> Tensor:
         """Read a text file as stored tokens ``(T,)``."""

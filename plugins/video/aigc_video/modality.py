@@ -15,7 +15,6 @@ from torchvision.utils import make_grid
 
 from aigc_core import ConfigError, DataError, Modality, Representation, SampleSpec
 from aigc_core.datasets import UnreadableError, atomic_file
-from aigc_core.errors import did_you_mean
 from aigc_core.notes import GIF, PNG, NoteFormat
 from aigc_video.axes import ChannelsFirst
 from aigc_video.notes import MP4
@@ -42,6 +41,7 @@ class VideoModality(Modality):
 
     formats: ClassVar[tuple[str, ...]] = ("mp4", "gif")
     notes: ClassVar[Mapping[str, NoteFormat]] = {"mp4": MP4, "gif": GIF, "png": PNG}
+    media_types: ClassVar[Mapping[str, str]] = {"mp4": "video/mp4", "gif": "image/gif"}
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__(spec)
@@ -77,25 +77,17 @@ class VideoModality(Modality):
         """Map float ``(B, T, C, H, W)`` to uint8, clamping values beyond [-1, 1]."""
         return samples.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
-    def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
-        """Write uint8 ``(N, T, C, H, W)`` as ``000000.mp4``, ``000001.mp4``, … from ``start``."""
+    def encoded(self, stored: Tensor, format: str) -> bytes:
+        """Return uint8 ``(T, C, H, W)`` as the bytes of an MP4 or GIF."""
         from aigc_video.files import MAX_GIF_RATE_HZ, encoded_gif, encoded_mp4
 
-        if format not in self.formats:
-            raise ConfigError(
-                f"Videos cannot be saved as '{format}'.{did_you_mean(format, self.formats)}"
-            )
+        self.check_format(format)
         if format == "gif" and self.frame_rate_hz > MAX_GIF_RATE_HZ:
             raise ConfigError(
                 f"A GIF cannot show {self.frame_rate_hz:g} frames a second. Save as 'mp4'."
             )
         encoded = encoded_gif if format == "gif" else encoded_mp4
-        paths = []
-        for number, clip in enumerate(_channels_last(stored), start):
-            path = folder / f"{number:06d}.{format}"
-            path.write_bytes(encoded(clip, self.frame_rate_hz))
-            paths.append(path)
-        return paths
+        return encoded(_channels_last(stored), self.frame_rate_hz)
 
     def read(self, path: Path) -> Tensor:
         """Read an MP4 or GIF that ``save`` wrote as uint8 ``(T, C, H, W)``.
@@ -195,8 +187,8 @@ class VideoModality(Modality):
 
 
 def _channels_last(stored: Tensor) -> NDArray[np.uint8]:
-    """Return clips ``(N, T, C, H, W)`` as ``(N, T, H, W, C)``."""
-    pixels: NDArray[np.uint8] = stored.cpu().permute(0, 1, 3, 4, 2).numpy()
+    """Return a clip ``(T, C, H, W)`` as ``(T, H, W, C)``."""
+    pixels: NDArray[np.uint8] = stored.cpu().permute(0, 2, 3, 1).numpy()
     return pixels
 
 

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from toys import ToySequence
 
 from aigc_core import AutoregressiveGenerator
 from aigc_core.api import Request, RequestValidator, Sampler
+from aigc_core.api.text_stream import TextPiece
+from aigc_core.engine import draw_chunks, joined
 
 
 class Reciter(AutoregressiveGenerator):
@@ -91,3 +94,50 @@ def test_a_text_is_decoded_in_linear_time(monkeypatch) -> None:
 def test_whatever_the_pieces_the_text_ends_where_stop_begins(monkeypatch, text, stop) -> None:
     if text:
         assert "".join(recited(text, stop=stop)) == text.split(stop)[0]
+
+
+@pytest.mark.parametrize("stops", [["ab", "c"], ["c", "ab"], ["abcd", "bc"], ["", "b"]])
+def test_of_several_stops_the_one_counts_that_is_complete_first(stops) -> None:
+    text = "xxabcd"
+    ends = [(text.index(s) + len(s), text.index(s)) for s in stops if s]
+    pieces = texts(Reciter(text.encode()), Utf8(), stops)
+    assert "".join(piece.text for piece in pieces) == text[: min(ends)[1]]
+    assert pieces[-1].ended == "stop"
+
+
+def texts(generator, codec, stops=(), count=1, seed=0, **controls) -> list[TextPiece]:
+    sampler = object.__new__(Sampler)
+    sampler.generator, sampler.device = generator, torch.device("cpu")
+    sampler.validator = RequestValidator("text/toy", generator, {"samples": codec}, ())
+    request = Request(count=count, seed=seed, controls=controls)
+    return list(sampler.stream_texts(request, stops))
+
+
+class Letters(Utf8):
+    def decode(self, tokens: torch.Tensor) -> str:
+        return "".join("abcdefg"[token] for token in tokens.tolist())
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 8])
+def test_texts_in_pieces_are_the_samples_of_the_same_request(monkeypatch, chunk) -> None:
+    torch.manual_seed(0)
+    generator = ToySequence().eval()
+    monkeypatch.setattr(ToySequence, "sample_chunk", chunk)
+    counted = joined(draw_chunks(generator, 5, seed=4, device=torch.device("cpu")))["samples"]
+    found = dict.fromkeys(range(5), "")
+    ends = {}
+    for piece in texts(generator, Letters(), count=5, seed=4):
+        found[piece.index] += piece.text
+        if piece.ended:
+            ends[piece.index] = (piece.ended, piece.tokens)
+    assert list(found.values()) == [Letters().decode(tokens) for tokens in counted]
+    assert ends == dict.fromkeys(range(5), ("length", 12))
+
+
+def test_a_text_that_has_ended_is_drawn_no_further(monkeypatch) -> None:
+    monkeypatch.setattr(ToySequence, "sample_chunk", 4)
+    torch.manual_seed(0)
+    pieces = texts(ToySequence().eval(), Letters(), stops=list("abcdefg"), count=3)
+    assert [(piece.index, piece.ended, piece.tokens) for piece in pieces] == [
+        (index, "stop", 1) for index in range(3)
+    ]

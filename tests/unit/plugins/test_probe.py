@@ -28,7 +28,7 @@ def fakes(fake_plugins: FakePlugins, monkeypatch: pytest.MonkeyPatch) -> FakePlu
 
 def probe(options: HostOptions | None = None) -> dict[str, PluginStatus]:
     found = probe_plugins(options)
-    ours = ("audio", "image", "joint", "point-cloud", "points", "text", "video")
+    ours = ("audio", "image", "joint", "point-cloud", "points", "serve", "text", "video")
     statuses = {s.name: s for s in found if s.name not in ours}
     assert len({(s.name, s.distribution) for s in found}) == len(found), "one is there twice"
     return statuses

@@ -79,6 +79,8 @@ MISTAKES = [  # check, the plugin with one mistake, words of the message
     ("save-and-read", lambda: modality("LosesUnsaid"), "name it in lossy_formats"),
     ("save-and-read", lambda: modality("NumbersFromZero"), "called sample 41 '000000.txt'"),
     ("save-and-read", lambda: modality("LeavesMore"), "the folder holds"),
+    ("save-and-read", lambda: modality("EncodesOtherwise"), "gave other bytes than save wrote"),
+    ("save-and-read", lambda: modality("MisnamesItsMedia"), "media_types has 'jpeg': 'picture'"),
     ("preview-opens", lambda: modality("EatsDots"), "Path.with_suffix replaces"),
     ("preview-opens", lambda: modality("DrawsHalf"), "does not open as svg: ParseError"),
     (

@@ -68,7 +68,9 @@ def test_what_is_planned_is_what_the_specs_imply(module: types.ModuleType) -> No
         assert set(planned) == set(implied.implied_checks(runner.host, "planned"))
 
 
-@pytest.mark.parametrize("plugin", ["audio", "image", "joint", "point-cloud", "text", "video"])
+@pytest.mark.parametrize(
+    "plugin", ["audio", "image", "joint", "point-cloud", "serve", "text", "video"]
+)
 def test_what_is_planned_of_installed_plugins_is_what_their_specs_imply(plugin: str) -> None:
     if get_host().status(plugin) is None:
         pytest.skip("it is not installed")

@@ -34,6 +34,15 @@ class NumbersFromZero(Dots):
         return super().save(stored, folder, format=format, start=there)
 
 
+class EncodesOtherwise(Dots):
+    def encoded(self, stored: Tensor, format: str) -> bytes:
+        return super().encoded(stored, format) + b"\n"
+
+
+class MisnamesItsMedia(Dots):
+    media_types = {"jpeg": "picture"}
+
+
 class LeavesMore(Dots):
     def save(self, stored: Tensor, folder: Path, *, format: str, start: int = 0) -> list[Path]:
         (folder / "index").touch()
