@@ -88,10 +88,11 @@ def _show_controls(console: Console, controls: dict[str, Any]) -> None:
 
 
 def _is_generated(path: Path) -> bool:
-    """Whether a path is that of a file, or of a folder that has a manifest and is no run."""
+    """Whether a path is that of a file, or of a folder of samples: with a manifest, and no run."""
     if path.is_file():
         return True
-    return (path / "manifest.json").is_file() and not (path / "config.yaml").exists()
+    others = [path / "config.yaml", path / "aigc.yaml"]
+    return (path / "manifest.json").is_file() and not any(other.exists() for other in others)
 
 
 def _show_origin(path: str, as_json: bool) -> None:

@@ -272,9 +272,10 @@ def test_bad_input_is_a_sentence_and_writes_nothing(aigc, dcgan, arguments, said
 
 
 def test_who_takes_an_exported_folder_for_a_run_is_told_to_import_it(aigc, exported) -> None:
-    done = aigc("generate", exported)
-    assert done.code == 2
-    assert f"aigc import {exported}" in " ".join(done.err.split())
+    for command in ("generate", "show"):
+        done = aigc(command, exported)
+        assert done.code == 2
+        assert f"aigc import {exported}" in " ".join(done.err.split())
 
 
 def test_a_folder_that_was_not_exported_is_refused(aigc, dcgan) -> None:
