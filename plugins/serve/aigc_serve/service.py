@@ -220,13 +220,12 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         service, started_s = self._service, time.monotonic()
         metrics, route = service.metrics, scope["route"].path
-        has_begun = False
         status = 499  # of a client that left; never sent
 
         async def noting(message: Any) -> None:
-            nonlocal has_begun, status
+            nonlocal status
             if message["type"] == "http.response.start":
-                has_begun, status = True, message["status"]
+                status = message["status"]
             await send(message)
 
         async def answer() -> None:

@@ -21,10 +21,10 @@ KEY = "a-key-of-this-test-0123"
 
 @pytest.fixture(scope="module")
 def locked(runs: dict[str, Path]) -> Iterator[Running]:
-    """A server with a key, which takes short and quick bodies only."""
+    """A server with a key, which takes short bodies only."""
     pool = ModelPool(Limits())
     pool.add("gan", runs["gan"], device="cpu")
-    with running(pool, key=KEY, max_body_bytes=20_000, body_timeout_s=0.05) as server:
+    with running(pool, key=KEY, max_body_bytes=20_000) as server:
         yield server
 
 
@@ -245,12 +245,13 @@ def test_a_body_that_is_too_long_is_not_read(locked: Running) -> None:
     assert b" 413 " in locked.raw(chunked + parts).split(b"\r\n")[0]
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(locked: Running) -> None:
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     sent = (
         b"POST /aigc/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
-        b"Content-Type: application/json\r\nAuthorization: Bearer " + KEY.encode() + b"\r\n\r\n{"
+        b"Content-Type: application/json\r\n\r\n{"
     )
-    assert b" 408 " in locked.raw(sent).split(b"\r\n")[0]
+    with running(ModelPool(Limits()), body_timeout_s=0.05) as server:
+        assert b" 408 " in server.raw(sent).split(b"\r\n")[0]
 
 
 def test_a_head_that_does_not_come_is_not_waited_for(runs, monkeypatch) -> None:
