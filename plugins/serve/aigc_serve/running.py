@@ -10,7 +10,7 @@ from aigc_core.errors import UserError, reason
 from aigc_core.serving import ModelPool
 from aigc_serve.app import make_app
 from aigc_serve.guard import LOOPBACK
-from aigc_serve.server import Server, listen
+from aigc_serve.server import Server, end_now, listen
 from aigc_serve.service import Service
 
 logger = logging.getLogger("aigc")
@@ -70,7 +70,11 @@ def run_server(
     shown = f"[{address}]" if ":" in address else address
     url = f"http://{shown}:{socket.getsockname()[1]}"
     logger.info("Serving %s at %s/v1 (stop with Ctrl-C)", ", ".join(pool.models), url)
+    server = Server(app, pool)
     try:
-        Server(app, pool).run(sockets=[socket])
+        server.run(sockets=[socket])
     finally:
         pool.close(0.5)
+        if server.signal_number is not None:
+            logger.info("Stopped.")
+            end_now(128 + server.signal_number)  # libraries may take seconds to be torn down

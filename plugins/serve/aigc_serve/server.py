@@ -77,6 +77,9 @@ class Protocol(H11Protocol):
 class Server(uvicorn.Server):
     """Ends all work when it is asked to end, so that open streams do not hold it up."""
 
+    signal_number: int | None = None
+    """The signal that asked the server to end."""
+
     def __init__(self, app: ASGIApp, pool: ModelPool) -> None:
         self._pool = pool
         super().__init__(
@@ -96,7 +99,8 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End soon, and at last in any case."""
-        last = threading.Timer(LAST_S, _end_now, [128 + sig])
+        self.signal_number = sig
+        last = threading.Timer(LAST_S, end_now, [128 + sig])
         last.daemon = True
         last.start()
         super().handle_exit(sig, frame)
@@ -107,7 +111,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _end_now(code: int) -> None:
+def end_now(code: int) -> None:
+    """End the process at once, whatever other threads do."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)
