@@ -145,7 +145,7 @@ def save_and_read(subject: ModalityOnDataset) -> None:
         fail_unless(
             format in modality.formats and re.match(r"[a-z]+/[a-z0-9.+-]+(;|$)", media_type),
             f"media_types has '{format}': '{media_type}'; it should give the media type of one of "
-            "formats, such as 'png': 'image/png'.",
+            "formats, as type/subtype.",
         )
     for format in modality.formats:
         folder = subject.folder / "saved" / format
