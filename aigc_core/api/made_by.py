@@ -23,6 +23,7 @@ from aigc_core.interfaces import Modality
 from aigc_core.interfaces.note import Note
 from aigc_core.plugins import get_host
 from aigc_core.runs import Run, find_runs
+from aigc_core.runs.folder import CONFIG
 from aigc_core.runs.inside import json_object, read_file
 from aigc_core.runs.manifest import weights_digest
 from aigc_core.storage import array_digest
@@ -349,8 +350,10 @@ def _found(record: Mapping[str, Any], source: Path) -> Run | None:
     step, digest = run.get("step"), run.get("digest")
     if not isinstance(step, int) or not isinstance(digest, str):
         return None
-    around = [Run(folder) for folder in Path(os.path.abspath(source)).parents[1:3]]
-    for candidate in [*around, *find_runs()]:
+    around = list(Path(os.path.abspath(source)).parents[1:3])  # within a run, or beside one
+    with contextlib.suppress(OSError):
+        around += sorted(path.parent for path in around[0].glob(f"*/{CONFIG}"))
+    for candidate in [*map(Run, around), *find_runs()]:
         with contextlib.suppress(UserError, OSError):
             if weights_digest(candidate.checkpoints, step) == digest:
                 return candidate

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shlex
+import shutil
 
 import pytest
 import torch
@@ -229,3 +230,10 @@ def test_a_hostile_note_puts_no_option_of_its_own_into_the_command(dcgan, tmp_pa
     assert words[2] == "RUN"
     assert words[words.index("--seed") + 1] == "0; rm -rf /"
     assert words[words.index("--label") + 1] == "$(id)"
+
+
+def test_a_run_beside_the_files_is_found(aigc, dcgan, tmp_path) -> None:
+    shutil.copytree(dcgan.path, tmp_path / "digits")
+    generate_files("digits", count=1, seed=7, out="drawn")
+    said = aigc("show", "drawn/000000.png")
+    assert said.out.splitlines()[-1].startswith("  aigc generate digits --checkpoint 2 ")
