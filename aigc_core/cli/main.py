@@ -35,7 +35,7 @@ logger = logging.getLogger("aigc")
 _OUTPUT = (errno.ENOSPC, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 """Error codes of writing to standard output when the disk is full or the terminal is gone."""
 SPIN_COUNT = "2000"
-"""How often a waiting thread looks again before it sleeps; measured in benchmarks/RESULTS.md."""
+"""How often a waiting thread looks again before it sleeps: it may do so for microseconds."""
 
 
 def _print_version(wanted: bool) -> None:
