@@ -130,7 +130,8 @@ def test_generated_pictures_are_the_arrays(aigc, quick_run) -> None:
     aigc("generate", quick_run.path, "--count", 3, "--out", "png")
     aigc("generate", quick_run.path, "--count", 3, "--out", "npy", "--format", "npy")
     files = sorted(p.name for p in Path("png").iterdir())
-    assert files == ["000000.png", "000001.png", "000002.png", "preview.png"]
+    pictures = ["000000.png", "000001.png", "000002.png"]
+    assert files == [*pictures, "manifest.json", "preview.png"]
     array = np.load("npy/samples.npy")
     for index in range(3):
         assert np.array_equal(np.asarray(Image.open(f"png/{files[index]}")), array[index, 0])

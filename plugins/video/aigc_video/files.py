@@ -34,7 +34,9 @@ def encoded_mp4(clip: NDArray[np.uint8], rate_hz: float) -> bytes:
         stream = container.add_stream("libx264", rate=_fraction(rate_hz))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": _QUALITY}
+        # Where it weighs frames from both sides, x264 (in PyAV 18) reads memory that nothing was
+        # written to, and a clip's bytes differ from time to time.
+        stream.options = {"crf": _QUALITY, "bf": "0"}
         stream.codec_context.thread_count = 1
         for number, pixels in enumerate(frames):
             frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")

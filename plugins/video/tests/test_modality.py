@@ -1,6 +1,9 @@
 """Clips on their way to networks, to files and back."""
 
 import logging
+import os
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -56,6 +59,35 @@ def test_an_mp4_is_read_back_within_what_its_codec_loses(shape, tmp_path) -> Non
         off = (video.read(path).float() - clip.float()).abs()
         assert off.mean() < (2 if shape[1] == 1 else 6)  # colours have half the sides
     assert "mp4" in video.lossy_formats
+
+
+ENCODE = """
+import hashlib, torch
+from aigc_core import DataFolders, SampleSpec
+from aigc_video.datasets.moving_digits import MovingDigits
+from aigc_video.modality import VideoModality
+from aigc_video.options import MovingDigitsOptions
+
+digits = MovingDigits(MovingDigitsOptions(), DataFolders(None, None))
+store = digits.load("train")
+modality = VideoModality(store.spec)
+clips = b"".join(modality.encoded(clip, "mp4") for clip in store.arrays["samples"][:12])
+print(hashlib.sha256(clips).hexdigest())
+"""
+
+
+def test_an_mp4_does_not_depend_on_what_was_in_memory_before() -> None:
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", ENCODE],
+            env={**os.environ, "MALLOC_PERTURB_": str(number)},  # glibc's: what new memory holds
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for number in (85, 170)
+    }
+    assert len(found) == 1
 
 
 def test_grey_gifs_are_exact_and_colours_the_nearest_of_256(tmp_path) -> None:
