@@ -71,8 +71,6 @@ def _check_torch(facts: dict[str, Any], problems: list[str]) -> None:
     device = choose_device("auto")
     facts["torch"] = torch.__version__
     facts["device"] = describe_device(device)
-    waits = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-    facts["waiting_threads"] = [f"{n}={os.environ[n]}" for n in waits if n in os.environ]
     facts["precision"] = f"{choose_precision('auto', device)} (what auto chooses here)"
     try:
         torch.ones(2, device=device).sum().item()

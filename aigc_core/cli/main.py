@@ -34,8 +34,6 @@ from aigc_core.plugins.blame import failure
 logger = logging.getLogger("aigc")
 _OUTPUT = (errno.ENOSPC, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 """Error codes of writing to standard output when the disk is full or the terminal is gone."""
-SPIN_COUNT = "2000"
-"""How often a waiting thread looks again before it sleeps: it may do so for microseconds."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -73,7 +71,6 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 bad usage or input, 130 Ctrl-C."""
     open_missing_streams()
     _name_the_user()
-    _share_processors()
     for stream in (sys.stdout, sys.stderr):  # a path may hold what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -175,16 +172,6 @@ def _name_the_user() -> None:
         pwd.getpwuid(os.getuid())
     except KeyError:
         os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
-
-
-def _share_processors() -> None:
-    """Let threads that wait give up their processor soon, unless the user has set how they wait.
-
-    GNU's OpenMP, which PyTorch has on Linux, otherwise lets them spin for a long time, and several
-    processes on one machine slow each other down several times. It is read when torch is imported.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 def _here_is_gone() -> bool:
