@@ -1,9 +1,10 @@
-"""Atomic writes: a file or folder appears complete or not at all."""
+"""Files and folders: atomic writes, what tells one from another, and paths for people."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shlex
 import shutil
@@ -139,6 +140,31 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
+
+
+def content_identity(path: str | Path) -> tuple[int, ...]:
+    """Return what changes whenever a file's content does, even if its times are set back.
+
+    A program can set the modification time (mtime), but not the inode's change time (ctime).
+
+    Returns:
+        Device, inode, size in bytes, and both times in nanoseconds, the change time last.
+
+    Raises:
+        OSError: the file is gone, or cannot be reached.
+    """
+    facts = os.stat(path)
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def sha256_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def relative_path(path: Path) -> str:

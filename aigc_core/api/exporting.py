@@ -13,9 +13,9 @@ from pathlib import Path
 import safetensors.torch
 
 from aigc_core._version import __version__
-from aigc_core.api.card import model_card
 from aigc_core.api.files import write_samples
 from aigc_core.api.graphs import export_onnx, export_pt2
+from aigc_core.api.model_card import model_card
 from aigc_core.api.portable import Portable, on_cpu, portable
 from aigc_core.api.request import Request
 from aigc_core.api.sampler import Sampler, open_sampler

@@ -18,7 +18,7 @@ import torch
 from aigc_core._version import __version__
 from aigc_core.config import parse_assignment
 from aigc_core.errors import ConfigError, DataError, RunError, UserError, did_you_mean, reason
-from aigc_core.files import typed
+from aigc_core.files import sha256_of, typed
 from aigc_core.interfaces import Modality
 from aigc_core.interfaces.note import Note
 from aigc_core.plugins import get_host
@@ -104,9 +104,7 @@ class NoteWriter:
         """
         if made:
             self._annotate(path, modality, about)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        entry = {"sha256": digest, **about, **({} if made else {"made_by": "data"})}
+        entry = {"sha256": sha256_of(path), **about, **({} if made else {"made_by": "data"})}
         self._file.write(f"{',' if self._lines else ''}\n    {json.dumps(path.name)}: ")
         self._file.write(json.dumps(entry))
         self._lines += 1
@@ -202,9 +200,7 @@ def _given(value: Any, is_file: bool) -> Any:
     if isinstance(value, torch.Tensor):
         return {"array": array_digest(value)}
     if isinstance(value, Path) or is_file:
-        with open(os.path.expanduser(value), "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"file": Path(value).name, "sha256": digest}
+        return {"file": Path(value).name, "sha256": sha256_of(os.path.expanduser(value))}
     return value if isinstance(value, int) else _kept(str(value))
 
 

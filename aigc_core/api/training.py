@@ -13,8 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from aigc_core.api.announcements import (
+    say_how_private,
+    say_how_shared,
+    say_of_another_number,
+    warn_of_another_machine,
+    warn_of_jumps,
+)
 from aigc_core.api.blueprint import Assembly, Blueprint
 from aigc_core.api.fitting import Budget, budget_for, check_header, check_size
 from aigc_core.api.launch import check_launch
@@ -22,7 +28,6 @@ from aigc_core.api.lineage import Given, Origins, lineage_of, references, whole_
 from aigc_core.api.provenance import (
     describe_data,
     describe_environment,
-    environment_changes,
     require_plugins,
 )
 from aigc_core.api.recorder import RunRecorder
@@ -32,10 +37,8 @@ from aigc_core.config import Layer, RunConfig, resolve_config
 from aigc_core.config.durations import duration
 from aigc_core.config.layers import nest
 from aigc_core.engine import Engine, FitResult, describe_device, renaming
-from aigc_core.engine.accountant import PrivacyAccount
 from aigc_core.engine.device import check_device
 from aigc_core.engine.distributed import current
-from aigc_core.engine.normalization import SharedBatchNorm
 from aigc_core.errors import (
     AigcError,
     ConfigError,
@@ -215,7 +218,7 @@ class Training:
                     engine.load_state(checkpoint.state())
                     _check_time_left(run, engine)
                     _forget_a_lost_best(run, engine)
-                    _warn_of_jumps(run, engine, former)
+                    warn_of_jumps(run, engine, former)
                 elif run.metrics.path.exists():
                     logger.warning(
                         "%s has no checkpoint yet: training starts from step 0.", run.path
@@ -225,7 +228,7 @@ class Training:
             if processes.first:
                 environment = describe_environment(blueprint)
                 if checkpoint:
-                    _warn_of_another_machine(run, engine, environment)
+                    warn_of_another_machine(run, engine, environment)
                 else:
                     run.update_environment(environment)
                 _write_down(run, config, engine.step, edited=edited)
@@ -265,18 +268,18 @@ class Training:
             f", or until {standard}" if standard is not None else "",
         )
         if (account := engine.open_privacy_account()) is not None:
-            _say_how_private(account)
+            say_how_private(account)
             if run.config.get("parents") or run.config.get("initial"):
                 logger.warning(
                     "Epsilon is that of this training alone: what the runs that it is made from "
                     "learned of the same samples is not covered."
                 )
         if engine.processes.size > 1:
-            _say_how_shared(engine)
+            say_how_shared(engine)
         if engine.step:
             logger.info("Resuming from step %s.", f"{engine.step:,}")
         if engine.former_processes != engine.processes.size:
-            _say_of_another_number(engine)
+            say_of_another_number(engine)
         logger.info("Run: %s", relative_path(run.path))
         return cls(run, engine, hooks)
 
@@ -348,58 +351,6 @@ class Training:
         if isinstance(error, OSError):
             return error
         return failure(get_host(), error, f"training {self.run.recipe}")
-
-
-def _say_how_shared(engine: Engine) -> None:
-    """Say how processes share batches, and what of that can change a result."""
-    processes = engine.processes
-    normalized = any(
-        isinstance(module, _BatchNorm)
-        and not isinstance(module, SharedBatchNorm)
-        and module.training
-        for network in engine.networks.values()
-        for module in network.modules()
-    )
-    logger.info(
-        "%d processes, each with %d of a batch's %d samples%s.",
-        processes.size,
-        engine.config.batch_size // processes.size,
-        engine.config.batch_size,
-        "; batch normalisation sees only its own process's (engine.shared_batch_norm=true: all)"
-        if normalized
-        else "",
-    )
-
-
-def _say_of_another_number(engine: Engine) -> None:
-    logger.warning(
-        "The checkpoint is of a training with %s, and it is resumed with %s: the result can "
-        "differ in rounding, and in what batch normalisation and dropout see.",
-        _processes(engine.former_processes),
-        _processes(engine.processes.size),
-    )
-
-
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
-
-
-def _say_how_private(account: PrivacyAccount) -> None:
-    if not account.noise:
-        logger.warning("Without noise the training is not private: epsilon is infinite.")
-        return
-    logger.warning(
-        "Noise and choice of samples follow from engine.seed: who knows it can take the noise off. "
-        "Leave --seed out for a random one, and give nothing of the run away but its weights."
-    )
-    logger.info(
-        "Private: each step sees %.3g %% of the samples at random, noise multiplier %.4g; at most "
-        "epsilon %.4g at delta %g, for each sample. Logged losses are not covered by it.",
-        100 * account.rate,
-        account.noise,
-        account.spent(account.affordable),
-        account.config.delta,
-    )
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
@@ -552,37 +503,3 @@ def _forget_a_lost_best(run: Run, engine: Engine) -> None:
     if engine.best and engine.best.step not in checkpoint_steps(run.checkpoints):
         logger.warning("The best checkpoint, %s, is gone; the next one is found.", engine.best)
         engine.forget_best()
-
-
-def _warn_of_jumps(run: Run, engine: Engine, former: int) -> None:
-    """Warn if the rate jumps up because the schedule now ends later, and say how to avoid it."""
-    for phase, last, now in engine.schedule_jumps(former):
-        logger.warning(
-            "The learning rate of '%s' was %.3g and jumps to %.3g: its schedule ended at step %s "
-            "and now ends at %s. To keep the rate that it ended with: aigc resume %s --steps %d "
-            "--keep-schedule",
-            phase,
-            last,
-            now,
-            f"{former:,}",
-            f"{engine.total_steps:,}",
-            typed(run.path),
-            engine.total_steps,
-        )
-
-
-def _warn_of_another_machine(run: Run, engine: Engine, now: Mapping[str, Any]) -> None:
-    """Warn of anything that keeps the result from being bit-identical to an uninterrupted run."""
-    try:
-        changed = environment_changes(run.environment, now)
-    except RunError as error:
-        logger.warning("%s What the run was started on is not known.", error)
-        return
-    if changed:
-        logger.warning(
-            "%s was started on something else: %s. The result can differ in rounding.",
-            run.path,
-            "; ".join(changed),
-        )
-    if engine.device.type == "cuda" and not engine.config.deterministic:
-        logger.warning("Without engine.deterministic, results of a GPU differ in rounding.")

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from aigc_core.datasets.listing import DataFile
 from aigc_core.errors import DataError, StorageError, reason
-from aigc_core.files import write_text_atomically
+from aigc_core.files import content_identity, sha256_of, write_text_atomically
 from aigc_core.storage import Progress
 
 ALWAYS_READ_BYTES = 256 << 20
@@ -30,7 +30,6 @@ SETTLED_NS = 3 * 10**9
 """A file changed less than this before it was read might change again within one tick of the file
 system's clock, unnoticed."""
 FOLDER = "digests"
-_BLOCK_BYTES = 1 << 20
 _MAX_THREADS = 8
 
 _GROUP = 64  # files for one call of a thread
@@ -90,33 +89,23 @@ def _each(files: Sequence[DataFile], do: Callable[[DataFile], T], threads: int) 
 
 
 def _identity(path: str) -> tuple[str, int]:
-    """Return what changes whenever a file's content does, even if its times are set back.
-
-    A program can set the modification time (mtime), but not the inode's change time (ctime).
-
-    Returns:
-        Device, inode, size and both times, as text; and the change time in nanoseconds.
+    """Return ``content_identity`` as text, and the change time in nanoseconds.
 
     Raises:
         DataError: the file is gone, or cannot be reached.
     """
     try:
-        f = os.stat(path)
+        facts = content_identity(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}.") from error
-    facts = (f.st_dev, f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns)
-    return ".".join(map(str, facts)), f.st_ctime_ns
+    return ".".join(map(str, facts)), facts[-1]
 
 
 def _digest(path: str) -> str:
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+        return sha256_of(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}.") from error
-    return digest.hexdigest()
 
 
 def _remembered(memory: Path) -> dict[str, Any]:

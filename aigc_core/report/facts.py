@@ -27,7 +27,8 @@ class Setting:
 
     value: Any
     origin: str
-    """``default``, ``recipe``, the preset, or ``given``; empty if the recipe is not installed."""
+    """``default``, ``recipe``, the preset, ``given`` or ``tuned``; empty if the recipe is not
+    installed."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class RunFacts:
         defaults = dict(leaves(resolved.config.to_dict()))
 
         def origin(key: str, value: Any) -> str:
+            if key.startswith("engine.tuned."):
+                return "tuned"
             same = key in defaults and defaults[key] == value
             return resolved.sources.get(key, "default") if same else "given"
 
@@ -107,11 +110,18 @@ class RunFacts:
         found = {name: known[name] for name in names if known.get(name) is not None}
         if isinstance(found.get("plugins"), dict):
             found["plugins"] = ", ".join(f"{k} {v}" for k, v in found["plugins"].items())
-        command = known.get("command")
-        if isinstance(command, list) and command and not self.is_private:
-            words = ["aigc", *map(str, command[1:])]
-            found["command"] = _without_home(shlex.join(words))
+        if self.command:
+            found["command"] = _without_home(shlex.join(self.command))
         return found
+
+    @functools.cached_property
+    def command(self) -> list[str]:
+        """The words of the command that started it; none of a private run: a seed may be there."""
+        with contextlib.suppress(RunError):
+            words = self.run.environment.get("command")
+            if isinstance(words, list) and words and not self.is_private:
+                return ["aigc", *map(str, words[1:])]
+        return []
 
     @functools.cached_property
     def summary(self) -> dict[str, str]:

@@ -81,7 +81,7 @@ class RowsWork:
             yield latents[kept], None if labels is None else labels[kept]
 
     def take(self, most: int) -> Rows | None:
-        """Return further rows, at most so many; None if all were taken."""
+        """Return further rows, at most this many; None if all were taken."""
         if self._chunk is None:
             self._chunk = next(self._chunks, None)
         if self._chunk is None:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from aigc_core.errors import DataError, StorageError, reason
-from aigc_core.files import write_text_atomically
+from aigc_core.files import content_identity, sha256_of, write_text_atomically
 from aigc_core.storage.memory import data_budget, sized
 from aigc_core.storage.packed_array import PackedArray
 from aigc_core.storage.progress import Progress, logger
@@ -173,7 +173,7 @@ def open_pack(folder: Path, fix: str = "") -> Pack:
     finally:
         seen.save()
     files = Files()
-    readers = {name: _reader(folder, array, files) for name, array in index.arrays.items()}
+    readers = {name: reader_of(folder, array, files) for name, array in index.arrays.items()}
     columns = {}
     for name, column in index.columns.items():
         reader = readers[column.array]
@@ -186,7 +186,8 @@ def open_pack(folder: Path, fix: str = "") -> Pack:
     return Pack(folder, columns, index.facts)
 
 
-def _reader(folder: Path, array: StoredArray, files: Files) -> RowReader:
+def reader_of(folder: Path, array: StoredArray, files: Files | None = None) -> RowReader:
+    """Return a reader of a pack's array; opened ``files`` are shared."""
     segments = [Segment(folder / file.file, HEADER_BYTES, file.rows) for file in array.files]
     return RowReader(segments, array.shape, DTYPES[array.dtype], files=files)
 
@@ -251,7 +252,7 @@ class Seen:
 
     def add(self, file: str) -> None:
         """Remember a file as it is now."""
-        self._known[file] = _identity(self._folder / file)
+        self._known[file] = list(content_identity(self._folder / file))
         self._changed = True
 
     def save(self) -> None:
@@ -275,7 +276,7 @@ class Seen:
                         f"{path} is damaged: it has {path.stat().st_size:,} of {file.bytes:,} "
                         f"bytes. {fix}".rstrip()
                     )
-                if self._known.get(file.file) != _identity(path):
+                if self._known.get(file.file) != list(content_identity(path)):
                     new.append(file)
             except OSError as error:
                 raise DataError(
@@ -287,19 +288,13 @@ class Seen:
         with Progress(f"Verifying {self._folder}", "MB", size) as progress:
             for file in new:
                 path = self._folder / file.file
-                before = _identity(path)
+                before = list(content_identity(path))
                 if file_digest(path) != file.sha256:
                     raise DataError(
                         f"{path} is damaged: its SHA-256 is not the one in {INDEX}. {fix}".rstrip()
                     )
                 self._known[file.file], self._changed = before, True
                 progress.add(file.bytes // 1_000_000)
-
-
-def _identity(path: Path) -> list[int]:
-    """Return facts that change whenever a file's content does, even if its times are set back."""
-    facts = path.stat()
-    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
 
 
 def file_digest(path: Path) -> str:
@@ -309,8 +304,7 @@ def file_digest(path: Path) -> str:
         DataError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {reason(error)}.") from error
 

@@ -19,6 +19,7 @@ from aigc_core.files import atomic_file, write_text_atomically
 from aigc_core.storage.digests import array_digest
 from aigc_core.storage.packed_array import PackedArray
 from aigc_core.storage.packs import (
+    FORMAT,
     HEADER_BYTES,
     INDEX,
     NAMES,
@@ -27,9 +28,9 @@ from aigc_core.storage.packs import (
     StoredArray,
     encoded_header,
     file_digest,
+    reader_of,
     write_index,
 )
-from aigc_core.storage.rows import Files, RowReader, Segment
 
 SHARD_BYTES = 256_000_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -154,11 +155,7 @@ class PackWriter:
 
     def array(self, name: str) -> PackedArray:
         """Return an array of all finished shards, to be read."""
-        array = self._arrays[name]
-        segments = [Segment(self.folder / f.file, HEADER_BYTES, f.rows) for f in array.files]
-        dtype = next(d for d, known in NAMES.items() if known == array.dtype)
-        reader = RowReader(segments, array.shape, dtype, files=Files())
-        return PackedArray(reader)
+        return PackedArray(reader_of(self.folder, self._arrays[name]))
 
     @property
     def names(self) -> list[str]:
@@ -190,7 +187,7 @@ class PackWriter:
         self._seen.save()
         write_index(
             self.folder,
-            {"format": 1, "arrays": arrays, "columns": described, "facts": dict(facts)},
+            {"format": FORMAT, "arrays": arrays, "columns": described, "facts": dict(facts)},
         )
 
     def _view(self, name: str, column: PackedArray) -> dict[str, Any]:

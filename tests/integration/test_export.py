@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from aigc_core import (
@@ -134,10 +135,28 @@ def test_the_card_says_what_it_is_and_how_to_use_it(aigc, dcgan, exported) -> No
     assert first == again
 
 
-def test_no_path_and_no_optimiser_leaves_the_machine(dcgan, exported) -> None:
+def test_no_path_and_no_optimiser_leaves_the_machine(tmp_path, monkeypatch) -> None:
+    photos = tmp_path / "secret" / "photos"
+    photos.mkdir(parents=True)
+    for number in range(4):
+        Image.new("L", (32, 32), 60 * number).save(photos / f"{number}.png")
+    command = ["aigc", "train", "image/dcgan", "--data-root", str(photos), f"--out={tmp_path}/run"]
+    monkeypatch.setattr(sys, "argv", command)
+    run = train(
+        "image/dcgan",
+        dataset="image-folder",
+        data_root=photos,
+        overrides={"model.width": 4, "dataset.options.size": 32},
+        steps=1,
+        batch_size=2,
+        out=tmp_path / "run",
+        progress=False,
+    )
+    exported = export_run(run, format="hf-folder", out=tmp_path / "exported").path
     for path in exported.rglob("*"):
-        if path.is_file() and path.name != "README.md":
-            assert str(dcgan.path.parent).encode() not in path.read_bytes()
+        assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes()
+    card = (exported / "README.md").read_text()
+    assert "aigc train image/dcgan --data-root photos --out=run" in card
     names = {path.name for path in exported.iterdir()}
     assert names == {
         "README.md", "aigc.yaml", "dataset.json", "environment.json", "manifest.json",

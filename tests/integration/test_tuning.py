@@ -11,6 +11,7 @@ import aigc_core
 from aigc_core.api import tuning
 from aigc_core.config import cache_folder
 from aigc_core.engine import Engine
+from aigc_core.report.facts import RunFacts
 
 FP32 = {"engine.precision": "fp32"}
 
@@ -54,6 +55,7 @@ def test_the_fastest_is_taken_kept_in_the_run_and_remembered(speeds, aigc) -> No
     found = run.config["engine"]["tuned"]
     assert found["channels_last"] is True
     assert found["threads"] == torch.get_num_threads()
+    assert RunFacts(run, "first").settings["engine.tuned.channels_last"].origin == "tuned"
     assert weights(run) == weights(train("asked", **{"engine.channels_last": True}))
     tried = len(speeds)
     assert train("second").config["engine"]["tuned"] == found

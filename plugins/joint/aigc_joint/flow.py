@@ -105,8 +105,8 @@ class Plan(NamedTuple):
 class ColumnNetwork(nn.Module, ABC):
     """A column's own network, in two halves, between which it is tokens for the transformer.
 
-    Between them all is of one magnitude: a network whose values have grown would not hear the
-    transformer, and be all that it hears.
+    What passes between the halves is normalised: values that have grown there would drown what the
+    transformer adds, and be all that the transformer sees.
     """
 
     def connect(self, width: int, tokens: int, trunk: int) -> None:
@@ -123,7 +123,7 @@ class ColumnNetwork(nn.Module, ABC):
         return found
 
     def summary(self, small: Tensor, vector: Tensor) -> Tensor:
-        """Return what all columns hear of this one as a whole: ``(B, T, W)`` to ``(B, trunk)``."""
+        """Return one vector of the column, for the others: ``(B, T, W)`` to ``(B, trunk)``."""
         found: Tensor = self.to_summary(small.mean(1)) + vector
         return found
 
@@ -216,9 +216,9 @@ class JointFlow(Generator):
             *(Block(config.trunk, 4, causal=False) for _ in range(config.layers))
         )
         self.norm = nn.LayerNorm(config.trunk)
-        # What columns are about passes by the transformer: through it, what a column of few tokens
-        # says was not heard for thousands of steps.
-        self.whole = nn.Sequential(
+        # What a column is about goes to the others directly, past the transformer: through it, a
+        # column of few tokens had no influence yet after 900 steps.
+        self.summary = nn.Sequential(
             nn.Linear(len(self.outputs) * config.trunk, config.trunk),
             nn.SiLU(),
             nn.Linear(config.trunk, config.trunk),
@@ -254,12 +254,12 @@ class JointFlow(Generator):
         seen = self.norm(self.blocks(torch.cat(tokens, dim=1)))  # (B, all T, trunk)
         parts = torch.split(seen, [part.shape[1] for part in tokens], dim=1)
         summaries = [column.summary(halves[n][0], vectors[n]) for n, column in columns.items()]
-        whole = self.whole(torch.cat(summaries, dim=1))  # (B, columns · trunk) -> (B, trunk)
+        summary = self.summary(torch.cat(summaries, dim=1))  # (B, columns · trunk) -> (B, trunk)
         velocities = {}
         for (name, column), part in zip(columns.items(), parts, strict=True):
             small, kept = halves[name]
-            heard = small + column.from_tokens(part)
-            velocities[name] = column.decode(heard, kept, vectors[name] + whole)
+            small = small + column.from_tokens(part)
+            velocities[name] = column.decode(small, kept, vectors[name] + summary)
         return velocities
 
     def sample(

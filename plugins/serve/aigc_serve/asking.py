@@ -57,15 +57,34 @@ def conditions_of(model: ServedModel) -> dict[str, dict[str, Any]]:
     return found
 
 
-def with_prompt(model: ServedModel, prompt: str, field: str) -> dict[str, Any]:
-    """Return what a text asks of a model, as keywords of ``Request``.
+def by_text(
+    model: ServedModel, text: str, label: str | int | None, field: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a text and a class ask of a model, as keywords of ``Request``.
 
-    It is the value of the one condition that is text; else the name of a class; and nothing if it
-    is empty.
+    The text is the value of the one condition that is text; else the name of a class; and nothing
+    if it is empty, unless it is needed.
+
+    Args:
+        model: that is asked.
+        text: of the client.
+        label: a class that the client gives besides.
+        field: the client's field for the text.
+
+    Returns:
+        The keywords; and of which of the client's fields they came, where the names differ.
 
     Raises:
-        ApiError: the model takes no text.
+        ApiError: the model takes no text, or the class is given twice.
     """
+    found = {} if label is not None and not text else _prompted(model, text, field)
+    if label is not None and "label" in found:
+        raise ApiError(400, f"The class is given twice, by '{field}' and 'label'.", param="label")
+    fields = {"prompt": field} | ({"label": field} if label is None else {})
+    return {"label": label, **found}, fields
+
+
+def _prompted(model: ServedModel, prompt: str, field: str) -> dict[str, Any]:
     known = conditions_of(model)
     texts = [name for name, found in known.items() if found["kind"] == "text"]
     if not prompt and not any(known[name]["required"] for name in texts):

@@ -24,7 +24,7 @@ _TYPES = {
 
 
 class ApiError(Exception):
-    """What a client is told, with the status of the reply."""
+    """An error as its client gets it: a message, and the status of the reply."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ def json_response(
 
 
 def api_error(error: BaseException) -> ApiError:
-    """Return what a client is told of an error: no path, and nothing of the code."""
+    """Return the reply to an error: with no path, and nothing of the code."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, QueueFullError):

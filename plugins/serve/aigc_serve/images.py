@@ -11,7 +11,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from aigc_core.serving import ServedModel
-from aigc_serve.asking import checked, new_seed, with_prompt
+from aigc_serve.asking import by_text, checked, new_seed
 from aigc_serve.drawing import Extras, encoded, format_of, output_of
 from aigc_serve.errors import ApiError, json_response
 from aigc_serve.service import Service
@@ -59,14 +59,12 @@ async def images(service: Service, request: HttpRequest) -> Response:
     asked: dict[str, Any] = {
         "count": 1 if body.n is None else body.n,
         "seed": seed,
-        "label": body.label,
         "controls": body.controls,
         "want": [column],
     }
-    if body.label is None or body.prompt:
-        asked |= with_prompt(model, body.prompt, "prompt")
-    params = {"count": "n"} | ({"label": "prompt"} if body.label is None else {})
-    work = await checked(service, model, asked, body.inputs, params, model.draw)
+    given, fields = by_text(model, body.prompt, body.label, "prompt")
+    fields |= {"count": "n"}
+    work = await checked(service, model, asked | given, body.inputs, fields, model.draw)
     files = await encoded(service, model, work, {column: format})
     return json_response(
         {

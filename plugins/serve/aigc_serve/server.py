@@ -106,7 +106,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the models' work first: their clients are told, and leave."""
+        """End the models' work first: their clients get a message, and leave."""
         self._pool.close(0)
         await super().shutdown(sockets)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import wave
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from aigc_serve.asking import checked, new_seed, with_prompt
+from aigc_serve.asking import by_text, checked, new_seed
 from aigc_serve.drawing import Extras, encoded, format_of, output_of
 from aigc_serve.service import Service
 
@@ -44,17 +44,9 @@ async def speech(service: Service, request: HttpRequest) -> Response:
     name = "wav" if wants_pcm else body.response_format
     format = format_of(model, column, name, "response_format")
     seed = new_seed(body.seed)
-    asked: dict[str, Any] = {
-        "count": 1,
-        "seed": seed,
-        "label": body.label,
-        "controls": body.controls,
-        "want": [column],
-    }
-    if body.label is None or body.input:
-        asked |= with_prompt(model, body.input, "input")
-    params = {"prompt": "input"} | ({"label": "input"} if body.label is None else {})
-    work = await checked(service, model, asked, body.inputs, params, model.draw)
+    asked = {"count": 1, "seed": seed, "controls": body.controls, "want": [column]}
+    given, fields = by_text(model, body.input, body.label, "input")
+    work = await checked(service, model, asked | given, body.inputs, fields, model.draw)
     [file] = (await encoded(service, model, work, {column: format}))[column]
     media_type = model.modalities[column].media_type(format)
     if wants_pcm:

@@ -16,13 +16,14 @@ RECIPES = {
     "gan": "image/dcgan",  # has batch normalisation
     "vae": "image/vae",
     "translate": "image/translate",  # takes an image
-    "sound": "audio/specgan",
+    "sound": "audio/specgan",  # has classes, see OVERRIDES
     "clips": "video/gan",  # has classes
     "gpt": "text/gpt",
     "words": "text/gan",  # text, but not piece by piece
     "gaps": "text/masked",  # fills in gaps
     "digits": "joint/flow",  # several outputs, and text as a condition
 }
+OVERRIDES = {"sound": {"model.conditional": True}}
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
     few = {"engine.steps": 2, "engine.sample_count": 4}
     return {
-        name: train(recipe, preset="tiny", overrides=few, device="cpu", out=folder / name).path
+        name: train(
+            recipe,
+            preset="tiny",
+            overrides=few | OVERRIDES.get(name, {}),
+            device="cpu",
+            out=folder / name,
+        ).path
         for name, recipe in RECIPES.items()
     }
 

@@ -124,6 +124,22 @@ def test_speech_refuses_what_it_cannot_do(client, fields, param) -> None:
     assert refused.value.param == param
 
 
+def test_a_class_is_named_by_the_text_or_by_its_label_and_not_by_both(client, samplers) -> None:
+    name = samplers["sound"].facts.label_names[2]
+    asked = {"model": "sound", "voice": "default", "response_format": "wav"}
+
+    def speech(text: str, **extra: object) -> bytes:
+        return client.audio.speech.create(
+            **asked, input=text, extra_body={"seed": 4, **extra}
+        ).read()
+
+    assert speech(name) == speech("", label=2) == speech("", label=name)
+    assert speech(name) != speech("", label=3)
+    with pytest.raises(openai.BadRequestError, match="given twice") as refused:
+        speech(name, label=3)
+    assert refused.value.param == "label"
+
+
 OPTIONS = {"model": "gpt", "prompt": "ab", "max_tokens": 12, "seed": 3, "temperature": 0.9}
 
 

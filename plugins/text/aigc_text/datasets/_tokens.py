@@ -121,7 +121,7 @@ def read_tokens(path: Path) -> EncodedText | None:
 
 
 def holds(path: Path, dtype: np.dtype[Any], count: int) -> bool:
-    """Return whether a file is there and has the size of so many numbers."""
+    """Return whether a file is there and has the size of this many numbers."""
     try:
         return path.stat().st_size == count * dtype.itemsize
     except OSError:

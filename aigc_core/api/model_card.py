@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 
 from aigc_core.api.sampler import Sampler
@@ -72,10 +74,14 @@ def model_card(sampler: Sampler, pictures: Sequence[str]) -> str:
             *scores,
             "",
         ]
-    command = facts.environment.get("command")
-    if command:
-        lines += ["## How it was trained", "", "```bash", str(command), "```", ""]
-    given = {k: s for k, s in facts.settings.items() if s.origin not in ("default", "")}
+    if facts.command:
+        command = shlex.join(map(_without_place, facts.command))
+        lines += ["## How it was trained", "", "```bash", command, "```", ""]
+    given = {
+        key: setting
+        for key, setting in facts.settings.items()
+        if setting.origin not in ("default", "") and key != "dataset.root"
+    }
     if given:
         lines += ["| setting | value | from |", "|---|---|---|"]
         lines += [f"| {key} | {_cell(str(s.value))} | {s.origin} |" for key, s in given.items()]
@@ -94,6 +100,14 @@ def _needed(sampler: Sampler) -> str:
     """Return the options without which nothing is drawn."""
     conditions = sampler.validator.describe()["conditions"].values()
     return "".join(f" {found['option']}" for found in conditions if found["required"])
+
+
+def _without_place(word: str) -> str:
+    """Return a word of a command; of a path that leads through the machine, its last part."""
+    name, equals, value = word.rpartition("=")
+    if not re.match(r"[/~]|[A-Za-z]:[\\/]", value):
+        return word
+    return name + equals + re.split(r"[\\/]", value.rstrip("\\/"))[-1]
 
 
 def _shown(path: str) -> str:
