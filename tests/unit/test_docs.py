@@ -69,16 +69,26 @@ def test_examples_in_python_are_python(page: str) -> None:
         assert used <= set(aigc_core.__all__), used - set(aigc_core.__all__)
 
 
-@pytest.mark.parametrize("page", ["index.md", "tutorial.md", "tasks.md", "platforms.md", "gpu.md"])
+PAGES = (
+    "index", "tutorial", "tasks", "platforms", "gpu", "data", "serving", "distributed", "export",
+    "report", "made-by",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("page", [f"{name}.md" for name in PAGES])
 def test_commands_and_their_options_are_there(page: str) -> None:
     """Every `aigc` command line in the text names a command that exists, with options it has."""
     from typer.main import get_command
 
+    from aigc_core.cli.extend import add_plugin_commands
     from aigc_core.cli.main import make_app
+    from aigc_core.plugins import get_host
 
-    program = get_command(make_app())
+    app = make_app()
+    add_plugin_commands(app, get_host())
+    program = get_command(app)
     text = (DOCS / page).read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in re.findall(r"```(?:ba)?sh\n(.*?)```", text, re.DOTALL)
              for line in block.splitlines() if line.startswith("aigc ")]  # fmt: skip
     for line in lines:
         command, words = program, line.split("#")[0].split()[1:]
